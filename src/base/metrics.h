@@ -1,0 +1,74 @@
+/* metrics.h: counters, gauges and histograms, one shard per loop, rendered as Prometheus text.
+ *
+ * A shard is written by one thread with relaxed stores and read by any. Names, kinds and help texts stand in one table
+ * below; two servers in one process have a registry each.
+ *
+ * To add a metric: add a line to the table; add to it with metrics_add(shard, METRIC_..., n). */
+#ifndef PETREL_BASE_METRICS_H
+#define PETREL_BASE_METRICS_H
+
+#include "base/bytes.h"
+
+#define METRICS_TABLE(X)                                                                                               \
+    X(SESSIONS, GAUGE, "petrel_sessions", "Live sessions")                                                             \
+    X(CONNECTIONS, GAUGE, "petrel_connections", "Open sockets on the session port, authenticated or not")              \
+    X(CONNECTS, COUNTER, "petrel_connects_total", "Sessions accepted")                                                 \
+    X(CONNECTS_REFUSED, COUNTER, "petrel_connects_refused_total", "CONNECTs answered with an error code")              \
+    X(RESUME_NEW, COUNTER, "petrel_resume_new_total", "Sessions that began without a position")                        \
+    X(RESUME_RESUMED, COUNTER, "petrel_resume_resumed_total", "Sessions that resumed without a loss")                  \
+    X(RESUME_GAP, COUNTER, "petrel_resume_gap_total", "Sessions that were told a gap on connecting")                   \
+    X(REPLACED, COUNTER, "petrel_sessions_replaced_total", "Sessions closed for a newer one of the same device")       \
+    X(PUSHES, COUNTER, "petrel_pushes_total", "PUSH frames written")                                                   \
+    X(ACKS, COUNTER, "petrel_acks_total", "ACK frames read")                                                           \
+    X(GAPS, COUNTER, "petrel_gaps_total", "GAP frames written in mid-session")                                         \
+    X(BEHIND, COUNTER, "petrel_sessions_behind_total", "Times a session fell behind and refilled from the log")        \
+    X(HEARTBEAT_TIMEOUTS, COUNTER, "petrel_heartbeat_timeouts_total", "Sessions closed because nothing was heard")     \
+    X(PROTOCOL_ERRORS, COUNTER, "petrel_protocol_errors_total", "Connections closed for breaking the protocol")        \
+    X(CHECKS, COUNTER, "petrel_checks_total", "Position and route checks asked")                                       \
+    X(CHECKS_FAILED, COUNTER, "petrel_checks_failed_total", "Checks answered other than SAME")                         \
+    X(SENDS, COUNTER, "petrel_sends_total", "Messages accepted (2xx)")                                                 \
+    X(SENDS_DUPLICATE, COUNTER, "petrel_sends_duplicate_total", "Sends answered from an earlier one of the same key")  \
+    X(SENDS_REFUSED, COUNTER, "petrel_sends_refused_total", "Sends answered with an error")                            \
+    X(DELIVERS, COUNTER, "petrel_delivers_total", "Deliver hints sent to session loops")                               \
+    X(DELIVERS_DROPPED, COUNTER, "petrel_delivers_dropped_total", "Deliver hints dropped: the link became dirty")      \
+    X(HTTP_REQUESTS, COUNTER, "petrel_http_requests_total", "HTTP requests answered")                                  \
+    X(HTTP_ERRORS_4XX, COUNTER, "petrel_http_errors_4xx_total", "HTTP requests answered 4xx")                          \
+    X(HTTP_ERRORS_5XX, COUNTER, "petrel_http_errors_5xx_total", "HTTP requests answered 5xx")                          \
+    X(HTTP_CONNECTIONS, GAUGE, "petrel_http_connections", "Open sockets on the API listeners")                         \
+    X(STORE_COMMITS, COUNTER, "petrel_store_commits_total", "Durable group commits")                                   \
+    X(STORE_OPERATIONS, COUNTER, "petrel_store_operations_total", "Store operations carried out")                      \
+    X(STORE_ERRORS, COUNTER, "petrel_store_errors_total", "Store operations or commits that failed")                   \
+    X(STORE_FULL, GAUGE, "petrel_store_full", "1 while the store refuses appends because the disk is full")            \
+    X(STORE_USERS, GAUGE, "petrel_store_users_in_memory", "User records held in memory")                               \
+    X(STORE_JOURNAL_BYTES, GAUGE, "petrel_store_journal_bytes", "Bytes of journal not yet checkpointed")               \
+    X(STORE_COMMIT_SECONDS, HISTOGRAM, "petrel_store_commit_seconds", "Time of a group commit")                        \
+    X(SEND_SECONDS, HISTOGRAM, "petrel_send_seconds", "Time from a send's last byte read to its answer")               \
+    X(LOOP_STALLS, COUNTER, "petrel_loop_stalls_total", "Turns of a loop that took over a second")
+
+enum metric {
+#define METRICS_ENUM(id, kind, name, help) METRIC_##id,
+    METRICS_TABLE(METRICS_ENUM)
+#undef METRICS_ENUM
+        METRIC_COUNT
+};
+
+struct metrics;       /* one per server */
+struct metrics_shard; /* one per writing thread */
+
+struct metrics *metrics_new(size_t shards);
+void metrics_free(struct metrics **metrics);
+/* index < shards. Lives as long as the registry. */
+struct metrics_shard *metrics_shard(struct metrics *metrics, size_t index);
+
+/* Owner thread of the shard only. A NULL shard is allowed and counts nothing. */
+void metrics_add(struct metrics_shard *shard, enum metric metric, int64_t delta);
+void metrics_set(struct metrics_shard *shard, enum metric metric, int64_t value);
+/* A duration in microseconds; buckets from 100 us to 10 s, 1-2-5. */
+void metrics_observe_us(struct metrics_shard *shard, enum metric metric, uint64_t us);
+
+/* The sum over shards. Any thread. */
+int64_t metrics_get(const struct metrics *metrics, enum metric metric);
+/* Prometheus text exposition format 0.0.4, appended. Any thread. */
+void metrics_render(const struct metrics *metrics, struct bytebuf *out);
+
+#endif

@@ -1,0 +1,30 @@
+/* listener.h: a TCP listener on a loop. Every loop opens its own on the same port (SO_REUSEPORT), so the kernel spreads
+ * connections and no descriptor crosses threads. */
+#ifndef PETREL_LOOP_LISTENER_H
+#define PETREL_LOOP_LISTENER_H
+
+#include "loop/stream.h"
+
+struct listener;
+
+struct listener_config {
+    const char *host; /* numeric IPv4 or IPv6 address */
+    uint16_t port;    /* 0: the kernel chooses; see listener_port() */
+    int backlog;      /* 0: 4096 */
+};
+
+/* A connection: the callee owns the stream and attaches it, or closes it, before this returns. */
+typedef void listener_accept_fn(void *ctx, struct stream *stream);
+
+/* Open and begin to accept. 0; PETREL_E_INVALID (host); PETREL_E_EXISTS (address in use); PETREL_E_FORBIDDEN (port below
+ * 1024); PETREL_E_IO. When the process is out of descriptors, accepting pauses for 100 ms at a time and says so once. */
+int listener_open(struct listener **out, struct loop *loop, const struct listener_config *config,
+                  listener_accept_fn *accept, void *ctx);
+uint16_t listener_port(const struct listener *listener);
+/* Stop accepting, leave the backlog alone; and begin again. */
+void listener_pause(struct listener *listener);
+void listener_resume(struct listener *listener);
+/* Close and free; no callback afterwards. Streams it gave live on. NULL inside is fine. */
+void listener_close(struct listener **listener);
+
+#endif

@@ -1,0 +1,59 @@
+/* stream.h: a connected socket on a loop.
+ *
+ * Streams stand in an epoll set of the loop's own, which one uv_poll_t watches: an idle stream costs its struct and no
+ * buffer. Reads go into the loop's shared buffer, which the owner sees for the length of one callback. Writes take
+ * reference-counted bufs or copies, are queued, and go out in one writev per stream at the end of the turn.
+ *
+ * Closing is in two phases: stream_close() stops everything at once, on_closed is the last call the owner gets; there is no
+ * other exit. The owner is freed there. */
+#ifndef PETREL_LOOP_STREAM_H
+#define PETREL_LOOP_STREAM_H
+
+#include "base/buf.h"
+#include "loop/loop.h"
+
+struct stream;
+
+#define STREAM_ADDRESS_SIZE 64 /* "203.0.113.7:51234", "[2001:db8::1]:51234", with the final NUL */
+
+/* All on the loop's thread. owner is what stream_attach() was given. */
+struct stream_ops {
+    /* Bytes arrived. They are valid until this returns; what is incomplete the owner copies. May call anything here. */
+    void (*on_data)(void *owner, struct bytes data);
+    /* stream_queued() fell to 0 after it had been above it at the end of a turn. May be NULL. */
+    void (*on_drain)(void *owner);
+    /* Nothing will be read any more: PETREL_E_EOF when the peer shut down its side (writing may still work), another error
+     * when the connection broke. Called at most once; the owner then calls stream_close(), now or when it is done. */
+    void (*on_end)(void *owner, int status);
+    /* The stream is gone. The last call; exactly once for every attached stream; never from inside stream_close(). */
+    void (*on_closed)(void *owner);
+};
+
+/* Give an accepted stream its owner and begin to read. Once per stream. */
+void stream_attach(struct stream *stream, const struct stream_ops *ops, void *owner);
+
+/* Queue a reference to buf (taken here; the caller keeps its own). Nothing is written once closing or broken. */
+void stream_write(struct stream *stream, struct buf *buf);
+/* Queue a copy: for small frames. Small copies of one turn share a chunk. */
+void stream_write_copy(struct stream *stream, struct bytes data);
+/* Bytes queued and not yet taken by the kernel: the owner's measure of a slow reader. */
+size_t stream_queued(const struct stream *stream);
+
+/* Stop and resume reading: back-pressure. A stream begins reading. */
+void stream_pause(struct stream *stream);
+void stream_resume(struct stream *stream);
+
+/* Begin to close: no further on_data, on_drain, on_end. What is queued is dropped. Twice is once. */
+void stream_close(struct stream *stream);
+/* The same, once what is queued has gone out or timeout_ms has passed; on_data is not called meanwhile. The peer's bytes
+ * are drained for the moment so that a last frame is not lost to a reset. */
+void stream_close_flushed(struct stream *stream, uint32_t timeout_ms);
+
+/* Give the kernel at most this many unsent bytes (TCP_NOTSENT_LOWAT), so that a slow reader shows early. */
+void stream_limit_unsent(struct stream *stream, uint32_t bytes);
+/* Address and port of the peer into out, also as 16 bytes (IPv4 mapped) by stream_peer_key(), for caps per address. */
+void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE]);
+void stream_peer_key(const struct stream *stream, uint8_t out[16]);
+struct loop *stream_loop(const struct stream *stream);
+
+#endif
