@@ -1,0 +1,109 @@
+/* peer.h: what roles say to each other, decoded. The store port takes the same structs, so that a message node hands on
+ * what it was asked. Text and bytes borrow; the sender keeps them until its callback.
+ *
+ * call   a question with one answer (BIND, SEND ...); its reply is a status and, when that is 0, the reply struct
+ * tell   a hint with none (DELIVER, EVICT ...)
+ *
+ * Read peer_inbox.h (what the session role asks) and peer_send.h (what the API asks) with it.
+ * To add a message: its number and struct here, its place in peer_msg, its body in proto/peer.proto. */
+#ifndef PETREL_WIRE_PEER_H
+#define PETREL_WIRE_PEER_H
+
+#include "wire/peer_inbox.h"
+#include "wire/peer_send.h"
+
+#define PEER_PROTOCOL_VERSION 1
+
+enum peer_type {
+    PEER_HELLO = 1,
+    /* calls to the message role, by the session role */
+    PEER_BIND = 16,
+    PEER_UNBIND = 17,
+    PEER_FETCH = 18,
+    PEER_ACK = 19,
+    PEER_CHECK = 20,
+    /* calls to the message role, by the API role */
+    PEER_SEND = 32,
+    PEER_RECALL = 33,
+    PEER_STATE = 34,
+    PEER_ENROL = 35,
+    PEER_REMOVE = 36,
+    PEER_USER = 37,
+    /* calls to the session role, by the API role */
+    PEER_SESSIONS = 48,
+    /* tells to the session role */
+    PEER_DELIVER = 64,
+    PEER_EVICT = 65,
+    PEER_APPS = 66,
+};
+
+/* SESSIONS of one loop: from `slot` on, at most limit. The answer is a buf of packed peer_session records. */
+struct peer_sessions {
+    struct bytes app;  /* absent: all */
+    struct bytes user; /* absent: all */
+    uint32_t slot;
+    uint32_t limit;
+};
+struct peer_session_list {
+    struct buf *records; /* one reference, given to the caller */
+    uint32_t count;
+    uint32_t next_slot; /* 0: no more */
+};
+
+/* DELIVER: an append's hint. message NULL: an advance, nothing for this session. */
+struct peer_deliver {
+    struct route route;
+    struct position position;
+    uint64_t prev;
+    struct buf *message; /* the receiver takes a reference to keep it */
+};
+
+/* EVICT: close this session with a code of session_code.h. */
+struct peer_evict {
+    struct route route;
+    uint32_t code;
+};
+
+/* APPS: all apps and the keys that sign their devices' tokens; replaces what was known. records is packed by
+ * peer_record.h. */
+struct peer_apps {
+    uint64_t version;
+    struct buf *records;
+};
+
+struct peer_msg {
+    enum peer_type type;
+    union {
+        struct peer_bind bind;
+        struct peer_unbind unbind;
+        struct peer_fetch fetch;
+        struct peer_ack ack;
+        struct peer_check check;
+        struct peer_send send;
+        struct peer_message_ref recall;
+        struct peer_message_ref state;
+        struct peer_target enrol;
+        struct peer_remove remove;
+        struct peer_target user;
+        struct peer_sessions sessions;
+        struct peer_deliver deliver;
+        struct peer_evict evict;
+        struct peer_apps apps;
+    };
+};
+
+struct peer_reply {
+    int status;
+    union {
+        const struct peer_bound *bound;
+        const struct peer_page *fetched;
+        enum peer_verdict checked;
+        struct peer_sent sent;
+        const struct peer_stated *stated;
+        struct peer_removed removed;
+        const struct peer_user *user;
+        struct peer_session_list sessions;
+    };
+};
+
+#endif

@@ -1,0 +1,91 @@
+/* peer_inbox.h: what the session role asks of the message role about one device's inbox. The store port takes the same
+ * structs. Text and bytes borrow until the callback. See peer.h for the words. */
+#ifndef PETREL_WIRE_PEER_INBOX_H
+#define PETREL_WIRE_PEER_INBOX_H
+
+#include "base/buf.h"
+#include "base/route.h"
+#include "wire/session.h"
+
+#define PEER_PAGE_MAX 64           /* entries in one reply */
+#define PEER_PAGE_BYTES 65536      /* and about so many bytes of messages */
+
+struct peer_target {
+    struct bytes app;
+    struct bytes user;
+    struct bytes device; /* absent: all devices, or not asked */
+};
+
+struct peer_entry {
+    uint64_t seq;
+    struct buf *message; /* an encoded session_message; borrowed: the reader takes a reference to keep it */
+    uint64_t expires_ms;
+};
+
+struct peer_gap {
+    enum session_gap_reason reason; /* SESSION_GAP_NONE: no gap */
+    uint64_t from;
+    uint64_t to;
+    uint64_t lost_at_most;
+};
+
+/* A page of a log, for one device. Entries of `entries` are for this device and ordered; upto is the position up to which
+ * everything meant for the device is in this page or before it, head the log's last seq: upto < head means ask again. */
+struct peer_page {
+    uint64_t epoch;
+    uint64_t upto;
+    uint64_t head;
+    struct peer_gap gap;
+    uint32_t count;
+    struct peer_entry entries[PEER_PAGE_MAX];
+};
+
+/* BIND: write the route, enrol the device if it is new, judge its position, read the first page. Again with the same
+ * route and attempt it is the same bind. STALE: a greater attempt is stored. REVOKED: token_issued_ms is not after the
+ * device's revocation. TOO_LARGE: ROUTE_DEVICES_MAX devices that have not lapsed. */
+struct peer_bind {
+    struct peer_target target;
+    uint64_t attempt;
+    uint64_t token_issued_ms;
+    struct position position;
+    struct route route;
+    uint32_t max_entries; /* at most PEER_PAGE_MAX */
+    uint32_t max_bytes;
+};
+struct peer_bound {
+    enum session_verdict verdict;
+    struct position position; /* where the session goes on, in the log's present epoch; the page is read from here */
+    struct route replaced;    /* generation 0: none; else the session that held the device until now */
+    struct peer_page page;    /* page.gap as with GAPPED */
+};
+
+/* UNBIND: delete the device's route if it equals this one as a whole. Always 0. */
+struct peer_unbind {
+    struct peer_target target;
+    struct route route;
+};
+
+/* FETCH: the page after `position`. told_floor: losses up to here have been told, so are no gap again. */
+struct peer_fetch {
+    struct peer_target target;
+    struct position position;
+    uint64_t told_floor;
+    uint32_t max_entries;
+    uint32_t max_bytes;
+};
+
+/* ACK: the device has everything up to here. An older one than stored is 0 and nothing. */
+struct peer_ack {
+    struct peer_target target;
+    struct position position;
+};
+
+enum peer_verdict { PEER_SAME = 1, PEER_BEHIND = 2, PEER_UNROUTED = 3, PEER_REPLACED = 4 };
+/* CHECK: compare what the session believes with the truth. */
+struct peer_check {
+    struct peer_target target;
+    struct position position;
+    struct route route;
+};
+
+#endif

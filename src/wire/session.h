@@ -1,0 +1,148 @@
+/* session.h: the session protocol's messages as C structs, and their bytes. proto/README.md is the specification.
+ *
+ * Decoding borrows: text and bytes in a struct point into the frame's body. Encoding appends whole frames (header and body)
+ * to a bytebuf that the caller keeps and reuses, or makes a buf to share. Sans-I/O; any thread, with one codec each.
+ *
+ * To add a frame: its number in session.proto, its struct and its two functions here, its line in wire/session.c's table,
+ * an example in proto/README.md, a seed in tests/fuzz/corpus/session. */
+#ifndef PETREL_WIRE_SESSION_H
+#define PETREL_WIRE_SESSION_H
+
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/route.h"
+#include "wire/frame.h"
+#include "wire/session_code.h"
+
+#define SESSION_PROTOCOL_VERSION 1
+#define SESSION_TOKEN_MAX 4096
+#define SESSION_CLIENT_MAX 64
+
+enum session_type {
+    SESSION_CONNECT = 1,
+    SESSION_PING = 2,
+    SESSION_ACK = 3,
+    SESSION_SUBSCRIBE = 4,
+    SESSION_UNSUBSCRIBE = 5,
+    SESSION_EVENT = 6,
+    SESSION_DISCONNECT = 7,
+    SESSION_CONNECTED = 65,
+    SESSION_PONG = 66,
+    SESSION_PUSH = 67,
+    SESSION_GAP = 68,
+    SESSION_SUBSCRIBED = 69,
+    SESSION_GOAWAY = 70,
+    SESSION_ERROR = 71,
+    SESSION_EVENT_ACK = 72,
+};
+
+enum session_verdict { SESSION_NEW = 1, SESSION_RESUMED = 2, SESSION_GAPPED = 3 };
+enum session_gap_reason { SESSION_GAP_NONE, SESSION_GAP_CAP, SESSION_GAP_ROLLBACK, SESSION_GAP_LAPSED, SESSION_GAP_TRIMMED };
+
+struct session_connect {
+    uint32_t version;
+    struct bytes token;
+    uint64_t attempt;
+    struct position position; /* none: {0, 0} */
+    struct bytes client;
+    uint32_t heartbeat_s;
+};
+
+struct session_connected {
+    enum session_verdict verdict;
+    struct position position;
+    uint64_t lost_at_most;
+    enum session_gap_reason reason;
+    uint32_t heartbeat_s;
+    uint32_t max_frame_bytes;
+    uint64_t server_time_ms;
+    struct bytes node;
+};
+
+/* The stored, shared part of a push. */
+struct session_message {
+    struct id id;
+    bool is_json; /* body is `data` (JSON text), else `payload` */
+    struct bytes body;
+    uint64_t sent_ms;
+    uint64_t expires_ms;
+    struct bytes collapse_key;
+    bool high;
+    bool late;
+};
+
+struct session_push {
+    uint32_t log;
+    struct position position;
+    uint64_t prev;
+    struct session_message message; /* when decoding */
+};
+
+struct session_gap {
+    uint32_t log;
+    uint64_t from;
+    struct position to;
+    uint64_t lost_at_most;
+    enum session_gap_reason reason;
+};
+
+#define SESSION_TARGETS_MAX 5
+struct session_goaway {
+    uint32_t code;
+    uint32_t deadline_ms;
+    uint32_t spread_ms;
+    uint32_t backoff_ms;
+    size_t targets_count;
+    struct bytes targets[SESSION_TARGETS_MAX];
+};
+
+struct session_error {
+    uint32_t code;
+    struct bytes message;
+    uint32_t backoff_ms;
+};
+
+/* One decoded frame. */
+struct session_frame {
+    enum session_type type;
+    union {
+        struct session_connect connect;
+        uint64_t echo; /* PING, PONG */
+        struct position ack;
+        uint32_t disconnect_reason;
+        struct session_connected connected;
+        struct session_push push;
+        struct session_gap gap;
+        struct session_goaway goaway;
+        struct session_error error;
+    };
+};
+
+/* A codec: the arena that unpacking uses instead of malloc. One per loop; decoded structs borrow from the frame and from the
+ * arena until the next decode. */
+struct session_codec;
+struct session_codec *session_codec_new(void);
+void session_codec_free(struct session_codec **codec);
+
+/* 0, with *out borrowing from frame->body; PETREL_E_UNSUPPORTED: a type that is reserved; PETREL_E_NOT_FOUND: no such type;
+ * PETREL_E_PROTOCOL: the body is no such message, a text is not UTF-8 or over its limit, an id is not 16 bytes. */
+int session_decode(struct session_codec *codec, const struct frame *frame, struct session_frame *out);
+
+/* Append the whole frame. The push's message comes as bytes from session_encode_message(), as stored. */
+void session_encode_connect(struct bytebuf *out, const struct session_connect *connect);
+void session_encode_ping(struct bytebuf *out, uint64_t echo);
+void session_encode_ack(struct bytebuf *out, struct position at);
+void session_encode_disconnect(struct bytebuf *out, uint32_t reason);
+void session_encode_connected(struct bytebuf *out, const struct session_connected *connected);
+void session_encode_pong(struct bytebuf *out, uint64_t echo);
+void session_encode_push(struct bytebuf *out, uint32_t log, struct position at, uint64_t prev, struct bytes message);
+void session_encode_gap(struct bytebuf *out, const struct session_gap *gap);
+void session_encode_goaway(struct bytebuf *out, const struct session_goaway *goaway);
+void session_encode_error(struct bytebuf *out, uint32_t code, const char *message, uint32_t backoff_ms);
+
+/* The shared part of a push as a buf of its own, one reference. */
+struct buf *session_encode_message(const struct session_message *message);
+/* 0 or PETREL_E_PROTOCOL; borrows from in and the codec. */
+int session_decode_message(struct session_codec *codec, struct bytes in, struct session_message *out);
+
+#endif

@@ -1,0 +1,39 @@
+/* token.h: device tokens: JWTs (RFC 7519) signed with the app's secret, HS256 by the key's own type, never by the header's
+ * word. Claims: app, sub (the user), device, exp, iat; seconds since 1970. On cjose. Sans-I/O. */
+#ifndef PETREL_WIRE_TOKEN_H
+#define PETREL_WIRE_TOKEN_H
+
+#include "base/bytes.h"
+#include "base/route.h"
+
+#define TOKEN_MAX 4096
+#define TOKEN_SECRET_BYTES 32 /* made by the registry */
+#define TOKEN_LEEWAY_S 30     /* clocks differ: exp is over, iat and nbf are in the future, only beyond this */
+
+struct token_claims {
+    char app[ROUTE_APP_MAX + 1];
+    char user[ROUTE_USER_MAX + 1];
+    char device[ROUTE_DEVICE_MAX + 1];
+    uint64_t issued_s;  /* 0: no iat */
+    uint64_t expires_s; /* required */
+};
+
+/* A signing key, ready for use: import once, use often. One owner thread. */
+struct token_key;
+/* secret of 16-64 bytes; NULL when it is not, or cjose refuses. */
+struct token_key *token_key_new(struct bytes kid, struct bytes secret);
+void token_key_free(struct token_key **key);
+
+/* Read the claims without trusting them, to find the app's keys, and the header's kid (text of kid_size bytes with its NUL,
+ * empty when there is none). 0; PETREL_E_INVALID: not a JWT, alg is not HS256, a claim is missing, of the wrong type, or
+ * no valid name. */
+int token_peek(struct bytes token, struct token_claims *out, char *kid, size_t kid_size);
+
+/* Verify with that key. 0 and the claims; PETREL_E_INVALID as above; PETREL_E_UNAUTHENTICATED: the signature is wrong;
+ * PETREL_E_EXPIRED: exp + leeway is before now_s, or nbf/iat - leeway is after it. */
+int token_verify(const struct token_key *key, struct bytes token, uint64_t now_s, struct token_claims *out);
+
+/* Append the compact form. 0, PETREL_E_INVALID (a claim is no valid name), PETREL_E_INTERNAL. */
+int token_mint(const struct token_key *key, const struct token_claims *claims, struct bytebuf *out);
+
+#endif
