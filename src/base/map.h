@@ -19,6 +19,7 @@ struct map {
     struct map_node **table;
     size_t size; /* slots, a power of two, or 0 before the first insert */
     size_t count;
+    size_t cursor; /* where map_take_any() looks first */
     uint64_t seed;
     map_key_fn *key_of;
 };
@@ -30,7 +31,7 @@ void map_reset(struct map *map);
 
 /* NULL when absent. */
 struct map_node *map_find(const struct map *map, struct bytes key);
-/* The key must be absent (asserted in debug builds). */
+/* The key must be absent (asserted). */
 void map_insert(struct map *map, struct map_node *node);
 /* The node must be in the map. */
 void map_remove(struct map *map, struct map_node *node);
