@@ -1,0 +1,104 @@
+/* link.h: how roles talk, on one loop: calls with one answer and tells with none, of wire/peer.h's messages.
+ *
+ * One struct link per loop, the node's end of all its links. Roles register as servers of their messages on their own loop;
+ * callers don't know whether the answer comes from this loop, another, or another node. A tell is a hint: it may be lost, and
+ * then the link is dirty, which sessions are told (PROMISE §3).
+ *
+ * To add an implementation: struct link_ops in link_<name>.c, its line in petreld/backends.c, tests/contract/test_link
+ * against it. */
+#ifndef PETREL_DISCOVERY_LINK_H
+#define PETREL_DISCOVERY_LINK_H
+
+#include "loop/mailbox.h"
+#include "wire/peer.h"
+
+struct link;
+
+struct link_call;
+typedef void link_done_fn(struct link_call *call);
+
+/* Embedded by the caller, left alone until done. What `in` borrows stays until then; `reply` is valid until done returns. */
+struct link_call {
+    struct peer_msg in;
+    struct peer_reply reply;
+    link_done_fn *done;
+    /* the link's own */
+    struct link *from;
+    struct link *to;
+    struct mail mail;
+    struct loop_task task;
+    bool serving;
+    bool answered;
+};
+
+enum link_role { LINK_MESSAGE, LINK_SESSION, LINK_ROLES };
+
+/* A role's side, on its loop. */
+struct link_server {
+    void *ctx;
+    /* A call came: answer it with link_answer(), now (then only a status; what reply points to would be gone) or later, exactly
+     * once. Calls come only from links of this process or from peers that said hello with the shared secret. */
+    void (*on_call)(void *ctx, struct link_call *call);
+    /* A tell came; all of it borrows until this returns. May run inside link_tell(). */
+    void (*on_tell)(void *ctx, const struct peer_msg *msg);
+    /* Tells to this role may have been lost. May be NULL. */
+    void (*on_dirty)(void *ctx);
+};
+
+struct link_ops {
+    const char *name;
+    int (*call)(struct link *link, struct link_call *call);
+    int (*call_at)(struct link *link, uint32_t node, uint16_t loop, struct link_call *call);
+    int (*tell)(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg);
+    int (*tell_sessions)(struct link *link, const struct peer_msg *msg);
+    void (*answer)(struct link *link, struct link_call *call);
+    void (*close)(struct link *link);
+};
+
+struct link {
+    const struct link_ops *ops;
+    struct loop *loop;
+    struct link_server servers[LINK_ROLES]; /* on_call NULL: nobody serves it here */
+};
+
+/* Serve a role's messages on this loop, before any link of the process is used. */
+static inline void link_serve(struct link *link, enum link_role role, struct link_server server)
+{
+    link->servers[role] = server;
+}
+
+/* Ask the message role, on whichever node serves the target. Fill call->in. 0: done runs exactly once, later, on this loop, with
+ * reply.status 0, the operation's status, or UNAVAILABLE, TIMEOUT. Negative: never runs; BUSY, CLOSING. */
+static inline int link_ask(struct link *link, struct link_call *call, link_done_fn *done)
+{
+    call->done = done;
+    return link->ops->call(link, call);
+}
+
+/* Ask the session role of that loop of that node (PEER_SESSIONS). As link_ask(); UNAVAILABLE when it is not there. */
+static inline int link_ask_at(struct link *link, uint32_t node, uint16_t loop, struct link_call *call, link_done_fn *done)
+{
+    call->done = done;
+    return link->ops->call_at(link, node, loop, call);
+}
+
+/* Tell the session role of that loop of that node (DELIVER, EVICT). 0, or an error when it was dropped. */
+static inline int link_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
+{
+    return link->ops->tell(link, node, loop, msg);
+}
+
+/* Tell every session role that this node serves (APPS). */
+static inline int link_tell_sessions(struct link *link, const struct peer_msg *msg)
+{
+    return link->ops->tell_sessions(link, msg);
+}
+
+/* The server's answer: call->reply is filled. What it points to must live until this returns, or, over threads, is carried over by
+ * the link (lists travel as bufs). */
+static inline void link_answer(struct link_call *call)
+{
+    call->to->ops->answer(call->to, call);
+}
+
+#endif

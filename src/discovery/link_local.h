@@ -1,0 +1,17 @@
+/* link_local.h: links between the roles of one process: the message role is asked on the caller's own loop, tells to other loops
+ * travel by mailbox, a batch per loop and turn. */
+#ifndef PETREL_DISCOVERY_LINK_LOCAL_H
+#define PETREL_DISCOVERY_LINK_LOCAL_H
+
+#include "discovery/link.h"
+
+struct link_local; /* the process's set of links, one per loop */
+
+/* Make the set for count loops; loop i has index i. Main thread, before the loops run. node, incarnation: this process's. */
+struct link_local *link_local_new(uint32_t node, uint64_t incarnation, struct loop *const *loops, size_t count);
+/* The link of loops[index]; owned by the set. */
+struct link *link_local_at(struct link_local *set, size_t index);
+/* After the loops have ended. */
+void link_local_free(struct link_local **set);
+
+#endif

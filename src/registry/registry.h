@@ -1,0 +1,100 @@
+/* registry.h: apps, API keys, devices. Never on the hot path: read through a snapshot that every loop holds.
+ *
+ * app       a tenant: a name, up to four secrets that sign its devices' tokens, its settings
+ * API key   what a backend shows as Bearer: "pk_<id>_<secret>"; only its SHA-256 is stored, it is shown once
+ * device    one installation of a user, as a backend registered it
+ * snapshot  all apps and live API keys, immutable, shared by reference; a new one after every change
+ *
+ * To add an implementation: struct registry_ops in registry_<name>.c, its line in petreld/backends.c,
+ * tests/contract/test_registry against it. */
+#ifndef PETREL_REGISTRY_REGISTRY_H
+#define PETREL_REGISTRY_REGISTRY_H
+
+#include "base/route.h"
+#include "loop/worker.h"
+#include "registry/snapshot.h"
+
+struct registry;
+
+#define REGISTRY_KEY_TEXT_MAX 96
+#define REGISTRY_LABEL_MAX 128 /* names people give: a key's, a device's platform */
+#define REGISTRY_PAGE_MAX 200
+
+/* Rows as replies show them; a list reply is an array of one of these. */
+struct registry_app {
+    char name[ROUTE_APP_MAX + 1];
+    uint64_t created_ms;
+    uint32_t secrets_count;
+    uint64_t key_window_ms; /* how long idempotency keys are kept: 24 h */
+};
+struct registry_key {
+    char id[17]; /* 16 hex digits */
+    char app[ROUTE_APP_MAX + 1];
+    char label[REGISTRY_LABEL_MAX + 1];
+    uint64_t created_ms;
+    uint64_t revoked_ms; /* 0: live */
+};
+struct registry_device {
+    char user[ROUTE_USER_MAX + 1];
+    char device[ROUTE_DEVICE_MAX + 1];
+    char platform[REGISTRY_LABEL_MAX + 1];
+    uint64_t created_ms;
+    uint64_t updated_ms;
+    uint64_t revoked_ms; /* 0: live */
+};
+
+struct registry_request;
+typedef void registry_done_fn(struct registry_request *request);
+
+/* The caller embeds it, fills `in`, and leaves it alone until the callback. Text in `in` borrows. */
+struct registry_request {
+    struct worker_job job;
+    struct loop *home;
+    registry_done_fn *done;
+    int op; /* the implementation's */
+    int status;
+    struct {
+        struct bytes app;
+        struct bytes user;
+        struct bytes device;   /* device_register, device_revoke */
+        struct bytes label;    /* key_create; device_register's platform */
+        struct bytes key_id;   /* key_revoke */
+        struct bytes after;    /* lists: begin behind this name or id; absent: at the start */
+        uint32_t limit;        /* lists: 1 .. REGISTRY_PAGE_MAX */
+    } in;
+    struct {
+        char key_text[REGISTRY_KEY_TEXT_MAX]; /* key_create: the key, shown this once; wipe it after use */
+        bool created;                         /* device_register: false when it was there already */
+        bool more;                            /* lists: there is another page */
+        uint32_t count;
+        union {
+            struct registry_app *apps; /* the registry's memory, lent until the callback returns */
+            struct registry_key *keys;
+            struct registry_device *devices;
+            void *rows;
+        };
+    } out;
+};
+
+/* Each: loop thread; 0: done runs exactly once, later, on request->home; PETREL_E_BUSY, PETREL_E_CLOSING: never.
+ * Statuses: 0; those named; PETREL_E_UNAVAILABLE; PETREL_E_FULL. Writes are durable when done runs, and the snapshot that
+ * holds them has been published before. */
+struct registry_ops {
+    const char *name;
+    int (*app_create)(struct registry *r, struct registry_request *request);  /* EXISTS, INVALID; out.apps: it */
+    int (*app_list)(struct registry *r, struct registry_request *request);    /* in.app given: that one, or NOT_FOUND */
+    int (*app_delete)(struct registry *r, struct registry_request *request);  /* NOT_FOUND; its keys and devices go */
+    int (*key_create)(struct registry *r, struct registry_request *request);  /* NOT_FOUND: the app; out.keys: it */
+    int (*key_list)(struct registry *r, struct registry_request *request);    /* NOT_FOUND: the app */
+    int (*key_revoke)(struct registry *r, struct registry_request *request);  /* NOT_FOUND */
+    int (*device_register)(struct registry *r, struct registry_request *request); /* NOT_FOUND: the app; clears a revocation */
+    int (*device_list)(struct registry *r, struct registry_request *request);  /* of in.user; absent: the whole app */
+    int (*device_revoke)(struct registry *r, struct registry_request *request); /* NOT_FOUND; out.devices: it */
+    void (*close)(struct registry *r);
+};
+
+struct registry {
+    const struct registry_ops *ops;
+};
+
+#endif
