@@ -4,6 +4,7 @@
 #define PETREL_BASE_LIST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct list {
     struct list *next;
