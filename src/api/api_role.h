@@ -1,0 +1,69 @@
+/* api_role.h: the HTTP API: the send API under /v1 and, on a listener of its own, the admin API under /admin/v1. One object per
+ * loop and listener kind. README.md in this room lists every route, error and header; openapi.yaml is the same for machines.
+ *
+ * conn      one HTTP connection: a parser, the requests under way in the order they came, their answers held back until
+ *           those before them are written (pipelining)
+ * exchange  one request and its answer: owns copies of what it needs beyond the parser
+ * route     method, path pattern, handler: one table
+ *
+ * To add a route: its line in api_routes.c, a handler in the file of its theme, its rows in README.md and openapi.yaml. */
+#ifndef PETREL_API_API_ROLE_H
+#define PETREL_API_API_ROLE_H
+
+#include "base/metrics.h"
+#include "discovery/discovery.h"
+#include "discovery/link.h"
+#include "loop/listener.h"
+#include "registry/registry.h"
+
+struct api_role;
+
+enum api_kind { API_SEND, API_ADMIN };
+
+/* What the admin API can have done by the process around it. Each answers on the loop that asked. */
+struct api_host {
+    void *ctx;
+    /* The configuration in force as a JSON object text (secrets left out), appended. */
+    void (*render_config)(void *ctx, struct bytebuf *out);
+    /* Copy all stores into the directory (absolute path, made by the caller's request, must not exist). */
+    int (*backup)(void *ctx, struct loop *home, const char *directory, void (*done)(void *arg, int status), void *arg);
+    /* Whether the node can serve: 0, or an error whose text /readyz shows; why gets a text of at most size bytes. */
+    int (*ready)(void *ctx, char *why, size_t size);
+};
+
+struct api_config {
+    enum api_kind kind;
+    const char *host;
+    uint16_t port;
+    size_t loops;                  /* of this process: where sessions live */
+    uint32_t node;
+    const char *node_name;
+    const char *version;
+    uint64_t started_ms;
+    const char *admin_token;       /* API_ADMIN */
+    uint32_t max_connections;      /* of this loop; default 4,096 */
+    uint32_t max_body_bytes;       /* default 4 MiB: a batch */
+    uint32_t max_message_bytes;    /* payload, or data as JSON text; default 16,384 */
+    uint32_t max_batch_lines;      /* default 1,000 */
+    uint32_t max_pipeline;         /* requests under way per connection; default 64 */
+    uint32_t request_timeout_ms;   /* from the first byte to the last of a request; default 15,000 */
+    uint32_t idle_timeout_ms;      /* keep-alive; default 75,000 */
+    uint64_t ttl_default_s;        /* 4 weeks */
+    uint64_t ttl_max_s;            /* 4 weeks */
+    uint64_t token_ttl_s;          /* device tokens that register mints: 30 days */
+    uint32_t heartbeat_hint_s;     /* lookup: how long an answer may be cached; 300 */
+};
+
+struct api_config api_role_defaults(void);
+
+/* Borrowed for the role's life: link, registry, discovery, metrics, host. config is copied, texts too. */
+int api_role_new(struct api_role **out, struct loop *loop, struct link *link, struct registry *registry,
+                 struct discovery *discovery, const struct metrics *metrics, struct metrics_shard *shard,
+                 const struct api_host *host, const struct api_config *config);
+/* The registry's newest snapshot; a reference is taken. On the loop. Until the first, requests are 503. */
+void api_role_set_snapshot(struct api_role *role, struct snapshot *snapshot);
+int api_role_listen(struct api_role *role, uint16_t *port);
+/* Stop accepting; answer what is under way with "Connection: close"; then close, free, done(ctx). On the loop. */
+void api_role_close(struct api_role **role, void (*done)(void *ctx), void *ctx);
+
+#endif
