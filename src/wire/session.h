@@ -3,7 +3,7 @@
  * Decoding borrows: text and bytes in a struct point into the frame's body. Encoding appends whole frames (header and body)
  * to a bytebuf that the caller keeps and reuses, or makes a buf to share. Sans-I/O; any thread, with one codec each.
  *
- * To add a frame: its number in session.proto, its struct and its two functions here, its line in wire/session.c's table,
+ * To add a frame: its number in session.proto, its struct and its functions here, its row in session_decode.c's table,
  * an example in proto/README.md, a seed in tests/fuzz/corpus/session. */
 #ifndef PETREL_WIRE_SESSION_H
 #define PETREL_WIRE_SESSION_H
@@ -17,6 +17,9 @@
 #define SESSION_PROTOCOL_VERSION 1
 #define SESSION_TOKEN_MAX 4096
 #define SESSION_CLIENT_MAX 64
+#define SESSION_NODE_MAX 255
+#define SESSION_TARGET_MAX 261 /* a host name of 255, ':', a port */
+#define SESSION_ERROR_TEXT_MAX 512
 
 enum session_type {
     SESSION_CONNECT = 1,
@@ -42,7 +45,7 @@ enum session_gap_reason { SESSION_GAP_NONE, SESSION_GAP_CAP, SESSION_GAP_ROLLBAC
 struct session_connect {
     uint32_t version;
     struct bytes token;
-    uint64_t attempt;
+    uint64_t attempt; /* 1 .. 2^63-1 */
     struct position position; /* none: {0, 0} */
     struct bytes client;
     uint32_t heartbeat_s;
@@ -124,11 +127,13 @@ struct session_codec;
 struct session_codec *session_codec_new(void);
 void session_codec_free(struct session_codec **codec);
 
-/* 0, with *out borrowing from frame->body; PETREL_E_UNSUPPORTED: a type that is reserved; PETREL_E_NOT_FOUND: no such type;
- * PETREL_E_PROTOCOL: the body is no such message, a text is not UTF-8 or over its limit, an id is not 16 bytes. */
+/* 0, with *out borrowing from the codec; PETREL_E_UNSUPPORTED: a type that is reserved; PETREL_E_NOT_FOUND: no such type;
+ * PETREL_E_PROTOCOL: the body is no such message, a text is not UTF-8 or over its limit, an id is not 16 bytes, a number is
+ * out of its range, a part is missing that the frame means nothing without, or it holds hundreds of unknown fields. */
 int session_decode(struct session_codec *codec, const struct frame *frame, struct session_frame *out);
 
-/* Append the whole frame. The push's message comes as bytes from session_encode_message(), as stored. */
+/* Append the whole frame. The push's message comes as bytes from session_encode_message(), as stored. An error's message is
+ * cut at SESSION_ERROR_TEXT_MAX; other limits are the caller's to keep. */
 void session_encode_connect(struct bytebuf *out, const struct session_connect *connect);
 void session_encode_ping(struct bytebuf *out, uint64_t echo);
 void session_encode_ack(struct bytebuf *out, struct position at);
@@ -142,7 +147,7 @@ void session_encode_error(struct bytebuf *out, uint32_t code, const char *messag
 
 /* The shared part of a push as a buf of its own, one reference. */
 struct buf *session_encode_message(const struct session_message *message);
-/* 0 or PETREL_E_PROTOCOL; borrows from in and the codec. */
+/* 0 or PETREL_E_PROTOCOL; borrows from the codec until its next decode. */
 int session_decode_message(struct session_codec *codec, struct bytes in, struct session_message *out);
 
 #endif
