@@ -10,7 +10,7 @@ struct sqlite_stmt; /* a prepared statement: prepared once, reused, freed with t
 
 /* A step from one schema version to the next: versions[i] makes version i + 1 (PRAGMA user_version). */
 struct sqlite_schema {
-    const char *name; /* for logs: "store" */
+    const char *name;        /* for logs: "store" */
     uint32_t application_id; /* PRAGMA application_id: refuses a file that is something else's */
     size_t versions_count;
     const char *const *versions;
@@ -18,7 +18,7 @@ struct sqlite_schema {
 
 /* Open or make the file (mode 0600), take it for this process alone (locking_mode=EXCLUSIVE), migrate it. 0;
  * PETREL_E_LOCKED: another process has it; PETREL_E_UNSUPPORTED: made by a newer version, or another application's;
- * PETREL_E_INVALID: not a database; PETREL_E_FULL, PETREL_E_IO. The log has the particulars. */
+ * PETREL_E_INVALID: not a database; PETREL_E_NOT_FOUND: no such folder; PETREL_E_FULL, PETREL_E_IO. The log has the particulars. */
 int sqlite_open(struct sqlite **out, const char *path, const struct sqlite_schema *schema);
 void sqlite_close(struct sqlite **db);
 
@@ -51,10 +51,15 @@ int64_t sqlite_last_rowid(struct sqlite *db);
 int64_t sqlite_changes(struct sqlite *db);
 /* Bytes of the file and of its WAL. */
 uint64_t sqlite_file_bytes(struct sqlite *db);
-/* Give free pages back to the file system, at most `pages`, and truncate the WAL when it can be. 0 or an error. */
+/* Pages inside the file that hold nothing: what sqlite_shrink() could give back. */
+uint64_t sqlite_free_pages(struct sqlite *db);
+/* Give free pages back to the file system, at most `pages`, and truncate the WAL when it can be. Between transactions.
+ * 0 or an error. */
 int sqlite_shrink(struct sqlite *db, uint32_t pages);
 
-/* A backup in slices, while the connection goes on writing: what it writes reaches the copy as well. */
+/* A backup in slices, while the connection goes on writing: what it writes reaches the copy as well. All three between
+ * transactions. The copy is complete, durable and a file of its own once sqlite_backup_step() has returned 0.
+ * begin: 0; PETREL_E_EXISTS: there is a file at path; PETREL_E_FULL, PETREL_E_IO. */
 struct sqlite_backup;
 int sqlite_backup_begin(struct sqlite_backup **out, struct sqlite *db, const char *path);
 /* Copy at most `pages`. 1: more to do; 0: complete; or an error. */

@@ -9,15 +9,16 @@
 #include "store/store.h"
 
 struct store_sqlite_config {
-    const char *path;              /* the file; its directory exists */
+    const char *path; /* the file; its directory exists */
     const struct clock *clock;
     struct store_limits limits;
     struct metrics_shard *metrics; /* written by the worker; may be NULL */
     uint32_t max_pending;          /* operations under way; 0: 65,536 */
     uint64_t checkpoint_bytes;     /* begin a checkpoint at this much journal; 0: 16 MiB */
     uint64_t memory_bytes;         /* keep about so much of clean user records; 0: 256 MiB */
-    uint64_t min_free_bytes;       /* refuse appends below so much free disk, so that acks and checkpoints still fit; 0: 64 MiB */
-    bool restored;                 /* the file came from a backup: begin a new epoch */
+    uint64_t
+        min_free_bytes; /* refuse appends below so much free disk, so that acks and checkpoints still fit; 0: 64 MiB */
+    bool restored;      /* the file came from a backup: begin a new epoch */
 };
 
 /* Open or make the file, replay the journal. Blocks. 0, or the errors of sqlite_open(). */
