@@ -45,15 +45,19 @@ typedef void discovery_watch_fn(void *ctx, struct discovery_view *view);
 
 struct discovery_ops {
     const char *name;
-    /* The node that this process is; copies. Later calls replace its load, state and addresses. Main loop. 0 or an error. */
+    /* The node that this process is; copies. Later calls replace its load, state and addresses. Main loop. 0, or
+     * PETREL_E_INVALID: a text of it does not end. */
     int (*publish)(struct discovery *discovery, const struct discovery_node *self);
-    /* The present view, with a reference for the caller. Any thread. */
+    /* The present view, with a reference for the caller; without a node before the first publish. Any thread. */
     struct discovery_view *(*view)(struct discovery *discovery);
-    /* Call on_view on loop with each new view from now on. At most 64 watchers, one per loop; until close. */
+    /* Call on_view on loop when there is a new view, until close. The newest always arrives; one that a newer one overtakes on the
+     * way may be left out. Watch first, then ask view(), and none is missed. 0; PETREL_E_EXISTS: that loop watches already;
+     * PETREL_E_TOO_LARGE: 64 loops do. Any thread. */
     int (*watch)(struct discovery *discovery, struct loop *loop, discovery_watch_fn *on_view, void *ctx);
     /* Whether the service behind it answers, for /readyz. Any thread. */
     bool (*healthy)(struct discovery *discovery);
-    /* Withdraw this node, free. After the watching loops have ended. */
+    /* Withdraw this node, free. After the watching loops have ended; before or after they are freed. No on_view runs from here
+     * on. */
     void (*close)(struct discovery *discovery);
 };
 

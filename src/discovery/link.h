@@ -9,6 +9,7 @@
 #ifndef PETREL_DISCOVERY_LINK_H
 #define PETREL_DISCOVERY_LINK_H
 
+#include "base/err.h"
 #include "loop/mailbox.h"
 #include "wire/peer.h"
 
@@ -45,6 +46,7 @@ struct link_server {
     void (*on_dirty)(void *ctx);
 };
 
+/* All on the link's loop. */
 struct link_ops {
     const char *name;
     int (*call)(struct link *link, struct link_call *call);
@@ -52,6 +54,8 @@ struct link_ops {
     int (*tell)(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg);
     int (*tell_sessions)(struct link *link, const struct peer_msg *msg);
     void (*answer)(struct link *link, struct link_call *call);
+    /* Serve and tell no more: asking and telling are PETREL_E_CLOSING from here on, calls from other loops get UNAVAILABLE, what
+     * was told is sent off, what arrives is let go. Calls under way still come back. After the roles of this loop have closed. */
     void (*close)(struct link *link);
 };
 
@@ -76,7 +80,8 @@ static inline int link_ask(struct link *link, struct link_call *call, link_done_
 }
 
 /* Ask the session role of that loop of that node (PEER_SESSIONS). As link_ask(); UNAVAILABLE when it is not there. */
-static inline int link_ask_at(struct link *link, uint32_t node, uint16_t loop, struct link_call *call, link_done_fn *done)
+static inline int link_ask_at(struct link *link, uint32_t node, uint16_t loop, struct link_call *call,
+                              link_done_fn *done)
 {
     call->done = done;
     return link->ops->call_at(link, node, loop, call);

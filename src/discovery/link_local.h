@@ -5,13 +5,17 @@
 
 #include "discovery/link.h"
 
+/* Tells under way to one loop; one more is dropped with PETREL_E_BUSY and makes that loop's link dirty. */
+#define LINK_LOCAL_WAITING_MAX 65536
+
 struct link_local; /* the process's set of links, one per loop */
 
 /* Make the set for count loops; loop i has index i. Main thread, before the loops run. node, incarnation: this process's. */
 struct link_local *link_local_new(uint32_t node, uint64_t incarnation, struct loop *const *loops, size_t count);
 /* The link of loops[index]; owned by the set. */
 struct link *link_local_at(struct link_local *set, size_t index);
-/* After the loops have ended. */
+/* After the loops have been freed, which runs the mail that was still under way. No call may be under way (asserted): a role
+ * closes when its calls have come back. NULL inside is fine. */
 void link_local_free(struct link_local **set);
 
 #endif

@@ -1,0 +1,396 @@
+#include "discovery/link_local.h"
+
+#include "base/object.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define LOCAL_MAGIC OBJECT_MAGIC('L', 'L', 'N', 'K')
+#define BATCH_FIRST 64U
+
+/* What of a peer_msg a tell needs: a peer_msg is three times as large. Holds a reference to its buf. */
+struct tell {
+    enum peer_type type;
+    union {
+        struct peer_deliver deliver;
+        struct peer_evict evict;
+        struct peer_apps apps;
+    };
+};
+
+struct local;
+
+/* Tells from one loop to another, made in one turn. `room` of them are counted in to->waiting. */
+struct batch {
+    struct mail mail;
+    struct local *to;
+    uint32_t count;
+    uint32_t room;
+    struct tell tells[];
+};
+
+/* One loop's link. What other threads touch is atomic; the rest is the loop's own. */
+struct local {
+    struct link link;
+    uint32_t magic;
+    struct link_local *set;
+    bool closed;
+    uint64_t calls; /* ours, under way */
+    struct loop_task flush;
+    atomic_uint waiting; /* tells to this loop, in the room of all batches */
+    atomic_bool dirty;   /* dirty_mail is on its way here */
+    struct mail dirty_mail;
+    struct batch *batches[]; /* to each loop of the set; NULL: nothing this turn */
+};
+
+struct link_local {
+    uint32_t node;
+    uint64_t incarnation;
+    size_t count;
+    struct local *locals[];
+};
+
+static struct local *local_of(struct link *link)
+{
+    struct local *local = container_of(link, struct local, link);
+    object_check(local, LOCAL_MAGIC);
+    return local;
+}
+
+/* ---- calls ---- */
+
+static void finish(struct link_call *call)
+{
+    local_of(call->from)->calls--;
+    call->done(call);
+}
+
+static void on_answer_deferred(struct loop_task *task)
+{
+    finish(container_of(task, struct link_call, task));
+}
+
+static void on_answer_mail(struct mail *mail)
+{
+    finish(container_of(mail, struct link_call, mail));
+}
+
+static void local_answer(struct link *link, struct link_call *call)
+{
+    petrel_assert(call->to == link && !call->answered);
+    call->answered = true;
+    if (call->from != call->to) {
+        call->mail.run = on_answer_mail;
+        mailbox_post(call->from->loop, &call->mail);
+    } else if (call->serving) {
+        loop_defer(link->loop, &call->task);
+    } else {
+        finish(call);
+    }
+}
+
+/* On the loop of call->to. */
+static void serve(struct link_call *call)
+{
+    struct local *to = local_of(call->to);
+    const bool here = call->from == call->to;
+    const struct link_server *server = &to->link.servers[call->in.type >= PEER_SESSIONS ? LINK_SESSION : LINK_MESSAGE];
+
+    /* Only a call of this loop is still ours after on_call: another loop's caller may have its answer by then. */
+    if (here)
+        call->serving = true;
+    if (to->closed || server->on_call == NULL) {
+        call->reply.status = PETREL_E_UNAVAILABLE;
+        local_answer(&to->link, call);
+    } else {
+        server->on_call(server->ctx, call);
+    }
+    if (here)
+        call->serving = false;
+}
+
+static void on_call_mail(struct mail *mail)
+{
+    serve(container_of(mail, struct link_call, mail));
+}
+
+static void begin(struct local *from, struct local *to, struct link_call *call)
+{
+    from->calls++;
+    memset(&call->reply, 0, sizeof call->reply);
+    call->from = &from->link;
+    call->to = &to->link;
+    call->task = (struct loop_task){.run = on_answer_deferred};
+    call->serving = false;
+    call->answered = false;
+    if (from == to) {
+        serve(call);
+    } else {
+        call->mail.run = on_call_mail;
+        mailbox_post(to->link.loop, &call->mail);
+    }
+}
+
+static int local_call(struct link *link, struct link_call *call)
+{
+    struct local *from = local_of(link);
+    petrel_assert(call->in.type >= PEER_BIND && call->in.type < PEER_SESSIONS);
+    if (from->closed)
+        return PETREL_E_CLOSING;
+    begin(from, from, call);
+    return 0;
+}
+
+static int local_call_at(struct link *link, uint32_t node, uint16_t loop, struct link_call *call)
+{
+    struct local *from = local_of(link);
+    const struct link_local *set = from->set;
+    petrel_assert(call->in.type == PEER_SESSIONS);
+    if (from->closed)
+        return PETREL_E_CLOSING;
+    if (node == set->node && loop < set->count) {
+        begin(from, set->locals[loop], call);
+        return 0;
+    }
+    from->calls++;
+    call->from = call->to = link;
+    call->reply = (struct peer_reply){.status = PETREL_E_UNAVAILABLE};
+    call->task = (struct loop_task){.run = on_answer_deferred};
+    loop_defer(link->loop, &call->task);
+    return 0;
+}
+
+/* ---- tells ---- */
+
+static void tell_take(struct tell *tell, const struct peer_msg *msg)
+{
+    tell->type = msg->type;
+    if (msg->type == PEER_DELIVER) {
+        tell->deliver = msg->deliver;
+        if (tell->deliver.message != NULL)
+            buf_ref(tell->deliver.message);
+    } else if (msg->type == PEER_EVICT) {
+        tell->evict = msg->evict;
+    } else {
+        tell->apps = msg->apps;
+        buf_ref(tell->apps.records);
+    }
+}
+
+static void tell_show(const struct tell *tell, struct peer_msg *msg)
+{
+    msg->type = tell->type;
+    if (tell->type == PEER_DELIVER)
+        msg->deliver = tell->deliver;
+    else if (tell->type == PEER_EVICT)
+        msg->evict = tell->evict;
+    else
+        msg->apps = tell->apps;
+}
+
+static void tell_release(struct tell *tell)
+{
+    if (tell->type == PEER_DELIVER)
+        buf_unref(tell->deliver.message);
+    else if (tell->type == PEER_APPS)
+        buf_unref(tell->apps.records);
+}
+
+static void batch_free(struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        tell_release(&batch->tells[i]);
+    atomic_fetch_sub_explicit(&batch->to->waiting, batch->room, memory_order_relaxed);
+    free(batch);
+}
+
+static int hand_over(struct local *to, const struct peer_msg *msg)
+{
+    const struct link_server *server = &to->link.servers[LINK_SESSION];
+    if (to->closed || server->on_tell == NULL)
+        return PETREL_E_UNAVAILABLE;
+    server->on_tell(server->ctx, msg);
+    return 0;
+}
+
+static void on_batch_mail(struct mail *mail)
+{
+    struct batch *batch = container_of(mail, struct batch, mail);
+    struct peer_msg msg;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        tell_show(&batch->tells[i], &msg);
+        (void)hand_over(batch->to, &msg);
+    }
+    batch_free(batch);
+}
+
+static void on_dirty_mail(struct mail *mail)
+{
+    struct local *local = container_of(mail, struct local, dirty_mail);
+    object_check(local, LOCAL_MAGIC);
+    /* Cleared first: a tell that is dropped from here on is told again. */
+    atomic_store(&local->dirty, false);
+    const struct link_server *server = &local->link.servers[LINK_SESSION];
+    if (!local->closed && server->on_dirty != NULL)
+        server->on_dirty(server->ctx);
+}
+
+static void mark_dirty(struct local *to)
+{
+    if (!atomic_exchange(&to->dirty, true))
+        mailbox_post(to->link.loop, &to->dirty_mail);
+}
+
+static void flush(struct local *from)
+{
+    for (size_t i = 0; i < from->set->count; i++) {
+        struct batch *batch = from->batches[i];
+        if (batch == NULL)
+            continue;
+        from->batches[i] = NULL;
+        atomic_fetch_sub_explicit(&batch->to->waiting, batch->room - batch->count, memory_order_relaxed);
+        batch->room = batch->count;
+        mailbox_post(batch->to->link.loop, &batch->mail);
+    }
+}
+
+static void on_turn_end(struct loop_task *task)
+{
+    flush(container_of(task, struct local, flush));
+}
+
+/* A batch with room for one more tell, or NULL when too many wait for that loop. Room is taken from the target's count as the
+ * batch grows, so that the count is touched a few times a turn and not once a tell. */
+static struct batch *batch_with_room(struct local *from, size_t index)
+{
+    struct local *to = from->set->locals[index];
+    struct batch *batch = from->batches[index];
+    if (batch != NULL && batch->count < batch->room)
+        return batch;
+    const uint32_t more = batch != NULL ? batch->room : BATCH_FIRST;
+    if (atomic_fetch_add_explicit(&to->waiting, more, memory_order_relaxed) + more > LINK_LOCAL_WAITING_MAX) {
+        atomic_fetch_sub_explicit(&to->waiting, more, memory_order_relaxed);
+        return NULL;
+    }
+    const uint32_t room = (batch != NULL ? batch->room : 0) + more;
+    const bool fresh = batch == NULL;
+    batch = object_realloc(batch, sizeof *batch + room * sizeof batch->tells[0]);
+    if (fresh)
+        *batch = (struct batch){.mail.run = on_batch_mail, .to = to};
+    batch->room = room;
+    from->batches[index] = batch;
+    return batch;
+}
+
+static int tell_loop(struct local *from, size_t index, const struct peer_msg *msg)
+{
+    struct local *to = from->set->locals[index];
+    if (to == from)
+        return hand_over(to, msg);
+    struct batch *batch = batch_with_room(from, index);
+    if (batch == NULL) {
+        mark_dirty(to);
+        return PETREL_E_BUSY;
+    }
+    tell_take(&batch->tells[batch->count++], msg);
+    loop_at_turn_end(from->link.loop, &from->flush);
+    return 0;
+}
+
+/* Whether the session it names can be of this process: a route of an earlier start of the node leads nowhere. */
+static bool is_of_this_start(const struct link_local *set, const struct peer_msg *msg)
+{
+    const struct route *route = msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
+    return route->incarnation == set->incarnation;
+}
+
+static int local_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
+{
+    struct local *from = local_of(link);
+    petrel_assert(msg->type == PEER_DELIVER || msg->type == PEER_EVICT);
+    if (from->closed)
+        return PETREL_E_CLOSING;
+    if (node != from->set->node || loop >= from->set->count || !is_of_this_start(from->set, msg))
+        return PETREL_E_UNAVAILABLE;
+    return tell_loop(from, loop, msg);
+}
+
+static int local_tell_sessions(struct link *link, const struct peer_msg *msg)
+{
+    struct local *from = local_of(link);
+    petrel_assert(msg->type == PEER_APPS);
+    if (from->closed)
+        return PETREL_E_CLOSING;
+    int first_error = 0;
+    for (size_t i = 0; i < from->set->count; i++) {
+        const int err = tell_loop(from, i, msg);
+        if (first_error == 0)
+            first_error = err;
+    }
+    return first_error;
+}
+
+static void local_close(struct link *link)
+{
+    struct local *local = local_of(link);
+    local->closed = true;
+    loop_undefer(&local->flush);
+    flush(local);
+}
+
+static const struct link_ops link_local_ops = {
+    .name = "local",
+    .call = local_call,
+    .call_at = local_call_at,
+    .tell = local_tell,
+    .tell_sessions = local_tell_sessions,
+    .answer = local_answer,
+    .close = local_close,
+};
+
+struct link_local *link_local_new(uint32_t node, uint64_t incarnation, struct loop *const *loops, size_t count)
+{
+    petrel_assert(count >= 1 && count <= UINT16_MAX);
+    struct link_local *set = object_zalloc(sizeof *set + count * sizeof set->locals[0]);
+    set->node = node;
+    set->incarnation = incarnation;
+    set->count = count;
+    for (size_t i = 0; i < count; i++) {
+        petrel_assert(loop_index(loops[i]) == i);
+        struct local *local = object_zalloc(sizeof *local + count * sizeof local->batches[0]);
+        local->link.ops = &link_local_ops;
+        local->link.loop = loops[i];
+        local->magic = LOCAL_MAGIC;
+        local->set = set;
+        local->flush.run = on_turn_end;
+        local->dirty_mail.run = on_dirty_mail;
+        set->locals[i] = local;
+    }
+    return set;
+}
+
+struct link *link_local_at(struct link_local *set, size_t index)
+{
+    petrel_assert(index < set->count);
+    return &set->locals[index]->link;
+}
+
+void link_local_free(struct link_local **set)
+{
+    struct link_local *gone = *set;
+    if (gone == NULL)
+        return;
+    *set = NULL;
+    for (size_t i = 0; i < gone->count; i++) {
+        petrel_assert(gone->locals[i]->calls == 0);
+        for (size_t j = 0; j < gone->count; j++) {
+            if (gone->locals[i]->batches[j] != NULL)
+                batch_free(gone->locals[i]->batches[j]);
+        }
+    }
+    for (size_t i = 0; i < gone->count; i++) {
+        gone->locals[i]->magic = 0;
+        free(gone->locals[i]);
+    }
+    free(gone);
+}
