@@ -10,7 +10,8 @@
 static uint64_t read_ms(clockid_t id)
 {
     struct timespec now;
-    petrel_assert(clock_gettime(id, &now) == 0);
+    int rc = clock_gettime(id, &now);
+    petrel_assert(rc == 0);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -59,7 +60,8 @@ char *clock_format(uint64_t wall_ms, char *out)
         wall_ms = CLOCK_FORMAT_MAX_MS;
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
-    petrel_assert(gmtime_r(&seconds, &tm) != NULL);
+    struct tm *filled = gmtime_r(&seconds, &tm);
+    petrel_assert(filled != NULL);
     size_t len = strftime(out, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
     (void)snprintf(out + len, CLOCK_TEXT_SIZE - len, ".%03uZ", (unsigned)(wall_ms % 1000));
     return out;

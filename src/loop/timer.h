@@ -5,7 +5,7 @@
 
 #include "loop/loop.h"
 
-#define TIMER_TICK_MS 8               /* resolution: fires never early, at most about this late, plus the turn's length */
+#define TIMER_TICK_MS 8 /* resolution: fires never early, at most about this late, plus the turn's length */
 #define TIMER_MAX_MS (48 * 3600000ULL) /* longer delays are cut to this */
 
 /* Zero-initialise before the first start. */

@@ -1,0 +1,206 @@
+#include "loop/listener.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "loop/loop_impl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LISTENER_BACKLOG 4096
+#define LISTENER_ACCEPTS_MAX 64 /* a turn: the sessions there are come before a storm of new ones */
+#define LISTENER_EXHAUSTED_MS 100
+
+struct listener {
+    struct endpoint endpoint;
+    struct loop *loop;
+    listener_accept_fn *accept;
+    void *ctx;
+    struct timer retry; /* runs while out of descriptors */
+    struct list node;   /* in the loop's closed_listeners */
+    uint16_t port;
+    bool paused;
+    bool exhausted; /* said so; until an accept succeeds again */
+    bool closed;
+};
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static int parse_address(const struct listener_config *config, union address *address, socklen_t *size)
+{
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, config->host, &address->v4.sin_addr) == 1) {
+        address->v4.sin_family = AF_INET;
+        address->v4.sin_port = htons(config->port);
+        *size = sizeof address->v4;
+        return 0;
+    }
+    if (inet_pton(AF_INET6, config->host, &address->v6.sin6_addr) != 1)
+        return PETREL_E_INVALID;
+    address->v6.sin6_family = AF_INET6;
+    address->v6.sin6_port = htons(config->port);
+    *size = sizeof address->v6;
+    return 0;
+}
+
+static bool switch_on(int fd, int level, int option)
+{
+    int one = 1;
+    return setsockopt(fd, level, option, &one, sizeof one) == 0;
+}
+
+/* Listening on fd, or a negative error with errno's meaning; fd is the caller's in any case. Connections inherit
+ * TCP_NODELAY, which saves a system call for each. */
+static int bind_and_listen(int fd, union address *address, socklen_t size, int backlog)
+{
+    if (!switch_on(fd, SOL_SOCKET, SO_REUSEADDR) || !switch_on(fd, SOL_SOCKET, SO_REUSEPORT) ||
+        !switch_on(fd, IPPROTO_TCP, TCP_NODELAY))
+        return PETREL_E_IO;
+    int both = 0; /* "::" takes IPv4 as well, whatever the machine's default is */
+    if (address->any.sa_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &both, sizeof both);
+    if (bind(fd, &address->any, size) != 0)
+        return errno == EADDRNOTAVAIL ? PETREL_E_INVALID : err_from_errno(errno);
+    if (listen(fd, backlog > 0 ? backlog : LISTENER_BACKLOG) != 0)
+        return err_from_errno(errno);
+    return getsockname(fd, &address->any, &size) == 0 ? 0 : PETREL_E_IO;
+}
+
+static void watch(struct listener *listener)
+{
+    bool accepting = !listener->paused && !timer_running(&listener->retry);
+    pollset_change(listener->loop, &listener->endpoint, accepting ? EPOLLIN : 0);
+}
+
+static void on_retry(struct timer *timer)
+{
+    watch(container_of(timer, struct listener, retry));
+}
+
+static void back_off(struct listener *listener, int errnum)
+{
+    if (!listener->exhausted)
+        log_at(LOG_WARN, "loop", "cannot accept connections for want of resources", LOG_STR("error", strerror(errnum)),
+               LOG_NUM("port", listener->port), LOG_NUM("retry_ms", LISTENER_EXHAUSTED_MS));
+    listener->exhausted = true;
+    timer_start(listener->loop, &listener->retry, LISTENER_EXHAUSTED_MS, on_retry);
+    watch(listener);
+}
+
+/* Whether there may be more to accept. */
+static bool accept_one(struct listener *listener)
+{
+    int fd = accept4(listener->endpoint.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct stream *stream = fd >= 0 ? stream_new(listener->loop, fd) : NULL;
+    if (fd >= 0 && stream == NULL) {
+        back_off(listener, ENOSPC);
+        (void)close(fd);
+        return false;
+    }
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            back_off(listener, errno);
+        /* The rest are errors of that one connection, which is gone. */
+        return errno != EAGAIN && !timer_running(&listener->retry);
+    }
+    if (listener->exhausted)
+        log_at(LOG_INFO, "loop", "accepting connections again", LOG_NUM("port", listener->port));
+    listener->exhausted = false;
+    listener->accept(listener->ctx, stream);
+    petrel_assert(stream_is_adopted(stream));
+    return true;
+}
+
+void listener_on_events(struct listener *listener)
+{
+    for (int accepts = 0; accepts < LISTENER_ACCEPTS_MAX; accepts++) {
+        if (listener->closed || listener->paused || !accept_one(listener))
+            return;
+    }
+}
+
+int listener_open(struct listener **out, struct loop *loop, const struct listener_config *config,
+                  listener_accept_fn *accept, void *ctx)
+{
+    object_check(loop, LOOP_MAGIC);
+    union address address;
+    socklen_t size;
+    int rc = parse_address(config, &address, &size);
+    if (rc != 0)
+        return rc;
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    struct listener *listener = object_zalloc(sizeof *listener);
+    listener->endpoint = (struct endpoint){LISTENER_MAGIC, fd};
+    rc = bind_and_listen(fd, &address, size, config->backlog);
+    if (rc == 0)
+        rc = pollset_add(loop, &listener->endpoint, EPOLLIN);
+    if (rc != 0) {
+        (void)close(fd);
+        free(listener);
+        return rc;
+    }
+    listener->loop = loop;
+    listener->accept = accept;
+    listener->ctx = ctx;
+    listener->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+    list_init(&listener->node);
+    loop->open++;
+    *out = listener;
+    return 0;
+}
+
+uint16_t listener_port(const struct listener *listener)
+{
+    object_check(&listener->endpoint, LISTENER_MAGIC);
+    return listener->port;
+}
+
+void listener_pause(struct listener *listener)
+{
+    object_check(&listener->endpoint, LISTENER_MAGIC);
+    listener->paused = true;
+    watch(listener);
+}
+
+void listener_resume(struct listener *listener)
+{
+    object_check(&listener->endpoint, LISTENER_MAGIC);
+    listener->paused = false;
+    watch(listener);
+}
+
+void listener_close(struct listener **inside)
+{
+    struct listener *listener = *inside;
+    if (listener == NULL)
+        return;
+    object_check(&listener->endpoint, LISTENER_MAGIC);
+    *inside = NULL;
+    listener->closed = true;
+    timer_stop(&listener->retry);
+    pollset_remove(listener->loop, &listener->endpoint);
+    (void)close(listener->endpoint.fd);
+    list_push_back(&listener->loop->closed_listeners, &listener->node);
+}
+
+void listener_free_closed(struct loop *loop)
+{
+    for (struct list *node; (node = list_pop_front(&loop->closed_listeners)) != NULL;) {
+        struct listener *listener = container_of(node, struct listener, node);
+        listener->endpoint.magic = 0;
+        free(listener);
+        loop->open--;
+    }
+}

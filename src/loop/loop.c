@@ -1,0 +1,230 @@
+#include "loop/loop.h"
+
+#include "base/err.h"
+#include "loop/loop_impl.h"
+#include "loop/thread.h"
+
+#include <stdlib.h>
+
+#define LOOP_READ_BUFFER_BYTES (64 * 1024)
+/* How often tasks and callbacks may lead to each other within one turn before sockets and mail are looked at again. */
+#define LOOP_ROUNDS_MAX 8
+
+void loop_turn_begin(struct loop *loop)
+{
+    if (loop->in_turn)
+        return;
+    loop->in_turn = true;
+    loop->now_ms = clock_mono_ms(loop->clock);
+    loop->wall_ms = clock_wall_ms(loop->clock);
+}
+
+static void run_tasks(struct list *tasks)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, tasks);
+    for (struct list *node; (node = list_pop_front(&batch)) != NULL;) {
+        struct loop_task *task = container_of(node, struct loop_task, node);
+        task->queued = false;
+        task->run(task);
+    }
+}
+
+static bool has_work(const struct loop *loop)
+{
+    return !list_empty(&loop->deferred) || !list_empty(&loop->turn_end) || !list_empty(&loop->unflushed) ||
+           !list_empty(&loop->closing) || !list_empty(&loop->closed_listeners);
+}
+
+static void end_turn(struct loop *loop)
+{
+    loop_turn_begin(loop);
+    timer_wheel_advance(loop);
+    for (int round = 0; round < LOOP_ROUNDS_MAX && has_work(loop); round++) {
+        run_tasks(&loop->deferred);
+        run_tasks(&loop->turn_end);
+        stream_flush_all(loop);
+        stream_free_closed(loop);
+        listener_free_closed(loop);
+    }
+    uint64_t took_ms = clock_mono_ms(loop->clock) - loop->now_ms;
+    if (took_ms > loop->longest_turn_ms)
+        loop->longest_turn_ms = took_ms;
+    timer_wheel_sleep(loop);
+    loop->in_turn = false;
+}
+
+/* Undo loop_new() as far as it came. */
+static void discard(struct loop *loop)
+{
+    uv_handle_t *handles[] = {
+        (uv_handle_t *)&loop->mailbox.wakeup,
+        (uv_handle_t *)&loop->wheel.alarm,
+        (uv_handle_t *)&loop->sockets,
+    };
+    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
+        if (handles[i]->loop != NULL)
+            uv_close(handles[i], NULL);
+    }
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+    }
+    int rc = uv_loop_close(&loop->uv);
+    petrel_assert(rc == 0);
+    pollset_destroy(loop);
+    mailbox_destroy(loop);
+    free(loop->read_buffer);
+    loop->magic = 0;
+    free(loop);
+}
+
+int loop_new(struct loop **out, const struct loop_config *config)
+{
+    struct loop *loop = object_zalloc(sizeof *loop);
+    if (uv_loop_init(&loop->uv) != 0) {
+        free(loop);
+        return PETREL_E_IO;
+    }
+    loop->magic = LOOP_MAGIC;
+    loop->index = config->index;
+    loop->clock = config->clock != NULL ? config->clock : clock_system();
+    rng_seed_system(&loop->rng);
+    list_init(&loop->deferred);
+    list_init(&loop->turn_end);
+    list_init(&loop->unflushed);
+    list_init(&loop->closing);
+    list_init(&loop->closed_listeners);
+    loop->read_buffer_size = config->read_buffer_bytes != 0 ? config->read_buffer_bytes : LOOP_READ_BUFFER_BYTES;
+    loop->read_buffer = object_alloc(loop->read_buffer_size);
+    timer_wheel_init(loop);
+    bool ready = mailbox_init(loop) == 0;
+    ready = pollset_init(loop) == 0 && ready;
+    if (!ready) {
+        discard(loop);
+        return PETREL_E_IO;
+    }
+    *out = loop;
+    return 0;
+}
+
+void loop_run(struct loop *loop)
+{
+    object_check(loop, LOOP_MAGIC);
+    loop->in_turn = false; /* set-up was no turn, however long it took */
+    for (;;) {
+        end_turn(loop);
+        bool stopping = atomic_load_explicit(&loop->stopping, memory_order_acquire);
+        if (stopping && loop->open == 0 && !has_work(loop))
+            return;
+        uv_run(&loop->uv, has_work(loop) ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    object_check(loop, LOOP_MAGIC);
+    atomic_store_explicit(&loop->stopping, true, memory_order_release);
+    int rc = uv_async_send(&loop->mailbox.wakeup);
+    petrel_assert(rc == 0);
+}
+
+void loop_free(struct loop **inside)
+{
+    struct loop *loop = *inside;
+    if (loop == NULL)
+        return;
+    object_check(loop, LOOP_MAGIC);
+    petrel_assert(!loop->has_thread && "joined first");
+    do {
+        end_turn(loop);
+        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+    } while (mailbox_run(loop) || has_work(loop));
+    petrel_assert(loop->open == 0 && "who opened something closes it");
+    discard(loop);
+    *inside = NULL;
+}
+
+static void *run_thread(void *arg)
+{
+    loop_run(arg);
+    return NULL;
+}
+
+int loop_start_thread(struct loop *loop, const char *name)
+{
+    object_check(loop, LOOP_MAGIC);
+    petrel_assert(!loop->has_thread);
+    int rc = thread_start(&loop->thread, name, run_thread, loop);
+    loop->has_thread = rc == 0;
+    return rc;
+}
+
+void loop_join_thread(struct loop *loop)
+{
+    object_check(loop, LOOP_MAGIC);
+    if (!loop->has_thread)
+        return;
+    int rc = pthread_join(loop->thread, NULL);
+    petrel_assert(rc == 0);
+    loop->has_thread = false;
+}
+
+uint16_t loop_index(const struct loop *loop)
+{
+    return loop->index;
+}
+
+const struct clock *loop_clock(const struct loop *loop)
+{
+    return loop->clock;
+}
+
+struct rng *loop_rng(struct loop *loop)
+{
+    return &loop->rng;
+}
+
+uint64_t loop_now_ms(const struct loop *loop)
+{
+    return loop->in_turn ? loop->now_ms : clock_mono_ms(loop->clock);
+}
+
+uint64_t loop_wall_ms(const struct loop *loop)
+{
+    return loop->in_turn ? loop->wall_ms : clock_wall_ms(loop->clock);
+}
+
+uint64_t loop_take_longest_turn_ms(struct loop *loop)
+{
+    uint64_t longest_ms = loop->longest_turn_ms;
+    loop->longest_turn_ms = 0;
+    return longest_ms;
+}
+
+static void queue_task(struct list *tasks, struct loop_task *task)
+{
+    if (task->queued)
+        return;
+    task->queued = true;
+    list_push_back(tasks, &task->node);
+}
+
+void loop_defer(struct loop *loop, struct loop_task *task)
+{
+    object_check(loop, LOOP_MAGIC);
+    queue_task(&loop->deferred, task);
+}
+
+void loop_undefer(struct loop_task *task)
+{
+    if (!task->queued)
+        return;
+    task->queued = false;
+    list_remove(&task->node);
+}
+
+void loop_at_turn_end(struct loop *loop, struct loop_task *task)
+{
+    object_check(loop, LOOP_MAGIC);
+    queue_task(&loop->turn_end, task);
+}

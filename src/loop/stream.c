@@ -1,0 +1,398 @@
+#include "loop/stream.h"
+
+#include "base/err.h"
+#include "loop/loop_impl.h"
+#include "loop/outbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Bounds on what one stream may do in a turn while others wait. */
+#define STREAM_READS_MAX 4
+#define STREAM_WRITES_MAX 16
+#define STREAM_VECTORS 64
+/* After the last byte of a flushing close: how long the peer has to shut down its side. */
+#define STREAM_LINGER_MS 1000
+
+struct stream {
+    struct endpoint endpoint;
+    struct loop *loop;
+    const struct stream_ops *ops; /* NULL until attached */
+    void *owner;
+    struct outbox *out; /* NULL while nothing is queued and no close is being flushed */
+    struct list node;   /* in the loop's unflushed or closing list */
+    bool watch_in : 1;  /* what the pollset watches for */
+    bool watch_out : 1;
+    bool paused : 1;
+    bool blocked : 1;  /* the socket was full: EPOLLOUT goes on */
+    bool ended : 1;    /* nothing will be read any more */
+    bool broken : 1;   /* nor written */
+    bool flushing : 1; /* stream_close_flushed() was called */
+    bool shut : 1;     /* what was queued is out, and so is our FIN */
+    bool closing : 1;
+};
+
+_Static_assert(sizeof(struct stream) <= 64, "an idle stream costs a cache line");
+
+static void begin_close(struct stream *stream)
+{
+    struct loop *loop = stream->loop;
+    stream->closing = true;
+    outbox_free(stream->out);
+    stream->out = NULL;
+    if (!stream->broken)
+        pollset_remove(loop, &stream->endpoint);
+    (void)close(stream->endpoint.fd);
+    stream->endpoint.fd = -1;
+    list_remove(&stream->node);
+    list_push_back(&loop->closing, &stream->node);
+}
+
+static void drop_outbox_if_empty(struct stream *stream)
+{
+    if (stream->out == NULL || stream->out->queued > 0 || stream->flushing)
+        return;
+    outbox_free(stream->out);
+    stream->out = NULL;
+}
+
+/* The connection is of no use in either direction. */
+static void break_off(struct stream *stream, int status)
+{
+    if (stream->flushing) {
+        begin_close(stream);
+        return;
+    }
+    bool waited_for_drain = stream->out != NULL && stream->blocked;
+    bool had_ended = stream->ended;
+    stream->ended = true;
+    stream->broken = true;
+    stream->blocked = false;
+    outbox_free(stream->out);
+    stream->out = NULL;
+    list_remove(&stream->node);
+    pollset_remove(stream->loop, &stream->endpoint); /* errors would be told again and again */
+    if (stream->ops == NULL)
+        return;
+    if (!had_ended)
+        stream->ops->on_end(stream->owner, status);
+    else if (waited_for_drain && stream->ops->on_drain != NULL)
+        stream->ops->on_drain(stream->owner); /* the owner may wait for this before it closes */
+}
+
+/* Have the pollset watch for what is of interest now. */
+static void watch(struct stream *stream)
+{
+    bool in = !stream->ended && (stream->flushing || !stream->paused);
+    bool out = stream->blocked;
+    if (stream->closing || stream->broken || (in == stream->watch_in && out == stream->watch_out))
+        return;
+    pollset_change(stream->loop, &stream->endpoint, (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0));
+    stream->watch_in = in;
+    stream->watch_out = out;
+}
+
+static void on_deadline(struct timer *timer)
+{
+    struct outbox *out = container_of(timer, struct outbox, deadline);
+    begin_close(out->stream);
+}
+
+/* A flushing close has nothing left to write: say so to the peer and wait for its FIN, reading on. To close with bytes
+ * unread would send a reset, and some peers' kernels then throw away what they have not handed to the app yet. */
+static void finish_flush(struct stream *stream)
+{
+    if (stream->ended || shutdown(stream->endpoint.fd, SHUT_WR) != 0) {
+        begin_close(stream);
+        return;
+    }
+    stream->shut = true;
+    uint64_t now_ms = loop_now_ms(stream->loop);
+    struct timer *deadline = &stream->out->deadline;
+    if (!timer_running(deadline) || deadline->due_ms > now_ms + STREAM_LINGER_MS)
+        timer_start(stream->loop, deadline, STREAM_LINGER_MS, on_deadline);
+    watch(stream);
+}
+
+/* 0: all is out; PETREL_E_NEED_MORE: the socket is full, or had its share of this turn; else it broke. */
+static int write_queued(struct stream *stream)
+{
+    struct outbox *out = stream->out;
+    for (int writes = 0; out->queued > 0; writes++) {
+        if (writes == STREAM_WRITES_MAX)
+            return PETREL_E_NEED_MORE;
+        struct iovec vectors[STREAM_VECTORS];
+        struct msghdr message = {.msg_iov = vectors, .msg_iovlen = outbox_peek(out, vectors, STREAM_VECTORS)};
+        size_t offered = 0;
+        for (size_t i = 0; i < message.msg_iovlen; i++)
+            offered += vectors[i].iov_len;
+        ssize_t sent = sendmsg(stream->endpoint.fd, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return errno == EAGAIN ? PETREL_E_NEED_MORE : err_from_errno(errno);
+        outbox_consume(out, (size_t)sent);
+        if ((size_t)sent < offered)
+            return PETREL_E_NEED_MORE;
+    }
+    return 0;
+}
+
+static void flush(struct stream *stream)
+{
+    int rc = write_queued(stream);
+    if (rc != 0 && rc != PETREL_E_NEED_MORE) {
+        break_off(stream, rc);
+        return;
+    }
+    bool drained = rc == 0 && stream->blocked;
+    stream->blocked = rc != 0;
+    watch(stream);
+    drop_outbox_if_empty(stream);
+    if (rc == 0 && stream->flushing)
+        finish_flush(stream);
+    else if (drained && stream->ops != NULL && stream->ops->on_drain != NULL)
+        stream->ops->on_drain(stream->owner);
+}
+
+static bool may_read(const struct stream *stream)
+{
+    return !stream->closing && stream->watch_in;
+}
+
+static void end_reading(struct stream *stream)
+{
+    stream->ended = true;
+    if (stream->shut) {
+        begin_close(stream);
+        return;
+    }
+    watch(stream);
+    if (!stream->flushing)
+        stream->ops->on_end(stream->owner, PETREL_E_EOF);
+}
+
+static void read_some(struct stream *stream)
+{
+    struct loop *loop = stream->loop;
+    for (int reads = 0; reads < STREAM_READS_MAX && may_read(stream); reads++) {
+        ssize_t got = recv(stream->endpoint.fd, loop->read_buffer, loop->read_buffer_size, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got < 0) {
+            break_off(stream, err_from_errno(errno));
+            return;
+        }
+        if (got == 0) {
+            end_reading(stream);
+            return;
+        }
+        if (!stream->flushing)
+            stream->ops->on_data(stream->owner, bytes_of(loop->read_buffer, (size_t)got));
+        if ((size_t)got < loop->read_buffer_size)
+            return;
+    }
+}
+
+struct stream *stream_new(struct loop *loop, int fd)
+{
+    struct stream *stream = object_zalloc(sizeof *stream);
+    stream->endpoint = (struct endpoint){STREAM_MAGIC, fd};
+    if (pollset_add(loop, &stream->endpoint, EPOLLIN) != 0) {
+        free(stream);
+        return NULL;
+    }
+    stream->watch_in = true; /* what it will want once it is attached, which is before the next poll */
+    stream->loop = loop;
+    list_init(&stream->node);
+    loop->open++;
+    return stream;
+}
+
+bool stream_is_adopted(const struct stream *stream)
+{
+    return stream->ops != NULL || stream->flushing || stream->closing;
+}
+
+void stream_on_events(struct stream *stream, uint32_t events)
+{
+    if (stream->closing || stream->broken)
+        return; /* closed or broken earlier in the same batch */
+    bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    if (stream->watch_in)
+        read_some(stream);
+    else if (gone)
+        break_off(stream, PETREL_E_IO);
+    if (!stream->closing && stream->blocked && (gone || (events & EPOLLOUT) != 0))
+        flush(stream);
+}
+
+void stream_flush_all(struct loop *loop)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &loop->unflushed);
+    for (struct list *node; (node = list_pop_front(&batch)) != NULL;) {
+        struct stream *stream = container_of(node, struct stream, node);
+        object_check(&stream->endpoint, STREAM_MAGIC);
+        flush(stream);
+    }
+}
+
+void stream_free_closed(struct loop *loop)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &loop->closing);
+    for (struct list *node; (node = list_pop_front(&batch)) != NULL;) {
+        struct stream *stream = container_of(node, struct stream, node);
+        object_check(&stream->endpoint, STREAM_MAGIC);
+        if (stream->ops != NULL)
+            stream->ops->on_closed(stream->owner);
+        stream->endpoint.magic = 0;
+        free(stream);
+        loop->open--;
+    }
+}
+
+void stream_attach(struct stream *stream, const struct stream_ops *ops, void *owner)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    petrel_assert(stream->ops == NULL && !stream->closing && !stream->flushing);
+    stream->ops = ops;
+    stream->owner = owner;
+}
+
+static bool takes_writes(const struct stream *stream)
+{
+    return !stream->closing && !stream->broken && !stream->flushing;
+}
+
+static struct outbox *outbox_for_write(struct stream *stream)
+{
+    if (stream->out == NULL)
+        stream->out = outbox_new(stream);
+    if (!stream->blocked && list_empty(&stream->node))
+        list_push_back(&stream->loop->unflushed, &stream->node);
+    return stream->out;
+}
+
+void stream_write(struct stream *stream, struct buf *buf)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    if (takes_writes(stream))
+        outbox_push(outbox_for_write(stream), buf);
+}
+
+void stream_write_copy(struct stream *stream, struct bytes data)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    if (takes_writes(stream))
+        outbox_push_copy(outbox_for_write(stream), data);
+}
+
+size_t stream_queued(const struct stream *stream)
+{
+    return stream->out != NULL ? stream->out->queued : 0;
+}
+
+void stream_pause(struct stream *stream)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    stream->paused = true;
+    watch(stream);
+}
+
+void stream_resume(struct stream *stream)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    stream->paused = false;
+    watch(stream);
+}
+
+void stream_close(struct stream *stream)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    if (!stream->closing)
+        begin_close(stream);
+}
+
+void stream_close_flushed(struct stream *stream, uint32_t timeout_ms)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    if (stream->closing || stream->flushing)
+        return;
+    if (stream->broken) {
+        begin_close(stream);
+        return;
+    }
+    struct outbox *out = outbox_for_write(stream); /* its turn comes with the flush at the turn's end */
+    stream->flushing = true;
+    timer_start(stream->loop, &out->deadline, timeout_ms, on_deadline);
+    watch(stream);
+}
+
+void stream_limit_unsent(struct stream *stream, uint32_t bytes)
+{
+    if (stream->closing)
+        return;
+    int value = bytes < INT32_MAX ? (int)bytes : INT32_MAX;
+    (void)setsockopt(stream->endpoint.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
+}
+
+/* False when the peer is gone: the kernel has forgotten it. */
+static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t *port)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    memset(key, 0, 16);
+    if (stream->closing || getpeername(stream->endpoint.fd, (struct sockaddr *)&address, &size) != 0)
+        return false;
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+        memcpy(key, &v6->sin6_addr, 16);
+        *port = ntohs(v6->sin6_port);
+        return true;
+    }
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+    key[10] = 0xff;
+    key[11] = 0xff;
+    memcpy(key + 12, &v4->sin_addr, 4);
+    *port = ntohs(v4->sin_port);
+    return true;
+}
+
+void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE])
+{
+    struct in6_addr address;
+    uint16_t port;
+    char host[INET6_ADDRSTRLEN];
+    if (!peer_address(stream, address.s6_addr, &port)) {
+        (void)snprintf(out, STREAM_ADDRESS_SIZE, "unknown");
+        return;
+    }
+    bool v4 = IN6_IS_ADDR_V4MAPPED(&address);
+    const char *text = inet_ntop(v4 ? AF_INET : AF_INET6, address.s6_addr + (v4 ? 12 : 0), host, sizeof host);
+    petrel_assert(text != NULL);
+    (void)snprintf(out, STREAM_ADDRESS_SIZE, v4 ? "%s:%u" : "[%s]:%u", text, (unsigned)port);
+}
+
+void stream_peer_key(const struct stream *stream, uint8_t out[16])
+{
+    uint16_t port;
+    (void)peer_address(stream, out, &port);
+}
+
+struct loop *stream_loop(const struct stream *stream)
+{
+    return stream->loop;
+}

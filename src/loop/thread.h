@@ -1,0 +1,13 @@
+/* thread.h: how this room starts threads. */
+#ifndef PETREL_LOOP_THREAD_H
+#define PETREL_LOOP_THREAD_H
+
+#include <pthread.h>
+
+#define THREAD_NAME_MAX 15 /* bytes, the kernel's limit */
+
+/* Start run(arg) on a thread that is called name and takes no signals: those are the main thread's.
+ * 0 or PETREL_E_IO. End it with pthread_join(). */
+int thread_start(pthread_t *out, const char *name, void *(*run)(void *arg), void *arg);
+
+#endif

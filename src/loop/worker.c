@@ -1,0 +1,239 @@
+#include "loop/worker.h"
+
+#include "base/err.h"
+#include "base/object.h"
+#include "loop/loop_impl.h"
+#include "loop/thread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define WORKER_MAGIC OBJECT_MAGIC('W', 'O', 'R', 'K')
+
+/* Finished jobs on their way to one loop. */
+struct parcel {
+    struct loop *home;
+    struct mail *first;
+    struct mail *last;
+};
+
+enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_FAILED, WORKER_STOPPING };
+
+struct worker {
+    uint32_t magic;
+    struct worker_config config;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a job came, or the state changed */
+
+    /* Under lock. */
+    enum worker_state state;
+    int start_result;
+    uint32_t pending;
+    struct worker_job *first;
+    struct worker_job **end;
+
+    /* The worker's thread alone. */
+    struct parcel *parcels; /* a few: one a loop */
+    size_t parcel_count;
+    uint32_t finished; /* in the parcels */
+};
+
+static void run_done(struct mail *mail)
+{
+    struct worker_job *job = container_of(mail, struct worker_job, mail);
+    job->done(job);
+}
+
+static struct parcel *parcel_to(struct worker *worker, struct loop *home)
+{
+    for (size_t i = 0; i < worker->parcel_count; i++) {
+        if (worker->parcels[i].home == home)
+            return &worker->parcels[i];
+    }
+    worker->parcels = object_realloc(worker->parcels, (worker->parcel_count + 1) * sizeof *worker->parcels);
+    struct parcel *parcel = &worker->parcels[worker->parcel_count++];
+    *parcel = (struct parcel){.home = home};
+    return parcel;
+}
+
+static void send_parcels(struct worker *worker)
+{
+    if (worker->finished == 0)
+        return;
+    /* Before the jobs leave: who is told that one is done may post the next. */
+    pthread_mutex_lock(&worker->lock);
+    petrel_assert(worker->finished <= worker->pending);
+    worker->pending -= worker->finished;
+    pthread_mutex_unlock(&worker->lock);
+    worker->finished = 0;
+    for (size_t i = 0; i < worker->parcel_count; i++) {
+        struct parcel *parcel = &worker->parcels[i];
+        if (parcel->first != NULL)
+            mailbox_post_chain(parcel->home, parcel->first, parcel->last);
+        parcel->first = NULL;
+    }
+}
+
+static struct timespec in_ms(uint32_t ms)
+{
+    struct timespec at;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &at);
+    petrel_assert(rc == 0);
+    uint64_t ns = (uint64_t)at.tv_nsec + (uint64_t)ms * 1000000;
+    at.tv_sec += (time_t)(ns / 1000000000);
+    at.tv_nsec = (long)(ns % 1000000000);
+    return at;
+}
+
+/* Wait for a job, at most wait_ms; all that are there, or NULL. *stopping: none will come any more. */
+static struct worker_job *take_batch(struct worker *worker, uint32_t wait_ms, bool *stopping)
+{
+    struct timespec until = in_ms(wait_ms == UINT32_MAX ? 0 : wait_ms);
+    pthread_mutex_lock(&worker->lock);
+    while (worker->first == NULL && worker->state == WORKER_RUNNING) {
+        if (wait_ms == UINT32_MAX)
+            pthread_cond_wait(&worker->changed, &worker->lock);
+        else if (wait_ms == 0 || pthread_cond_timedwait(&worker->changed, &worker->lock, &until) == ETIMEDOUT)
+            break;
+    }
+    struct worker_job *batch = worker->first;
+    worker->first = NULL;
+    worker->end = &worker->first;
+    *stopping = worker->state == WORKER_STOPPING;
+    pthread_mutex_unlock(&worker->lock);
+    return batch;
+}
+
+static bool report_start(struct worker *worker, int result)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->start_result = result;
+    worker->state = result == 0 ? WORKER_RUNNING : WORKER_FAILED;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+    return result == 0;
+}
+
+static void *run_thread(void *arg)
+{
+    struct worker *worker = arg;
+    const struct worker_config *config = &worker->config;
+    if (!report_start(worker, config->start(config->ctx)))
+        return NULL;
+    uint32_t wait_ms = UINT32_MAX;
+    bool stopping = false;
+    for (;;) {
+        struct worker_job *batch = take_batch(worker, wait_ms, &stopping);
+        if (batch == NULL && stopping)
+            break;
+        wait_ms = config->work(config->ctx, batch);
+        send_parcels(worker);
+    }
+    config->stop(config->ctx);
+    send_parcels(worker);
+    return NULL;
+}
+
+static struct worker *worker_new(const struct worker_config *config)
+{
+    struct worker *worker = object_zalloc(sizeof *worker);
+    worker->magic = WORKER_MAGIC;
+    worker->config = *config;
+    worker->state = WORKER_STARTING;
+    worker->end = &worker->first;
+    pthread_condattr_t monotonic;
+    int rc = pthread_condattr_init(&monotonic);
+    petrel_assert(rc == 0);
+    rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    petrel_assert(rc == 0);
+    rc = pthread_cond_init(&worker->changed, &monotonic);
+    petrel_assert(rc == 0);
+    rc = pthread_mutex_init(&worker->lock, NULL);
+    petrel_assert(rc == 0);
+    (void)pthread_condattr_destroy(&monotonic);
+    return worker;
+}
+
+static void worker_free(struct worker *worker)
+{
+    petrel_assert(worker->pending == 0 && "every job is handed back");
+    (void)pthread_cond_destroy(&worker->changed);
+    (void)pthread_mutex_destroy(&worker->lock);
+    free(worker->parcels);
+    worker->magic = 0;
+    free(worker);
+}
+
+int worker_start(struct worker **out, const struct worker_config *config)
+{
+    struct worker *worker = worker_new(config);
+    int rc = thread_start(&worker->thread, config->name, run_thread, worker);
+    if (rc != 0) {
+        worker_free(worker);
+        return rc;
+    }
+    pthread_mutex_lock(&worker->lock);
+    while (worker->state == WORKER_STARTING)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    rc = worker->start_result;
+    pthread_mutex_unlock(&worker->lock);
+    if (rc != 0) {
+        (void)pthread_join(worker->thread, NULL);
+        worker_free(worker);
+        return rc;
+    }
+    *out = worker;
+    return 0;
+}
+
+int worker_post(struct worker *worker, struct loop *home, struct worker_job *job, void (*done)(struct worker_job *job))
+{
+    object_check(worker, WORKER_MAGIC);
+    int rc = 0;
+    pthread_mutex_lock(&worker->lock);
+    if (worker->state != WORKER_RUNNING) {
+        rc = PETREL_E_CLOSING;
+    } else if (worker->pending == worker->config.max_pending) {
+        rc = PETREL_E_BUSY;
+    } else {
+        *job = (struct worker_job){.mail = {.run = run_done}, .home = home, .done = done};
+        if (worker->first == NULL)
+            pthread_cond_signal(&worker->changed);
+        *worker->end = job;
+        worker->end = &job->next;
+        worker->pending++;
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return rc;
+}
+
+void worker_finish(struct worker *worker, struct worker_job *job)
+{
+    object_check(worker, WORKER_MAGIC);
+    struct parcel *parcel = parcel_to(worker, job->home);
+    job->mail.next = NULL;
+    if (parcel->first == NULL)
+        parcel->first = &job->mail;
+    else
+        parcel->last->next = &job->mail;
+    parcel->last = &job->mail;
+    worker->finished++;
+}
+
+void worker_stop(struct worker **inside)
+{
+    struct worker *worker = *inside;
+    if (worker == NULL)
+        return;
+    object_check(worker, WORKER_MAGIC);
+    pthread_mutex_lock(&worker->lock);
+    worker->state = WORKER_STOPPING;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+    int rc = pthread_join(worker->thread, NULL);
+    petrel_assert(rc == 0);
+    worker_free(worker);
+    *inside = NULL;
+}
