@@ -6,8 +6,8 @@
 #include "base/bytes.h"
 
 #define FRAME_HEADER_BYTES 4
-#define FRAME_BODY_MAX 0xffffffU   /* what the length can say */
-#define FRAME_BODY_DEFAULT 65536U  /* the session protocol's default cap */
+#define FRAME_BODY_MAX 0xffffffU  /* what the length can say */
+#define FRAME_BODY_DEFAULT 65536U /* the session protocol's default cap */
 
 struct frame {
     uint8_t type;

@@ -7,8 +7,8 @@
 #include "base/route.h"
 #include "wire/session.h"
 
-#define PEER_PAGE_MAX 64           /* entries in one reply */
-#define PEER_PAGE_BYTES 65536      /* and about so many bytes of messages */
+#define PEER_PAGE_MAX 64      /* entries in one reply */
+#define PEER_PAGE_BYTES 65536 /* and about so many bytes of messages */
 
 struct peer_target {
     struct bytes app;

@@ -37,7 +37,8 @@ struct buf *peer_record_pack_sessions(const struct peer_session *sessions, size_
 struct buf *peer_record_pack_apps(const struct peer_app *apps, size_t count);
 
 /* Call each(ctx, record) for every record in order; records borrow until it returns. 0 or PETREL_E_PROTOCOL. */
-int peer_record_each_session(struct bytes records, void (*each)(void *ctx, const struct peer_session *session), void *ctx);
+int peer_record_each_session(struct bytes records, void (*each)(void *ctx, const struct peer_session *session),
+                             void *ctx);
 int peer_record_each_app(struct bytes records, void (*each)(void *ctx, const struct peer_app *app), void *ctx);
 
 #endif

@@ -23,8 +23,8 @@ struct peer_send {
     uint64_t sent_ms;
     uint64_t expires_ms;
     bool require_device;
-    bool has_key;      /* an idempotency key: key and body_hash count */
-    uint8_t key[16];   /* XXH3-128 over (app, target, key) */
+    bool has_key;    /* an idempotency key: key and body_hash count */
+    uint8_t key[16]; /* XXH3-128 over (app, target, key) */
     uint64_t body_hash;
     uint64_t key_expires_ms;
 };
@@ -57,9 +57,9 @@ enum peer_state {
 /* One device of a user. Text is copied here so that a reply needs no other memory. */
 struct peer_device {
     char device[ROUTE_DEVICE_MAX + 1];
-    uint64_t acked;      /* seq in the log's present epoch */
-    struct route route;  /* generation 0: not bound */
-    uint64_t bound_ms;   /* last bind or unbind, UTC */
+    uint64_t acked;     /* seq in the log's present epoch */
+    struct route route; /* generation 0: not bound */
+    uint64_t bound_ms;  /* last bind or unbind, UTC */
 };
 struct peer_stated {
     enum peer_state state;

@@ -8,11 +8,9 @@
 #ifndef PETREL_WIRE_SESSION_H
 #define PETREL_WIRE_SESSION_H
 
-#include "base/buf.h"
-#include "base/id.h"
-#include "base/route.h"
 #include "wire/frame.h"
 #include "wire/session_code.h"
+#include "wire/session_message.h"
 
 #define SESSION_PROTOCOL_VERSION 1
 #define SESSION_TOKEN_MAX 4096
@@ -40,12 +38,18 @@ enum session_type {
 };
 
 enum session_verdict { SESSION_NEW = 1, SESSION_RESUMED = 2, SESSION_GAPPED = 3 };
-enum session_gap_reason { SESSION_GAP_NONE, SESSION_GAP_CAP, SESSION_GAP_ROLLBACK, SESSION_GAP_LAPSED, SESSION_GAP_TRIMMED };
+enum session_gap_reason {
+    SESSION_GAP_NONE,
+    SESSION_GAP_CAP,
+    SESSION_GAP_ROLLBACK,
+    SESSION_GAP_LAPSED,
+    SESSION_GAP_TRIMMED
+};
 
 struct session_connect {
     uint32_t version;
     struct bytes token;
-    uint64_t attempt; /* 1 .. 2^63-1 */
+    uint64_t attempt;         /* 1 .. 2^63-1 */
     struct position position; /* none: {0, 0} */
     struct bytes client;
     uint32_t heartbeat_s;
@@ -60,18 +64,6 @@ struct session_connected {
     uint32_t max_frame_bytes;
     uint64_t server_time_ms;
     struct bytes node;
-};
-
-/* The stored, shared part of a push. */
-struct session_message {
-    struct id id;
-    bool is_json; /* body is `data` (JSON text), else `payload` */
-    struct bytes body;
-    uint64_t sent_ms;
-    uint64_t expires_ms;
-    struct bytes collapse_key;
-    bool high;
-    bool late;
 };
 
 struct session_push {
@@ -121,8 +113,7 @@ struct session_frame {
     };
 };
 
-/* A codec: the arena that unpacking uses instead of malloc. One per loop; decoded structs borrow from the frame and from the
- * arena until the next decode. */
+/* The arena that unpacking uses instead of malloc. One per loop; decoded structs borrow from it until the next decode. */
 struct session_codec;
 struct session_codec *session_codec_new(void);
 void session_codec_free(struct session_codec **codec);
@@ -144,10 +135,5 @@ void session_encode_push(struct bytebuf *out, uint32_t log, struct position at, 
 void session_encode_gap(struct bytebuf *out, const struct session_gap *gap);
 void session_encode_goaway(struct bytebuf *out, const struct session_goaway *goaway);
 void session_encode_error(struct bytebuf *out, uint32_t code, const char *message, uint32_t backoff_ms);
-
-/* The shared part of a push as a buf of its own, one reference. */
-struct buf *session_encode_message(const struct session_message *message);
-/* 0 or PETREL_E_PROTOCOL; borrows from the codec until its next decode. */
-int session_decode_message(struct session_codec *codec, struct bytes in, struct session_message *out);
 
 #endif
