@@ -56,11 +56,11 @@ struct registry_request {
     struct {
         struct bytes app;
         struct bytes user;
-        struct bytes device;   /* device_register, device_revoke */
-        struct bytes label;    /* key_create; device_register's platform */
-        struct bytes key_id;   /* key_revoke */
-        struct bytes after;    /* lists: begin behind this name or id; absent: at the start */
-        uint32_t limit;        /* lists: 1 .. REGISTRY_PAGE_MAX */
+        struct bytes device; /* device_register, device_revoke */
+        struct bytes label;  /* key_create; device_register's platform */
+        struct bytes key_id; /* key_revoke */
+        struct bytes after;  /* lists: begin behind this name or id; absent: at the start */
+        uint32_t limit;      /* lists: 1 .. REGISTRY_PAGE_MAX */
     } in;
     struct {
         char key_text[REGISTRY_KEY_TEXT_MAX]; /* key_create: the key, shown this once; wipe it after use */
@@ -77,19 +77,30 @@ struct registry_request {
 };
 
 /* Each: loop thread; 0: done runs exactly once, later, on request->home; PETREL_E_BUSY, PETREL_E_CLOSING: never.
- * Statuses: 0; those named; PETREL_E_UNAVAILABLE; PETREL_E_FULL. Writes are durable when done runs, and the snapshot that
- * holds them has been published before. */
+ * Statuses: 0; those named; PETREL_E_INVALID: a name, a label or the limit is not of its form; NOT_FOUND: no such app;
+ * PETREL_E_FULL: nothing was written; PETREL_E_UNAVAILABLE: whether it acted is unknown. Writes are durable when done runs, and the
+ * snapshot that holds them has been published before. Lists are ordered by name or id and hold what was revoked, too. */
 struct registry_ops {
     const char *name;
-    int (*app_create)(struct registry *r, struct registry_request *request);  /* EXISTS, INVALID; out.apps: it */
-    int (*app_list)(struct registry *r, struct registry_request *request);    /* in.app given: that one, or NOT_FOUND */
-    int (*app_delete)(struct registry *r, struct registry_request *request);  /* NOT_FOUND; its keys and devices go */
-    int (*key_create)(struct registry *r, struct registry_request *request);  /* NOT_FOUND: the app; out.keys: it */
-    int (*key_list)(struct registry *r, struct registry_request *request);    /* NOT_FOUND: the app */
-    int (*key_revoke)(struct registry *r, struct registry_request *request);  /* NOT_FOUND */
-    int (*device_register)(struct registry *r, struct registry_request *request); /* NOT_FOUND: the app; clears a revocation */
-    int (*device_list)(struct registry *r, struct registry_request *request);  /* of in.user; absent: the whole app */
-    int (*device_revoke)(struct registry *r, struct registry_request *request); /* NOT_FOUND; out.devices: it */
+    /* EXISTS; out.apps: it. It has one secret. */
+    int (*app_create)(struct registry *r, struct registry_request *request);
+    /* in.app given: that one; absent: all. */
+    int (*app_list)(struct registry *r, struct registry_request *request);
+    /* Its keys and devices go. */
+    int (*app_delete)(struct registry *r, struct registry_request *request);
+    /* out.keys: it; out.key_text. */
+    int (*key_create)(struct registry *r, struct registry_request *request);
+    int (*key_list)(struct registry *r, struct registry_request *request);
+    /* NOT_FOUND: the app has no such key; out.keys: it. Again: the same, revoked when it first was. */
+    int (*key_revoke)(struct registry *r, struct registry_request *request);
+    /* TOO_LARGE: the user has ROUTE_DEVICES_MAX live ones; out.devices: it. A revoked one becomes live and counts as created; an
+     * absent label keeps the platform. */
+    int (*device_register)(struct registry *r, struct registry_request *request);
+    /* Of in.user; absent: of the whole app, by user and device, and in.after is then "<user>\n<device>". */
+    int (*device_list)(struct registry *r, struct registry_request *request);
+    /* NOT_FOUND: the user has no such device; out.devices: it. Again: the same, revoked when it first was. */
+    int (*device_revoke)(struct registry *r, struct registry_request *request);
+    /* Finish what was taken, then free. Blocks; main thread, while the homes run or before they are freed. */
     void (*close)(struct registry *r);
 };
 

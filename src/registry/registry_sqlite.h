@@ -17,7 +17,9 @@ struct registry_sqlite_config {
 /* Blocks. 0, or the errors of sqlite_open(). */
 int registry_sqlite_open(struct registry **out, const struct registry_sqlite_config *config);
 
-/* As store_sqlite_backup(). */
+/* Copy the live registry to a new file at path, which is left alone until done, in slices between requests. Any loop; request
+ * shape as in registry.h. Statuses: 0; PETREL_E_EXISTS; PETREL_E_FULL; PETREL_E_IO; PETREL_E_BUSY when a backup runs already;
+ * PETREL_E_CLOSING: given up. */
 struct registry_sqlite_backup {
     struct worker_job job;
     const char *path;
