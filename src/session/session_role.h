@@ -43,7 +43,8 @@ struct session_config {
 
 struct session_config session_role_defaults(void);
 
-/* Registers as the link's session server. config is copied, its texts too. Sessions are refused with UNKNOWN_APP until APPS came. */
+/* Registers as the link's session server. config is copied, its texts too. Until the first APPS came, CONNECT is
+ * answered UNAVAILABLE (3003): a client that is fast after a restart must not be told to stay away. */
 int session_role_new(struct session_role **out, struct loop *loop, struct link *link, const struct session_config *config,
                      struct metrics_shard *metrics);
 /* Open the listener; *port is the one in use. Errors of listener_open(). */

@@ -1,0 +1,209 @@
+#include "petreld/config.h"
+
+#include "base/err.h"
+#include "base/object.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct unit {
+    const char *suffix;
+    uint64_t factor;
+};
+
+/* Largest first, so that formatting takes the largest that divides. */
+static const struct unit byte_units[] = {
+    {"GiB", CONFIG_GIB}, {"MiB", CONFIG_MIB}, {"KiB", CONFIG_KIB}, {"B", 1}, {NULL, 0},
+};
+static const struct unit duration_units[] = {
+    {"d", CONFIG_DAY}, {"h", 3600 * CONFIG_SECOND}, {"m", 60 * CONFIG_SECOND}, {"s", CONFIG_SECOND}, {"ms", 1},
+    {NULL, 0},
+};
+
+/* A choice has its list where the table has its text: "text|json". Its meaning is in the key. */
+static const struct config_entry entries[] = {
+#define CONFIG_ENTRY(key_, name_, type_, initial_, low_, high_, text_)                                                 \
+    {.key = (key_),                                                                                                    \
+     .type = CONFIG_##type_,                                                                                           \
+     .initial = (initial_),                                                                                            \
+     .low = (low_),                                                                                                    \
+     .high = (high_),                                                                                                  \
+     .choices = CONFIG_##type_ == CONFIG_CHOICE ? (text_) : NULL,                                                      \
+     .text = (text_),                                                                                                  \
+     .offset = offsetof(struct config, name_)},
+    CONFIG_TABLE(CONFIG_ENTRY)
+#undef CONFIG_ENTRY
+};
+
+const struct config_entry *config_entries(size_t *count)
+{
+    *count = sizeof entries / sizeof entries[0];
+    return entries;
+}
+
+static const struct unit *units_of(const struct config_entry *entry)
+{
+    switch (entry->type) {
+    case CONFIG_BYTES:
+        return byte_units;
+    case CONFIG_DURATION:
+        return duration_units;
+    default:
+        return NULL;
+    }
+}
+
+static void format_number(const struct config_entry *entry, uint64_t value, struct bytebuf *out)
+{
+    const struct unit *unit = units_of(entry);
+    if (unit == NULL || value == 0) {
+        bytes_printf(out, "%" PRIu64, value);
+        return;
+    }
+    while (value % unit->factor != 0)
+        unit++;
+    bytes_printf(out, "%" PRIu64 "%s", value / unit->factor, unit->suffix);
+}
+
+/* The whole of text as digits and a unit. */
+static int parse_number(const struct config_entry *entry, const char *text, uint64_t *value)
+{
+    const struct unit *unit = units_of(entry);
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 18)
+        return PETREL_E_INVALID;
+    uint64_t number = 0;
+    for (size_t i = 0; i < digits; i++)
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    const char *suffix = text + digits;
+    *value = number;
+    if (unit == NULL || (number == 0 && *suffix == '\0'))
+        return *suffix == '\0' ? 0 : PETREL_E_INVALID;
+    for (; unit->suffix != NULL; unit++)
+        if (strcmp(unit->suffix, suffix) == 0)
+            return __builtin_mul_overflow(number, unit->factor, value) ? PETREL_E_INVALID : 0;
+    return PETREL_E_INVALID;
+}
+
+static int set_number(const struct config_entry *entry, uint64_t *field, const char *text, struct config_error *error)
+{
+    static const char *const forms[] = {
+        [CONFIG_COUNT] = "a whole number",
+        [CONFIG_BYTES] = "a whole number with a unit: B, KiB, MiB or GiB",
+        [CONFIG_DURATION] = "a whole number with a unit: ms, s, m, h or d",
+    };
+    uint64_t value;
+    if (parse_number(entry, text, &value) != 0) {
+        snprintf(error->what, sizeof error->what, "%s: \"%.64s\" is not %s", entry->key, text, forms[entry->type]);
+        return PETREL_E_INVALID;
+    }
+    if (value < entry->low || value > entry->high) {
+        struct bytebuf range = {0};
+        format_number(entry, entry->low, &range);
+        bytes_append_str(&range, " to ");
+        format_number(entry, entry->high, &range);
+        snprintf(error->what, sizeof error->what, "%s: %.64s is out of range: %.*s", entry->key, text, (int)range.len,
+                 (const char *)range.ptr);
+        bytes_reset(&range);
+        return PETREL_E_INVALID;
+    }
+    *field = value;
+    return 0;
+}
+
+static int set_text(const struct config_entry *entry, char *field, const char *text, struct config_error *error)
+{
+    size_t len = strlen(text);
+    if (len > CONFIG_TEXT_MAX) {
+        snprintf(error->what, sizeof error->what, "%s: longer than %d bytes", entry->key, CONFIG_TEXT_MAX);
+        return PETREL_E_INVALID;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+            snprintf(error->what, sizeof error->what, "%s: has a control character", entry->key);
+            return PETREL_E_INVALID;
+        }
+    }
+    memcpy(field, text, len + 1);
+    return 0;
+}
+
+static int set_choice(const struct config_entry *entry, char *field, const char *text, struct config_error *error)
+{
+    size_t len = strlen(text);
+    for (const char *choice = entry->choices; len > 0 && *choice != '\0';) {
+        size_t choice_len = strcspn(choice, "|");
+        if (choice_len == len && memcmp(choice, text, len) == 0) {
+            memcpy(field, text, len + 1);
+            return 0;
+        }
+        choice += choice_len + (choice[choice_len] == '|');
+    }
+    snprintf(error->what, sizeof error->what, "%s: \"%.64s\" is none of %s", entry->key, text, entry->choices);
+    return PETREL_E_INVALID;
+}
+
+static int set_entry(struct config *config, const struct config_entry *entry, const char *text,
+                     struct config_error *error)
+{
+    void *field = (char *)config + entry->offset;
+    switch (entry->type) {
+    case CONFIG_TEXT:
+        return set_text(entry, field, text, error);
+    case CONFIG_CHOICE:
+        return set_choice(entry, field, text, error);
+    default:
+        return set_number(entry, field, text, error);
+    }
+}
+
+void config_defaults(struct config *config)
+{
+    memset(config, 0, sizeof *config);
+    struct config_error error;
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
+        petrel_assert(set_entry(config, &entries[i], entries[i].initial, &error) == 0);
+}
+
+int config_set(struct config *config, const char *key, const char *value, struct config_error *error)
+{
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
+        if (strcmp(entries[i].key, key) == 0)
+            return set_entry(config, &entries[i], value, error);
+    snprintf(error->what, sizeof error->what, "no such key: \"%.64s\"; petreld --help lists all", key);
+    return PETREL_E_INVALID;
+}
+
+void config_format(const struct config *config, const struct config_entry *entry, struct bytebuf *out)
+{
+    const void *field = (const char *)config + entry->offset;
+    if (entry->type == CONFIG_TEXT || entry->type == CONFIG_CHOICE)
+        bytes_append_str(out, field);
+    else
+        format_number(entry, *(const uint64_t *)field, out);
+}
+
+int config_check(const struct config *config, struct config_error *error)
+{
+    const char *wrong = NULL;
+    if (config->session_heartbeat_min > config->session_heartbeat_max)
+        wrong = "session.heartbeat_min is above session.heartbeat_max";
+    else if (config->session_heartbeat < config->session_heartbeat_min ||
+             config->session_heartbeat > config->session_heartbeat_max)
+        wrong = "session.heartbeat is not between session.heartbeat_min and session.heartbeat_max";
+    else if (config->api_ttl_default > config->api_ttl_max)
+        wrong = "api.ttl_default is above api.ttl_max";
+    else if (config->api_max_message + 1024 > config->session_max_frame)
+        wrong = "session.max_frame must exceed api.max_message by 1KiB: a message travels in one frame";
+    else if (config->inbox_cap_bytes < config->api_max_message + 1024)
+        wrong = "inbox.cap_bytes must exceed api.max_message by 1KiB: the largest message must fit an inbox";
+    else if (config->api_max_body < config->api_max_message * 2)
+        wrong = "api.max_body must be twice api.max_message or more: a payload grows in base64";
+    else if (config->data_dir[0] == '\0')
+        wrong = "data_dir is empty";
+    if (wrong == NULL)
+        return 0;
+    snprintf(error->where, sizeof error->where, "configuration");
+    snprintf(error->what, sizeof error->what, "%s", wrong);
+    return PETREL_E_INVALID;
+}

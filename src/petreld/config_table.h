@@ -1,0 +1,66 @@
+/* config_table.h: every key: key, field, type, default, lowest, highest (or the choices), text. See config.h. */
+#ifndef PETREL_PETRELD_CONFIG_TABLE_H
+#define PETREL_PETRELD_CONFIG_TABLE_H
+
+#define CONFIG_SECOND 1000ULL
+#define CONFIG_DAY (86400 * CONFIG_SECOND)
+#define CONFIG_KIB 1024ULL
+#define CONFIG_MIB (1024 * CONFIG_KIB)
+#define CONFIG_GIB (1024 * CONFIG_MIB)
+
+/* clang-format off */
+#define CONFIG_TABLE(X) \
+    X("data_dir", data_dir, TEXT, "/var/lib/petrel", 0, 0, "Directory of the embedded stores and of admin.token; made when absent, mode 0700") \
+    X("node_name", node_name, TEXT, "", 0, 0, "Name of this node in logs and to clients; empty: the host name") \
+    X("loops", loops, COUNT, "0", 0, 256, "Event loops, a thread each; 0: one per core") \
+    X("session.host", session_host, TEXT, "0.0.0.0", 0, 0, "Address that devices connect to: numeric IPv4 or IPv6") \
+    X("session.port", session_port, COUNT, "7400", 0, 65535, "Its port; 0: the kernel chooses") \
+    X("session.advertise", session_advertise, TEXT, "", 0, 0, "host:port that lookup gives to devices; empty: session.host and port") \
+    X("session.max_sessions", session_max_sessions, COUNT, "1000000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
+    X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
+    X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \
+    X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
+    X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address") \
+    X("session.heartbeat", session_heartbeat, DURATION, "4m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Interval told to clients that wish for none") \
+    X("session.heartbeat_min", session_heartbeat_min, DURATION, "10s", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Shortest interval a client may have") \
+    X("session.heartbeat_max", session_heartbeat_max, DURATION, "20m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Longest interval a client may have") \
+    X("session.ack_delay", session_ack_delay, DURATION, "100ms", 1, 10 * CONFIG_SECOND, "Acks are gathered for so long before they are stored") \
+    X("session.check_interval", session_check_interval, DURATION, "5m", CONFIG_SECOND, CONFIG_DAY, "How often a session compares its position and route with the store") \
+    X("session.high_water", session_high_water, BYTES, "64KiB", CONFIG_KIB, 16 * CONFIG_MIB, "Unsent bytes from which a session refills from the log instead") \
+    X("session.slow_timeout", session_slow_timeout, DURATION, "1m", CONFIG_SECOND, CONFIG_DAY, "A socket that takes nothing for so long is closed (3008)") \
+    X("session.backoff", session_backoff, DURATION, "1s", 100, 600 * CONFIG_SECOND, "First wait told to clients that are to reconnect") \
+    X("api.host", api_host, TEXT, "0.0.0.0", 0, 0, "Address of the send API") \
+    X("api.port", api_port, COUNT, "7480", 0, 65535, "Its port; 0: the kernel chooses") \
+    X("api.max_connections", api_max_connections, COUNT, "8192", 1, 10000000, "Open connections of backends") \
+    X("api.max_body", api_max_body, BYTES, "4MiB", 64 * CONFIG_KIB, 256 * CONFIG_MIB, "Largest request body: a batch") \
+    X("api.max_message", api_max_message, BYTES, "16KiB", 256, 60 * CONFIG_KIB, "Largest payload, or data as JSON text") \
+    X("api.max_batch_lines", api_max_batch_lines, COUNT, "1000", 1, 100000, "Messages in one batch") \
+    X("api.max_pipeline", api_max_pipeline, COUNT, "64", 1, 10000, "Requests under way on one connection") \
+    X("api.request_timeout", api_request_timeout, DURATION, "15s", 100, 600 * CONFIG_SECOND, "From a request's first byte to its last") \
+    X("api.idle_timeout", api_idle_timeout, DURATION, "75s", CONFIG_SECOND, CONFIG_DAY, "A connection without requests is closed after this") \
+    X("api.ttl_default", api_ttl_default, DURATION, "28d", 0, 365 * CONFIG_DAY, "Life of a message that names no ttl") \
+    X("api.ttl_max", api_ttl_max, DURATION, "28d", CONFIG_SECOND, 365 * CONFIG_DAY, "Longest ttl that may be asked for") \
+    X("api.token_ttl", api_token_ttl, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Life of device tokens that register mints") \
+    X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; keep it on loopback") \
+    X("admin.port", admin_port, COUNT, "7481", 0, 65535, "Its port; 0: the kernel chooses") \
+    X("inbox.cap_entries", inbox_cap_entries, COUNT, "200", 1, 10000, "Messages that wait for one user; the cap drops low priority first, then the oldest") \
+    X("inbox.cap_bytes", inbox_cap_bytes, BYTES, "64KiB", 4 * CONFIG_KIB, 16 * CONFIG_MIB, "Bytes of messages that wait for one user") \
+    X("inbox.collapse_keys", inbox_collapse_keys, COUNT, "16", 1, 1000, "Collapse keys pending for one user") \
+    X("inbox.recent_ids", inbox_recent_ids, COUNT, "64", 1, 10000, "Messages without an idempotency key that one user may get in inbox.recent") \
+    X("inbox.recent", inbox_recent, DURATION, "30s", CONFIG_SECOND, 600 * CONFIG_SECOND, "How long the ids of such messages are remembered against retries") \
+    X("inbox.lapse", inbox_lapse, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "A device not seen for so long holds nothing back any more") \
+    X("inbox.fate", inbox_fate, DURATION, "1h", CONFIG_SECOND, 30 * CONFIG_DAY, "How long the state of a message that left the inbox can be asked for") \
+    X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite") \
+    X("store.checkpoint", store_checkpoint, BYTES, "16MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
+    X("store.memory", store_memory, BYTES, "256MiB", CONFIG_MIB, 1024 * CONFIG_GIB, "User records without sessions that are kept in memory") \
+    X("store.min_free", store_min_free, BYTES, "64MiB", 0, 1024 * CONFIG_GIB, "Free disk below which sends are refused (507), so that acks still fit") \
+    X("registry.backend", registry_backend, CHOICE, "sqlite", 0, 0, "sqlite") \
+    X("discovery.backend", discovery_backend, CHOICE, "single", 0, 0, "single") \
+    X("shutdown.grace", shutdown_grace, DURATION, "10s", 0, 600 * CONFIG_SECOND, "Sessions may live so long after SIGTERM") \
+    X("shutdown.spread", shutdown_spread, DURATION, "5s", 0, 600 * CONFIG_SECOND, "Over how long clients spread their reconnects") \
+    X("log.level", log_level, CHOICE, "info", 0, 0, "debug|info|warn|error") \
+    X("log.format", log_format, CHOICE, "text", 0, 0, "text|json") \
+    X("log.file", log_file, TEXT, "", 0, 0, "File to append to, opened again on SIGHUP; empty: standard error")
+/* clang-format on */
+
+#endif

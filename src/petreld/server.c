@@ -1,0 +1,376 @@
+#include "petreld/server_impl.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+static void enter(struct server *server, enum server_phase phase);
+
+/* ---- api_host ---- */
+
+static void render_config(void *ctx, struct bytebuf *out)
+{
+    const struct server *server = ctx;
+    config_render_json(server->config, out);
+}
+
+static int ready(void *ctx, char *why, size_t size)
+{
+    const struct server *server = ctx;
+    int phase = atomic_load(&server->phase);
+    if (phase != SERVER_SERVE) {
+        snprintf(why, size, "%s", phase < SERVER_SERVE ? "starting" : "shutting down");
+        return PETREL_E_CLOSING;
+    }
+    if (metrics_get(server->metrics, METRIC_STORE_FULL) > 0) {
+        snprintf(why, size, "the store is full: sends are refused, sessions go on");
+        return PETREL_E_FULL;
+    }
+    if (!server->backends.discovery->ops->healthy(server->backends.discovery)) {
+        snprintf(why, size, "discovery does not answer");
+        return PETREL_E_UNAVAILABLE;
+    }
+    return 0;
+}
+
+/* ---- what the world is told ---- */
+
+/* Where a client on this machine reaches a listener. */
+static void put_address(struct bytebuf *out, const char *host, uint16_t port)
+{
+    if (strcmp(host, "0.0.0.0") == 0)
+        host = "127.0.0.1";
+    else if (strcmp(host, "::") == 0)
+        host = "::1";
+    bytes_printf(out, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+static int write_run_file(struct server *server)
+{
+    struct bytebuf out = {0};
+    bytes_printf(&out, "{\"pid\":%ld,\"version\":\"%s\",\"session\":\"", (long)getpid(), PETREL_VERSION);
+    put_address(&out, server->config->session_host, server->session_port);
+    bytes_append_str(&out, "\",\"api\":\"");
+    put_address(&out, server->config->api_host, server->api_port);
+    bytes_append_str(&out, "\",\"admin\":\"");
+    put_address(&out, server->config->admin_host, server->admin_port);
+    bytes_append_str(&out, "\"}\n");
+    int err = datadir_write(server->dir, "petreld.json", bytes_view(&out));
+    bytes_reset(&out);
+    return err;
+}
+
+static int publish_node(struct server *server)
+{
+    struct discovery_node self = {
+        .number = SERVER_NODE,
+        .roles = DISCOVERY_SESSION | DISCOVERY_MESSAGE | DISCOVERY_API | DISCOVERY_MANAGER,
+        .incarnation = server->started_ms,
+        .state = atomic_load(&server->phase) <= SERVER_SERVE ? DISCOVERY_UP : DISCOVERY_DRAINING,
+        .max_sessions = server->config->session_max_sessions,
+    };
+    snprintf(self.name, sizeof self.name, "%.*s", DISCOVERY_NAME_MAX, server->node_name);
+    if (server->config->session_advertise[0] != '\0') {
+        snprintf(self.session_address, sizeof self.session_address, "%.*s", DISCOVERY_ADDRESS_MAX,
+                 server->config->session_advertise);
+    } else {
+        struct bytebuf address = {0};
+        put_address(&address, server->config->session_host, server->session_port);
+        snprintf(self.session_address, sizeof self.session_address, "%.*s", (int)address.len,
+                 (const char *)address.ptr);
+        bytes_reset(&address);
+    }
+    return server->backends.discovery->ops->publish(server->backends.discovery, &self);
+}
+
+static void announce(struct server *server)
+{
+    log_at(LOG_INFO, "server", "ready", LOG_STR("node", server->node_name), LOG_STR("version", PETREL_VERSION),
+           LOG_NUM("session_port", server->session_port), LOG_NUM("api_port", server->api_port),
+           LOG_NUM("admin_port", server->admin_port), LOG_NUM("loops", server->loops_count));
+    if (server->signals)
+        sd_notify(0, "READY=1");
+}
+
+/* ---- phases ---- */
+
+static void close_watches(struct server *server)
+{
+    for (size_t i = 0; i < sizeof server->watches / sizeof server->watches[0]; i++)
+        signal_watch_close(&server->watches[i]);
+}
+
+static void on_phase(struct mail *mail)
+{
+    struct server_loop *node = container_of(mail, struct server_loop, to_loop);
+    server_loop_enter(node, (enum server_phase)atomic_load(&node->server->phase));
+}
+
+static void enter(struct server *server, enum server_phase phase)
+{
+    atomic_store(&server->phase, phase);
+    if (phase == SERVER_DRAIN) {
+        log_event(LOG_INFO, "server", "shutting down");
+        publish_node(server);
+        if (server->signals)
+            sd_notify(0, "STOPPING=1");
+    }
+    if (phase == SERVER_END)
+        close_watches(server);
+    server->unfinished = (unsigned)server->loops_count;
+    if (phase == SERVER_START) { /* the others ask for the ports that loop 0 got */
+        server->loops[0].to_loop.run = on_phase;
+        mailbox_post(server->loops[0].loop, &server->loops[0].to_loop);
+        return;
+    }
+    for (size_t i = 0; i < server->loops_count; i++) {
+        server->loops[i].to_loop.run = on_phase;
+        mailbox_post(server->loops[i].loop, &server->loops[i].to_loop);
+    }
+}
+
+static void end_start(struct server *server)
+{
+    if (server->status == 0)
+        server->status = publish_node(server);
+    if (server->status == 0)
+        server->status = write_run_file(server);
+    if (server->status != 0 || server->stop_wanted) {
+        enter(server, SERVER_DRAIN);
+        return;
+    }
+    for (size_t i = 0; i < server->loops_count; i++)
+        server_loop_snapshot(&server->loops[i], server->first_snapshot);
+    enter(server, SERVER_SERVE);
+}
+
+void server_finished(struct mail *mail)
+{
+    struct server_loop *node = container_of(mail, struct server_loop, to_server);
+    struct server *server = node->server;
+    enum server_phase phase = (enum server_phase)atomic_load(&server->phase);
+    if (server->status == 0)
+        server->status = node->status;
+    if (phase == SERVER_START && node == &server->loops[0]) {
+        if (server->status != 0) { /* the others have nothing to take back, but take every phase alike */
+            server->unfinished = 1;
+        } else {
+            for (size_t i = 1; i < server->loops_count; i++) {
+                server->loops[i].to_loop.run = on_phase;
+                mailbox_post(server->loops[i].loop, &server->loops[i].to_loop);
+            }
+        }
+    }
+    if (--server->unfinished > 0)
+        return;
+    if (phase == SERVER_START)
+        end_start(server);
+    else if (phase == SERVER_SERVE)
+        announce(server);
+    else
+        enter(server, (enum server_phase)(phase + 1));
+}
+
+static void on_stop(struct mail *mail)
+{
+    struct server *server = container_of(mail, struct server, stop_mail);
+    if (atomic_load(&server->phase) == SERVER_START)
+        server->stop_wanted = true;
+    else if (atomic_load(&server->phase) == SERVER_SERVE)
+        enter(server, SERVER_DRAIN);
+}
+
+void server_stop(struct server *server, bool at_once)
+{
+    if (at_once)
+        atomic_store(&server->at_once, true);
+    if (!atomic_flag_test_and_set(&server->stop_posted)) {
+        server->stop_mail.run = on_stop;
+        mailbox_post(server->loops[0].loop, &server->stop_mail);
+    }
+}
+
+static void on_signal(void *ctx, int signum)
+{
+    struct server *server = ctx;
+    if (signum == SIGHUP) {
+        logfile_reopen(server->log);
+        log_event(LOG_INFO, "server", "log reopened on SIGHUP");
+        return;
+    }
+    server_stop(server, atomic_load(&server->phase) > SERVER_SERVE);
+}
+
+/* ---- life ---- */
+
+/* On the registry's worker, or on the main thread before the loops are there. */
+static void on_snapshot(void *ctx, struct snapshot *snapshot)
+{
+    struct server *server = ctx;
+    if (server->loops == NULL) {
+        snapshot_unref(server->first_snapshot);
+        server->first_snapshot = snapshot_ref(snapshot);
+        return;
+    }
+    for (size_t i = 0; i < server->loops_count; i++)
+        server_loop_snapshot(&server->loops[i], snapshot);
+}
+
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        log_at(LOG_DEBUG, "server", "descriptors", LOG_NUM("limit", limit.rlim_cur));
+}
+
+static void name_node(struct server *server)
+{
+    char host[SERVER_NAME_SIZE] = "petrel";
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    const char *name = server->config->node_name[0] != '\0' ? server->config->node_name : host;
+    snprintf(server->node_name, sizeof server->node_name, "%.*s", SERVER_NAME_SIZE - 1, name);
+}
+
+static int make_loops(struct server *server)
+{
+    struct loop **bare = object_zalloc(server->loops_count * sizeof *bare);
+    struct server_loop *loops = object_zalloc(server->loops_count * sizeof *loops);
+    int err = 0;
+    for (size_t i = 0; i < server->loops_count && err == 0; i++) {
+        struct loop_config config = {.index = (uint16_t)i, .clock = server->clock};
+        loops[i].server = server;
+        err = loop_new(&bare[i], &config);
+        loops[i].loop = bare[i];
+    }
+    server->loops = loops;
+    if (err == 0)
+        server->links = link_local_new(SERVER_NODE, server->started_ms, bare, server->loops_count);
+    for (size_t i = 0; i < server->loops_count && err == 0; i++)
+        loops[i].link = link_local_at(server->links, i);
+    free(bare);
+    return err;
+}
+
+static int watch_signals(struct server *server)
+{
+    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+    int err = 0;
+    for (size_t i = 0; i < sizeof signums / sizeof signums[0] && err == 0 && server->signals; i++)
+        err = signal_watch_open(&server->watches[i], server->loops[0].loop, signums[i], on_signal, server);
+    return err;
+}
+
+static int open_all(struct server *server, const struct server_options *options)
+{
+    const struct config *config = server->config;
+    int err = 0;
+    if (config->log_file[0] != '\0')
+        err = logfile_open(&server->log, config->log_file);
+    if (err == 0)
+        err = datadir_open(&server->dir, config->data_dir);
+    if (err != 0)
+        return err;
+    bool restored = options->restored || datadir_has(server->dir, "restored");
+    struct backends_env env = {
+        .config = config,
+        .dir = server->dir,
+        .clock = server->clock,
+        .metrics = metrics_shard(server->metrics, server->loops_count),
+        .restored = restored,
+        .on_snapshot = on_snapshot,
+        .ctx = server,
+    };
+    err = backends_open(&server->backends, &env);
+    if (err == 0 && restored) {
+        log_event(LOG_WARN, "server", "the stores came from a backup: a new epoch begins");
+        datadir_remove(server->dir, "restored");
+    }
+    return err;
+}
+
+int server_new(struct server **out, const struct server_options *options)
+{
+    struct server *server = object_zalloc(sizeof *server);
+    const struct config *config = options->config;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    server->config = config;
+    server->clock = clock_system();
+    server->signals = options->signals;
+    server->started_ms = clock_wall_ms(server->clock);
+    server->loops_count = config->loops > 0 ? config->loops : (size_t)(cores > 0 ? cores : 1);
+    server->session_port = (uint16_t)config->session_port;
+    server->api_port = (uint16_t)config->api_port;
+    server->admin_port = (uint16_t)config->admin_port;
+    server->metrics = metrics_new(server->loops_count + 1);
+    server->host =
+        (struct api_host){.ctx = server, .render_config = render_config, .backup = server_backup_run, .ready = ready};
+    atomic_flag_clear(&server->stop_posted);
+    name_node(server);
+    raise_descriptors();
+    int err = open_all(server, options);
+    if (err == 0)
+        err = make_loops(server);
+    if (err == 0)
+        err = watch_signals(server);
+    if (err != 0)
+        server_free(&server);
+    *out = server;
+    return err;
+}
+
+int server_run(struct server *server)
+{
+    size_t started = 1;
+    while (started < server->loops_count && server->status == 0) {
+        char name[16];
+        snprintf(name, sizeof name, "loop-%zu", started);
+        server->status = loop_start_thread(server->loops[started].loop, name);
+        if (server->status == 0)
+            started++;
+    }
+    if (started == server->loops_count) {
+        enter(server, SERVER_START);
+    } else { /* no roles are there yet: the loops that run have nothing to close */
+        log_at(LOG_ERROR, "server", "a thread can't be started", LOG_NUM("loop", started));
+        close_watches(server);
+        for (size_t i = 0; i < started; i++)
+            loop_stop(server->loops[i].loop);
+    }
+    loop_run(server->loops[0].loop);
+    for (size_t i = 1; i < started; i++)
+        loop_join_thread(server->loops[i].loop);
+    log_event(LOG_INFO, "server", "stopped");
+    return server->status;
+}
+
+/* The workers of the backends post their last mail to loops that are freed after them. */
+void server_free(struct server **server_ref)
+{
+    struct server *server = *server_ref;
+    *server_ref = NULL;
+    if (server == NULL)
+        return;
+    close_watches(server);
+    backends_close(&server->backends);
+    for (size_t i = 0; i < server->loops_count && server->loops != NULL; i++)
+        server_loop_free(&server->loops[i]);
+    link_local_free(&server->links);
+    free(server->loops);
+    snapshot_unref(server->first_snapshot);
+    metrics_free(&server->metrics);
+    datadir_close(&server->dir);
+    logfile_close(&server->log);
+    free(server);
+}

@@ -1,0 +1,91 @@
+/* server_impl.h: what the server's files share.
+ *
+ * server_loop   one loop and the roles on it. Its objects are touched on its own thread only; the server's thread is that of
+ *               loop 0, and asks the others by mail.
+ * phase         a step of the server's life that every loop takes; the next begins when all have finished this one. */
+#ifndef PETREL_PETRELD_SERVER_IMPL_H
+#define PETREL_PETRELD_SERVER_IMPL_H
+
+#include "api/api_role.h"
+#include "base/metrics.h"
+#include "discovery/link_local.h"
+#include "loop/signal.h"
+#include "loop/timer.h"
+#include "message/message_role.h"
+#include "petreld/backends.h"
+#include "petreld/logfile.h"
+#include "petreld/server.h"
+#include "session/session_role.h"
+
+#define SERVER_NODE 1 /* the number of a node that is alone */
+#define SERVER_NAME_SIZE 65
+
+enum server_phase {
+    SERVER_START,    /* make the roles, open their listeners */
+    SERVER_SERVE,    /* up */
+    SERVER_DRAIN,    /* the API closes, sessions are sent away and leave */
+    SERVER_SESSIONS, /* the session roles close */
+    SERVER_MESSAGES, /* the message roles close */
+    SERVER_END,      /* the loops stop */
+};
+
+struct server_loop {
+    struct server *server;
+    struct loop *loop;
+    struct link *link;
+    struct message_role *message;
+    struct session_role *session;
+    struct api_role *api;
+    struct api_role *admin;    /* on loop 0 only */
+    uint64_t snapshot_version; /* of the newest that the roles were given */
+    struct timer timer;        /* waits for sessions to leave */
+    uint64_t drain_until;
+    unsigned waiting;      /* for closing roles, in this phase */
+    int status;            /* of the phase, read by the server when it is finished */
+    struct mail to_loop;   /* a phase to take */
+    struct mail to_server; /* the phase is finished */
+};
+
+struct server {
+    const struct config *config;
+    const struct clock *clock;
+    bool signals;
+    uint64_t started_ms;
+    char node_name[SERVER_NAME_SIZE];
+    struct datadir *dir;
+    struct logfile *log;
+    struct metrics *metrics;
+    struct backends backends;
+    struct link_local *links;
+    struct api_host host;
+    size_t loops_count;
+    struct server_loop *loops;
+    struct signal_watch *watches[3];
+    _Atomic(int) phase; /* of enum server_phase; written by the server's thread */
+    _Atomic(bool) at_once;
+    unsigned unfinished; /* loops that have not finished the phase */
+    int status;          /* why it ends; 0: asked to */
+    bool stop_wanted;    /* while it is still starting */
+    uint16_t session_port;
+    uint16_t api_port;
+    uint16_t admin_port;
+    struct mail stop_mail;
+    atomic_flag stop_posted;
+    struct snapshot *first_snapshot; /* published before the loops were there */
+};
+
+/* server.c: a loop's letter that it has finished the phase; the server's thread. */
+void server_finished(struct mail *mail);
+
+/* server_loop.c: on the loop's own thread, but for free (main thread, loops not running). */
+void server_loop_free(struct server_loop *node);
+/* Take the phase; server_finished() follows by mail, once (not after SERVER_END). */
+void server_loop_enter(struct server_loop *node, enum server_phase phase);
+/* Hand a snapshot to the loop's roles; any thread; takes a reference. */
+void server_loop_snapshot(struct server_loop *node, struct snapshot *snapshot);
+
+/* server_backup.c: api_host's backup. */
+int server_backup_run(void *ctx, struct loop *home, const char *directory, void (*done)(void *arg, int status),
+                      void *arg);
+
+#endif

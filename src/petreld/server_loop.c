@@ -1,0 +1,251 @@
+#include "petreld/server_impl.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "wire/peer_record.h"
+
+#include <stdlib.h>
+
+#define DRAIN_POLL_MS 50
+
+static uint32_t share(uint64_t whole, size_t parts)
+{
+    uint64_t each = (whole + parts - 1) / parts;
+    return each > UINT32_MAX ? UINT32_MAX : (uint32_t)each;
+}
+
+static struct session_config session_config_of(const struct server *server)
+{
+    const struct config *config = server->config;
+    struct session_config out = session_role_defaults();
+    out.host = config->session_host;
+    out.port = server->session_port;
+    out.max_sessions = share(config->session_max_sessions, server->loops_count);
+    out.max_frame_bytes = (uint32_t)config->session_max_frame;
+    out.connect_timeout_ms = (uint32_t)config->session_connect_timeout;
+    out.max_unauthenticated = share(config->session_max_unauthenticated, server->loops_count);
+    out.max_unauthenticated_per_address = share(config->session_max_unauthenticated_per_address, server->loops_count);
+    out.heartbeat_s = (uint32_t)(config->session_heartbeat / CONFIG_SECOND);
+    out.heartbeat_min_s = (uint32_t)(config->session_heartbeat_min / CONFIG_SECOND);
+    out.heartbeat_max_s = (uint32_t)(config->session_heartbeat_max / CONFIG_SECOND);
+    out.ack_delay_ms = (uint32_t)config->session_ack_delay;
+    out.check_interval_s = (uint32_t)(config->session_check_interval / CONFIG_SECOND);
+    out.high_water_bytes = (uint32_t)config->session_high_water;
+    out.slow_timeout_ms = (uint32_t)config->session_slow_timeout;
+    out.backoff_ms = (uint32_t)config->session_backoff;
+    out.node_name = server->node_name;
+    out.node = SERVER_NODE;
+    out.incarnation = server->started_ms;
+    return out;
+}
+
+static struct api_config api_config_of(const struct server *server, enum api_kind kind)
+{
+    const struct config *config = server->config;
+    struct api_config out = api_role_defaults();
+    out.kind = kind;
+    out.host = kind == API_SEND ? config->api_host : config->admin_host;
+    out.port = kind == API_SEND ? server->api_port : server->admin_port;
+    out.loops = server->loops_count;
+    out.node = SERVER_NODE;
+    out.node_name = server->node_name;
+    out.version = PETREL_VERSION;
+    out.started_ms = server->started_ms;
+    out.admin_token = datadir_token(server->dir);
+    out.max_connections = share(config->api_max_connections, server->loops_count);
+    out.max_body_bytes = (uint32_t)config->api_max_body;
+    out.max_message_bytes = (uint32_t)config->api_max_message;
+    out.max_batch_lines = (uint32_t)config->api_max_batch_lines;
+    out.max_pipeline = (uint32_t)config->api_max_pipeline;
+    out.request_timeout_ms = (uint32_t)config->api_request_timeout;
+    out.idle_timeout_ms = (uint32_t)config->api_idle_timeout;
+    out.ttl_default_s = config->api_ttl_default / CONFIG_SECOND;
+    out.ttl_max_s = config->api_ttl_max / CONFIG_SECOND;
+    out.token_ttl_s = config->api_token_ttl / CONFIG_SECOND;
+    return out;
+}
+
+void server_loop_free(struct server_loop *node)
+{
+    petrel_assert(node->message == NULL && node->session == NULL && node->api == NULL && node->admin == NULL);
+    loop_free(&node->loop);
+}
+
+static void finish(struct server_loop *node, int status)
+{
+    node->status = status;
+    node->to_server.run = server_finished;
+    mailbox_post(node->server->loops[0].loop, &node->to_server);
+}
+
+/* ---- start ---- */
+
+static int open_api(struct server_loop *node, enum api_kind kind, struct api_role **role, uint16_t *port)
+{
+    struct server *server = node->server;
+    struct api_config config = api_config_of(server, kind);
+    int err =
+        api_role_new(role, node->loop, node->link, server->backends.registry, server->backends.discovery,
+                     server->metrics, metrics_shard(server->metrics, loop_index(node->loop)), &server->host, &config);
+    if (err != 0)
+        return err;
+    if (server->first_snapshot != NULL)
+        api_role_set_snapshot(*role, server->first_snapshot);
+    return api_role_listen(*role, port);
+}
+
+static int explain(int err, const char *what, const char *host, uint64_t port)
+{
+    if (err != 0)
+        log_at(LOG_ERROR, "server", "a listener can't be opened", LOG_STR("for", what), LOG_STR("host", host),
+               LOG_NUM("port", port), LOG_STR("error", err_text(err)));
+    return err;
+}
+
+/* Where the kernel may choose the ports, those of loop 0 decide for all. */
+static int open_roles(struct server_loop *node)
+{
+    struct server *server = node->server;
+    const struct config *config = server->config;
+    uint16_t port;
+    struct metrics_shard *shard = metrics_shard(server->metrics, loop_index(node->loop));
+    struct session_config session = session_config_of(server);
+    struct message_config message = {.max_inflight = 16384};
+    int err = message_role_new(&node->message, node->loop, node->link, server->backends.store, &message, shard);
+    if (err == 0)
+        err = session_role_new(&node->session, node->loop, node->link, &session, shard);
+    if (err == 0)
+        err =
+            explain(session_role_listen(node->session, &port), "sessions", config->session_host, config->session_port);
+    if (err == 0 && loop_index(node->loop) == 0)
+        server->session_port = port;
+    if (err == 0)
+        err = explain(open_api(node, API_SEND, &node->api, &port), "send API", config->api_host, config->api_port);
+    if (err == 0 && loop_index(node->loop) == 0)
+        server->api_port = port;
+    if (err == 0 && loop_index(node->loop) == 0)
+        err = explain(open_api(node, API_ADMIN, &node->admin, &server->admin_port), "admin API", config->admin_host,
+                      config->admin_port);
+    return err;
+}
+
+/* ---- end ---- */
+
+static void on_role_closed(void *ctx)
+{
+    struct server_loop *node = ctx;
+    petrel_assert(node->waiting > 0);
+    if (--node->waiting == 0)
+        finish(node, 0);
+}
+
+static void on_drain_poll(struct timer *timer)
+{
+    struct server_loop *node = container_of(timer, struct server_loop, timer);
+    bool empty = node->session == NULL || session_role_count(node->session) == 0;
+    if (empty || atomic_load(&node->server->at_once) || loop_now_ms(node->loop) >= node->drain_until)
+        on_role_closed(node);
+    else
+        timer_start(node->loop, timer, DRAIN_POLL_MS, on_drain_poll);
+}
+
+static void drain(struct server_loop *node)
+{
+    const struct config *config = node->server->config;
+    uint32_t grace = (uint32_t)config->shutdown_grace;
+    node->waiting = 1U + (node->api != NULL ? 1U : 0U) + (node->admin != NULL ? 1U : 0U);
+    node->drain_until = loop_now_ms(node->loop) + grace;
+    if (node->session != NULL)
+        session_role_drain(node->session, SESSION_CODE_SHUTDOWN, grace, (uint32_t)config->shutdown_spread);
+    if (node->api != NULL)
+        api_role_close(&node->api, on_role_closed, node);
+    if (node->admin != NULL)
+        api_role_close(&node->admin, on_role_closed, node);
+    timer_start(node->loop, &node->timer, 0, on_drain_poll);
+}
+
+void server_loop_enter(struct server_loop *node, enum server_phase phase)
+{
+    switch (phase) {
+    case SERVER_START:
+        finish(node, open_roles(node));
+        break;
+    case SERVER_DRAIN:
+        drain(node);
+        break;
+    case SERVER_SESSIONS:
+        node->waiting = 1;
+        if (node->session != NULL)
+            session_role_close(&node->session, on_role_closed, node);
+        else
+            on_role_closed(node);
+        break;
+    case SERVER_MESSAGES:
+        node->waiting = 1;
+        if (node->message != NULL)
+            message_role_close(&node->message, on_role_closed, node);
+        else
+            on_role_closed(node);
+        break;
+    case SERVER_END:
+        loop_stop(node->loop);
+        break;
+    case SERVER_SERVE:
+        finish(node, 0);
+        break;
+    }
+}
+
+/* ---- snapshots ---- */
+
+struct snapshot_mail {
+    struct mail mail;
+    struct server_loop *node;
+    struct snapshot *snapshot;
+};
+
+/* The first loop's message role tells every session role of the process which apps there are. */
+static void publish_apps(struct server_loop *node, const struct snapshot *snapshot)
+{
+    size_t count = snapshot_apps_count(snapshot);
+    struct peer_app *apps = object_zalloc((count > 0 ? count : 1) * sizeof *apps);
+    for (size_t i = 0; i < count; i++) {
+        const struct snapshot_app *from = snapshot_app_at(snapshot, i);
+        apps[i].name = bytes_str(from->name);
+        apps[i].keys_count = from->secrets_count;
+        for (size_t s = 0; s < from->secrets_count; s++)
+            apps[i].keys[s] = (struct peer_app_key){bytes_str(from->secrets[s].kid),
+                                                    bytes_of(from->secrets[s].secret, sizeof from->secrets[s].secret)};
+    }
+    struct buf *records = peer_record_pack_apps(apps, count);
+    message_role_publish_apps(node->message, snapshot_version(snapshot), records);
+    buf_unref(records);
+    free(apps);
+}
+
+static void on_snapshot_mail(struct mail *mail)
+{
+    struct snapshot_mail *letter = container_of(mail, struct snapshot_mail, mail);
+    struct server_loop *node = letter->node;
+    uint64_t version = snapshot_version(letter->snapshot);
+    bool newer = version >= node->snapshot_version; /* the one of the start may be overtaken */
+    node->snapshot_version = newer ? version : node->snapshot_version;
+    if (newer && node->api != NULL)
+        api_role_set_snapshot(node->api, letter->snapshot);
+    if (newer && node->admin != NULL)
+        api_role_set_snapshot(node->admin, letter->snapshot);
+    if (newer && loop_index(node->loop) == 0 && node->message != NULL)
+        publish_apps(node, letter->snapshot);
+    snapshot_unref(letter->snapshot);
+    free(letter);
+}
+
+void server_loop_snapshot(struct server_loop *node, struct snapshot *snapshot)
+{
+    struct snapshot_mail *letter = object_zalloc(sizeof *letter);
+    letter->mail.run = on_snapshot_mail;
+    letter->node = node;
+    letter->snapshot = snapshot_ref(snapshot);
+    mailbox_post(node->loop, &letter->mail);
+}
