@@ -24,7 +24,7 @@ UMBRELLA_NAMES = {stem + end for end in (".c", ".h")
 
 # Header -> the places that may include it.
 FOREIGN = [
-    (r"uv(\.h$|/)", [r"src/loop/", r"src/client/\w+_uv\.[ch]$"]),
+    (r"uv(\.h$|/)", [r"src/loop/", r"src/client/\w+_uv\.[ch]$", r"src/client/example/"]),
     (r"openssl/", [r"src/wire/", r"src/loop/"]),
     (r"cjose/", [r"src/wire/"]),
     (r"protobuf-c/|.*\.pb-c\.h$", [r"src/wire/"]),
