@@ -1,0 +1,31 @@
+#include "bench.h"
+
+#include <math.h>
+
+static size_t slot_of(uint64_t us)
+{
+    double slot = us < 1 ? 0 : log2((double)us) * 16;
+    return slot < BENCH_LATENCY_SLOTS - 1 ? (size_t)slot : BENCH_LATENCY_SLOTS - 1;
+}
+
+void bench_latency_add(struct bench_latency *latency, uint64_t us)
+{
+    latency->count++;
+    latency->slots[slot_of(us)]++;
+    if (us > latency->max_us)
+        latency->max_us = us;
+}
+
+uint64_t bench_latency_at(const struct bench_latency *latency, double share)
+{
+    uint64_t wanted = (uint64_t)ceil((double)latency->count * share);
+    uint64_t seen = 0;
+    for (size_t i = 0; i < BENCH_LATENCY_SLOTS; i++) {
+        seen += latency->slots[i];
+        if (seen >= wanted && seen > 0) {
+            uint64_t bound = (uint64_t)exp2((double)(i + 1) / 16);
+            return bound < latency->max_us ? bound : latency->max_us;
+        }
+    }
+    return latency->max_us;
+}
