@@ -76,6 +76,7 @@ static void on_alarm(uv_timer_t *alarm)
     object_check(loop, LOOP_MAGIC);
     loop_turn_begin(loop); /* the turn's end looks at the wheel */
     loop->wheel.alarm_ms = UINT64_MAX;
+    uv_stop(&loop->uv); /* libuv also rings before it polls, and would then sleep before the turn's end */
 }
 
 void timer_wheel_init(struct loop *loop)

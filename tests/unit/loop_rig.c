@@ -84,7 +84,7 @@ int loop_rig_read(struct loop_rig *rig, const int *count)
     return value;
 }
 
-void loop_rig_wait(struct loop_rig *rig, const int *count, int least)
+bool loop_rig_await(struct loop_rig *rig, const int *count, int least)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -93,10 +93,15 @@ void loop_rig_wait(struct loop_rig *rig, const int *count, int least)
     pthread_mutex_lock(&rig->lock);
     while (*count < least && rc == 0)
         rc = pthread_cond_timedwait(&rig->changed, &rig->lock, &until);
-    int value = *count;
+    bool reached = *count >= least;
     pthread_mutex_unlock(&rig->lock);
-    if (value < least)
-        fail_msg("waited in vain: %d of %d", value, least);
+    return reached;
+}
+
+void loop_rig_wait(struct loop_rig *rig, const int *count, int least)
+{
+    if (!loop_rig_await(rig, count, least))
+        fail_msg("waited in vain for %d, there are %d", least, loop_rig_read(rig, count));
 }
 
 int loop_rig_connect(uint16_t port)

@@ -26,7 +26,9 @@ void loop_rig_turns(struct loop_rig *rig);
 /* Any thread: add to a count that a test waits for, or read it. */
 void loop_rig_bump(struct loop_rig *rig, int *count);
 int loop_rig_read(struct loop_rig *rig, const int *count);
-/* Fail the test when *count does not reach least in half a minute. */
+/* Whether *count reaches least in half a minute. Any thread but the loop's. */
+bool loop_rig_await(struct loop_rig *rig, const int *count, int least);
+/* Fail the test when it does not. Main thread. */
 void loop_rig_wait(struct loop_rig *rig, const int *count, int least);
 
 /* A connected, blocking client socket on 127.0.0.1, whose reads fail after half a minute. */
