@@ -231,6 +231,26 @@ static void test_reference_names_every_key(void **state)
     bytes_reset(&json);
 }
 
+/* README.md holds what `petreld --reference` prints. */
+static void test_readme_has_the_reference(void **state)
+{
+    (void)state;
+    struct bytebuf readme = {0}, reference = {0};
+    FILE *file = fopen(PETREL_SOURCE_DIR "/README.md", "re");
+    assert_non_null(file);
+    readme.len = fread(bytes_reserve(&readme, 262144), 1, 262143, file);
+    fclose(file);
+    bytes_append(&readme, "", 1);
+    bytes_append_str(&reference, "<!-- reference: petreld --reference -->\n");
+    config_render_reference(&reference);
+    bytes_append_str(&reference, "<!-- end of reference -->\n");
+    bytes_append(&reference, "", 1);
+    if (strstr((const char *)readme.ptr, (const char *)reference.ptr) == NULL)
+        fail_msg("the reference in README.md is not what petreld --reference prints: put that in its place");
+    bytes_reset(&readme);
+    bytes_reset(&reference);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup(test_mistakes_on_the_command_line, set_up),
         cmocka_unit_test_setup(test_every_entry_round_trips, set_up),
         cmocka_unit_test_setup(test_reference_names_every_key, set_up),
+        cmocka_unit_test(test_readme_has_the_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
