@@ -20,7 +20,6 @@ static const struct unit duration_units[] = {
     {NULL, 0},
 };
 
-/* A choice has its list where the table has its text: "text|json". Its meaning is in the key. */
 static const struct config_entry entries[] = {
 #define CONFIG_ENTRY(key_, name_, type_, initial_, low_, high_, text_)                                                 \
     {.key = (key_),                                                                                                    \
@@ -28,7 +27,6 @@ static const struct config_entry entries[] = {
      .initial = (initial_),                                                                                            \
      .low = (low_),                                                                                                    \
      .high = (high_),                                                                                                  \
-     .choices = CONFIG_##type_ == CONFIG_CHOICE ? (text_) : NULL,                                                      \
      .text = (text_),                                                                                                  \
      .offset = offsetof(struct config, name_)},
     CONFIG_TABLE(CONFIG_ENTRY)
@@ -128,18 +126,31 @@ static int set_text(const struct config_entry *entry, char *field, const char *t
     return 0;
 }
 
+const char *config_choices(const struct config_entry *entry, size_t *len)
+{
+    *len = entry->type == CONFIG_CHOICE ? strcspn(entry->text, ";") : 0;
+    return entry->type == CONFIG_CHOICE ? entry->text : NULL;
+}
+
+const char *config_purpose(const struct config_entry *entry)
+{
+    size_t len;
+    return config_choices(entry, &len) != NULL ? entry->text + len + 2 : entry->text;
+}
+
 static int set_choice(const struct config_entry *entry, char *field, const char *text, struct config_error *error)
 {
-    size_t len = strlen(text);
-    for (const char *choice = entry->choices; len > 0 && *choice != '\0';) {
-        size_t choice_len = strcspn(choice, "|");
+    size_t len = strlen(text), all;
+    const char *choices = config_choices(entry, &all);
+    for (const char *choice = choices; len > 0 && choice < choices + all;) {
+        size_t choice_len = strcspn(choice, "|;");
         if (choice_len == len && memcmp(choice, text, len) == 0) {
             memcpy(field, text, len + 1);
             return 0;
         }
         choice += choice_len + (choice[choice_len] == '|');
     }
-    snprintf(error->what, sizeof error->what, "%s: \"%.64s\" is none of %s", entry->key, text, entry->choices);
+    snprintf(error->what, sizeof error->what, "%s: \"%.64s\" is none of %.*s", entry->key, text, (int)all, choices);
     return PETREL_E_INVALID;
 }
 

@@ -36,7 +36,6 @@ struct config_entry {
     const char *initial; /* as one would write it */
     uint64_t low;        /* range of numbers, in bytes and ms */
     uint64_t high;
-    const char *choices; /* CONFIG_CHOICE: "text|json" */
     const char *text;
     size_t offset; /* in struct config */
 };
@@ -46,6 +45,10 @@ struct config_error {
     char where[256];
     char what[512];
 };
+
+/* Of a CONFIG_CHOICE: its choices ("text|json", length in *len), and what it does. Of others: NULL; the text. */
+const char *config_choices(const struct config_entry *entry, size_t *len);
+const char *config_purpose(const struct config_entry *entry);
 
 /* The table, *count entries. Static storage. */
 const struct config_entry *config_entries(size_t *count);

@@ -46,7 +46,7 @@ void config_render_json(const struct config *config, struct bytebuf *out)
         bytes_append_str(out, ",\"default\":");
         put_json_text(entry->initial, out);
         bytes_append_str(out, ",\"text\":");
-        put_json_text(entry->text, out);
+        put_json_text(config_purpose(entry), out);
         bytes_append_str(out, "}");
         bytes_reset(&written);
     }
@@ -55,9 +55,11 @@ void config_render_json(const struct config *config, struct bytebuf *out)
 
 static void put_range(const struct config_entry *entry, struct bytebuf *out)
 {
-    if (entry->type == CONFIG_CHOICE) {
-        for (const char *at = entry->choices; *at != '\0'; at++)
-            *at == '|' ? bytes_append_str(out, ", ") : bytes_append(out, at, 1);
+    size_t len;
+    const char *choices = config_choices(entry, &len);
+    if (choices != NULL) {
+        for (size_t i = 0; i < len; i++)
+            choices[i] == '|' ? bytes_append_str(out, ", ") : bytes_append(out, &choices[i], 1);
         return;
     }
     if (entry->type == CONFIG_TEXT) {
@@ -84,7 +86,7 @@ void config_render_reference(struct bytebuf *out)
         bytes_printf(out, "| `%s` | %s%s%s | ", entry->key, entry->initial[0] != '\0' ? "`" : "empty", entry->initial,
                      entry->initial[0] != '\0' ? "`" : "");
         put_range(entry, out);
-        bytes_printf(out, " | %s |\n", entry->type == CONFIG_CHOICE ? "One of these" : entry->text);
+        bytes_printf(out, " | %s |\n", config_purpose(entry));
     }
 }
 
@@ -98,7 +100,7 @@ void config_render_help(struct bytebuf *out)
         for (char *at = flag; *at != '\0'; at++)
             if (*at == '.' || *at == '_')
                 *at = '-';
-        bytes_printf(out, "  --%-42s %s (%s)\n", flag, entries[i].text,
+        bytes_printf(out, "  --%-42s %s (%s)\n", flag, config_purpose(&entries[i]),
                      entries[i].initial[0] != '\0' ? entries[i].initial : "empty");
     }
 }

@@ -1,4 +1,5 @@
-/* config_table.h: every key: key, field, type, default, lowest, highest (or the choices), text. See config.h. */
+/* config_table.h: every key: key, field, type, default, lowest, highest, text. The text of a CHOICE begins
+ * with its choices: "a|b; what it does". See config.h. */
 #ifndef PETREL_PETRELD_CONFIG_TABLE_H
 #define PETREL_PETRELD_CONFIG_TABLE_H
 
@@ -50,16 +51,16 @@
     X("inbox.recent", inbox_recent, DURATION, "30s", CONFIG_SECOND, 600 * CONFIG_SECOND, "How long the ids of such messages are remembered against retries") \
     X("inbox.lapse", inbox_lapse, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "A device not seen for so long holds nothing back any more") \
     X("inbox.fate", inbox_fate, DURATION, "1h", CONFIG_SECOND, 30 * CONFIG_DAY, "How long the state of a message that left the inbox can be asked for") \
-    X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite") \
+    X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite; Where inboxes, positions and routes are") \
     X("store.checkpoint", store_checkpoint, BYTES, "16MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
     X("store.memory", store_memory, BYTES, "256MiB", CONFIG_MIB, 1024 * CONFIG_GIB, "User records without sessions that are kept in memory") \
     X("store.min_free", store_min_free, BYTES, "64MiB", 0, 1024 * CONFIG_GIB, "Free disk below which sends are refused (507), so that acks still fit") \
-    X("registry.backend", registry_backend, CHOICE, "sqlite", 0, 0, "sqlite") \
-    X("discovery.backend", discovery_backend, CHOICE, "single", 0, 0, "single") \
+    X("registry.backend", registry_backend, CHOICE, "sqlite", 0, 0, "sqlite; Where apps, keys and devices are") \
+    X("discovery.backend", discovery_backend, CHOICE, "single", 0, 0, "single; How nodes find each other; single: there is one") \
     X("shutdown.grace", shutdown_grace, DURATION, "10s", 0, 600 * CONFIG_SECOND, "Sessions may live so long after SIGTERM") \
     X("shutdown.spread", shutdown_spread, DURATION, "5s", 0, 600 * CONFIG_SECOND, "Over how long clients spread their reconnects") \
-    X("log.level", log_level, CHOICE, "info", 0, 0, "debug|info|warn|error") \
-    X("log.format", log_format, CHOICE, "text", 0, 0, "text|json") \
+    X("log.level", log_level, CHOICE, "info", 0, 0, "debug|info|warn|error; The least that is logged") \
+    X("log.format", log_format, CHOICE, "text", 0, 0, "text|json; Lines for people or JSON objects") \
     X("log.file", log_file, TEXT, "", 0, 0, "File to append to, opened again on SIGHUP; empty: standard error")
 /* clang-format on */
 
