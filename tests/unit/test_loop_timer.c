@@ -277,6 +277,33 @@ static void a_sleeping_loop_is_woken_by_its_wheel(void **state)
     assert_int_equal(real.early, 0);
 }
 
+static void finish_real(struct timer *timer)
+{
+    struct real *real = container_of(timer, struct real, timer);
+    loop_rig_bump(real->rig, &real->done);
+}
+
+static void outlast_a_timer(void *arg)
+{
+    struct real *real = arg;
+    timer_start(real->rig->loop, &real->timer, 1, finish_real);
+    uint64_t until_ms = real->timer.due_ms + 2 * TIMER_TICK_MS;
+    while (clock_mono_ms(clock_system()) < until_ms) {
+    }
+}
+
+/* Due before the loop gets to sleep: it must not sleep then. */
+static void a_timer_may_come_due_within_the_turn_that_starts_it(void **state)
+{
+    (void)state;
+    struct loop_rig rig;
+    loop_rig_start(&rig);
+    struct real real = {.rig = &rig};
+    loop_rig_call(&rig, outlast_a_timer, &real);
+    loop_rig_wait(&rig, &real.done, 1);
+    loop_rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_wheel_sleeps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_firing_timer_may_stop_restart_and_free, set_up, tear_down),
         cmocka_unit_test(a_sleeping_loop_is_woken_by_its_wheel),
+        cmocka_unit_test(a_timer_may_come_due_within_the_turn_that_starts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
