@@ -1,0 +1,397 @@
+/* Holds proto/README.md against the code: a client's author has nothing else to go by. */
+#include "base/err.h"
+#include "wire/session.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define README PETREL_SOURCE_DIR "/proto/README.md"
+#define LINE_MAX_BYTES 1024
+
+/* One hex block: its bytes, and what its comments state, a line each, but for those that only open a part. */
+struct example {
+    char name[64];
+    struct bytebuf wire;
+    struct bytebuf stated;
+};
+
+static void add_hex(struct example *example, const char *text)
+{
+    char *end;
+    for (const char *at = text;; at = end) {
+        unsigned long value = strtoul(at, &end, 16);
+        if (end == at)
+            break;
+        assert_true(value <= 0xff);
+        bytes_put_u8(&example->wire, (uint8_t)value);
+    }
+}
+
+static void add_line(struct example *example, char *line)
+{
+    char *comment = strchr(line, '#');
+    if (comment != NULL) {
+        *comment = '\0';
+        comment += strspn(comment + 1, " ") + 1;
+        if (example->stated.len == 0 || strstr(comment, " = ") != NULL)
+            bytes_printf(&example->stated, "%s\n", comment);
+    }
+    add_hex(example, line);
+}
+
+static bool read_line(FILE *file, char line[LINE_MAX_BYTES])
+{
+    if (fgets(line, LINE_MAX_BYTES, file) == NULL)
+        return false;
+    size_t len = strlen(line);
+    assert_true(len > 0 && line[len - 1] == '\n');
+    line[len - 1] = '\0';
+    return true;
+}
+
+/* Read the next block. False at the end of the file. */
+static bool next_example(FILE *file, struct example *example)
+{
+    char line[LINE_MAX_BYTES];
+    *example = (struct example){{0}, {0}, {0}};
+    while (read_line(file, line)) {
+        if (sscanf(line, "```hex %63s", example->name) != 1)
+            continue;
+        while (read_line(file, line) && strcmp(line, "```") != 0)
+            add_line(example, line);
+        return true;
+    }
+    return false;
+}
+
+static void free_example(struct example *example)
+{
+    bytes_reset(&example->wire);
+    bytes_reset(&example->stated);
+}
+
+static FILE *open_readme(void)
+{
+    FILE *file = fopen(README, "r");
+    assert_non_null(file);
+    return file;
+}
+
+/* Printing a frame as the comments state it: fields that are not at their default, in the order of their numbers. */
+
+static void put_int(struct bytebuf *out, const char *name, uint64_t value)
+{
+    if (value != 0)
+        bytes_printf(out, "%s = %llu\n", name, (unsigned long long)value);
+}
+
+static void put_text(struct bytebuf *out, const char *name, struct bytes text)
+{
+    if (text.len > 0)
+        bytes_printf(out, "%s = \"%.*s\"\n", name, (int)text.len, (const char *)text.ptr);
+}
+
+static void put_word(struct bytebuf *out, const char *name, const char *const words[], unsigned value)
+{
+    if (value != 0)
+        bytes_printf(out, "%s = %s\n", name, words[value]);
+}
+
+static void put_position(struct bytebuf *out, const char *name, struct position at)
+{
+    if (at.epoch != 0)
+        bytes_printf(out, "%s.epoch = 0x%016llx\n", name, (unsigned long long)at.epoch);
+    if (at.seq != 0)
+        bytes_printf(out, "%s.seq = %llu\n", name, (unsigned long long)at.seq);
+}
+
+static const char *const VERDICTS[] = {"", "NEW", "RESUMED", "GAP"};
+static const char *const REASONS[] = {"", "CAP", "ROLLBACK", "LAPSED", "TRIMMED"};
+
+static void put_message(struct bytebuf *out, const struct session_message *message)
+{
+    char id[ID_TEXT_LEN + 1];
+    bytes_printf(out, "message.id = %s\n", id_format(&message->id, id));
+    if (message->is_json) {
+        put_text(out, "message.data", message->body);
+    } else {
+        bytes_printf(out, "message.payload =");
+        for (size_t i = 0; i < message->body.len; i++)
+            bytes_printf(out, " %02x", message->body.ptr[i]);
+        bytes_printf(out, "\n");
+    }
+    put_int(out, "message.sent_ms", message->sent_ms);
+    put_int(out, "message.expires_ms", message->expires_ms);
+    put_text(out, "message.collapse_key", message->collapse_key);
+    if (message->high)
+        bytes_printf(out, "message.high = true\n");
+    if (message->late)
+        bytes_printf(out, "message.late = true\n");
+}
+
+static void put_connect(struct bytebuf *out, const struct session_connect *connect)
+{
+    put_int(out, "version", connect->version);
+    put_text(out, "token", connect->token);
+    put_int(out, "attempt", connect->attempt);
+    put_position(out, "position", connect->position);
+    put_text(out, "client", connect->client);
+    put_int(out, "heartbeat_s", connect->heartbeat_s);
+}
+
+static void put_connected(struct bytebuf *out, const struct session_connected *connected)
+{
+    put_word(out, "verdict", VERDICTS, connected->verdict);
+    put_position(out, "position", connected->position);
+    put_int(out, "lost_at_most", connected->lost_at_most);
+    put_word(out, "reason", REASONS, connected->reason);
+    put_int(out, "heartbeat_s", connected->heartbeat_s);
+    put_int(out, "max_frame_bytes", connected->max_frame_bytes);
+    put_int(out, "server_time_ms", connected->server_time_ms);
+    put_text(out, "node", connected->node);
+}
+
+static void put_push(struct bytebuf *out, const struct session_push *push)
+{
+    put_int(out, "log", push->log);
+    put_position(out, "position", push->position);
+    put_int(out, "prev", push->prev);
+    put_message(out, &push->message);
+}
+
+static void put_gap(struct bytebuf *out, const struct session_gap *gap)
+{
+    put_int(out, "log", gap->log);
+    put_int(out, "from", gap->from);
+    put_position(out, "to", gap->to);
+    put_int(out, "lost_at_most", gap->lost_at_most);
+    put_word(out, "reason", REASONS, gap->reason);
+}
+
+static void put_goaway(struct bytebuf *out, const struct session_goaway *goaway)
+{
+    put_int(out, "code", goaway->code);
+    put_int(out, "deadline_ms", goaway->deadline_ms);
+    put_int(out, "spread_ms", goaway->spread_ms);
+    for (size_t i = 0; i < goaway->targets_count; i++)
+        put_text(out, "targets", goaway->targets[i]);
+    put_int(out, "backoff_ms", goaway->backoff_ms);
+}
+
+static void put_error(struct bytebuf *out, const struct session_error *error)
+{
+    put_int(out, "code", error->code);
+    put_text(out, "message", error->message);
+    put_int(out, "backoff_ms", error->backoff_ms);
+}
+
+static const char *type_name(enum session_type type)
+{
+    switch (type) {
+    case SESSION_CONNECT:
+        return "CONNECT";
+    case SESSION_PING:
+        return "PING";
+    case SESSION_ACK:
+        return "ACK";
+    case SESSION_DISCONNECT:
+        return "DISCONNECT";
+    case SESSION_CONNECTED:
+        return "CONNECTED";
+    case SESSION_PONG:
+        return "PONG";
+    case SESSION_PUSH:
+        return "PUSH";
+    case SESSION_GAP:
+        return "GAP";
+    case SESSION_GOAWAY:
+        return "GOAWAY";
+    case SESSION_ERROR:
+        return "ERROR";
+    default:
+        fail_msg("type %d has no body", type);
+        return NULL;
+    }
+}
+
+static void put_frame(struct bytebuf *out, const struct session_frame *frame, size_t body_len)
+{
+    bytes_printf(out, "%s, %zu bytes\n", type_name(frame->type), body_len);
+    if (frame->type == SESSION_CONNECT)
+        put_connect(out, &frame->connect);
+    else if (frame->type == SESSION_PING || frame->type == SESSION_PONG)
+        put_int(out, "echo", frame->echo);
+    else if (frame->type == SESSION_ACK)
+        put_position(out, "position", frame->ack);
+    else if (frame->type == SESSION_DISCONNECT)
+        put_int(out, "reason", frame->disconnect_reason);
+    else if (frame->type == SESSION_CONNECTED)
+        put_connected(out, &frame->connected);
+    else if (frame->type == SESSION_PUSH)
+        put_push(out, &frame->push);
+    else if (frame->type == SESSION_GAP)
+        put_gap(out, &frame->gap);
+    else if (frame->type == SESSION_GOAWAY)
+        put_goaway(out, &frame->goaway);
+    else
+        put_error(out, &frame->error);
+}
+
+static void encode_push(struct bytebuf *out, const struct session_push *push)
+{
+    struct buf *message = session_encode_message(&push->message);
+    session_encode_push(out, push->log, push->position, push->prev, buf_bytes(message));
+    buf_unref(message);
+}
+
+static void encode_error(struct bytebuf *out, const struct session_error *error)
+{
+    char text[SESSION_ERROR_TEXT_MAX + 1];
+    snprintf(text, sizeof text, "%.*s", (int)error->message.len, (const char *)error->message.ptr);
+    session_encode_error(out, error->code, text, error->backoff_ms);
+}
+
+static void encode_frame(struct bytebuf *out, const struct session_frame *frame)
+{
+    if (frame->type == SESSION_CONNECT)
+        session_encode_connect(out, &frame->connect);
+    else if (frame->type == SESSION_PING)
+        session_encode_ping(out, frame->echo);
+    else if (frame->type == SESSION_PONG)
+        session_encode_pong(out, frame->echo);
+    else if (frame->type == SESSION_ACK)
+        session_encode_ack(out, frame->ack);
+    else if (frame->type == SESSION_DISCONNECT)
+        session_encode_disconnect(out, frame->disconnect_reason);
+    else if (frame->type == SESSION_CONNECTED)
+        session_encode_connected(out, &frame->connected);
+    else if (frame->type == SESSION_PUSH)
+        encode_push(out, &frame->push);
+    else if (frame->type == SESSION_GAP)
+        session_encode_gap(out, &frame->gap);
+    else if (frame->type == SESSION_GOAWAY)
+        session_encode_goaway(out, &frame->goaway);
+    else
+        encode_error(out, &frame->error);
+}
+
+static void assert_same_bytes(const char *what, const char *name, struct bytes actual, struct bytes expected)
+{
+    if (!bytes_equal(actual, expected))
+        fail_msg("%s of %s:\n%.*s\ninstead of\n%.*s", what, name, (int)actual.len, (const char *)actual.ptr,
+                 (int)expected.len, (const char *)expected.ptr);
+}
+
+static void examples_say_what_the_codec_says(void **state)
+{
+    (void)state;
+    struct session_codec *codec = session_codec_new();
+    FILE *file = open_readme();
+    struct example example;
+    bool seen[256] = {false};
+    while (next_example(file, &example)) {
+        struct bytes in = bytes_view(&example.wire);
+        struct frame frame;
+        struct session_frame decoded;
+        struct bytebuf out = {0};
+        assert_int_equal(frame_take(&in, FRAME_BODY_DEFAULT, &frame), 0);
+        assert_int_equal(in.len, 0);
+        assert_int_equal(session_decode(codec, &frame, &decoded), 0);
+        seen[frame.type] = true;
+        put_frame(&out, &decoded, frame.body.len);
+        assert_same_bytes("values", example.name, bytes_view(&out), bytes_view(&example.stated));
+        out.len = 0;
+        encode_frame(&out, &decoded);
+        assert_same_bytes("bytes", example.name, bytes_view(&out), bytes_view(&example.wire));
+        bytes_reset(&out);
+        free_example(&example);
+    }
+    fclose(file);
+    for (unsigned type = 0; type < 256; type++) {
+        struct frame frame = {(uint8_t)type, bytes_of("\xff", 1)};
+        struct session_frame decoded;
+        bool has_body = session_decode(codec, &frame, &decoded) == PETREL_E_PROTOCOL;
+        if (has_body != seen[type])
+            fail_msg("type %u: %s", type, has_body ? "has no example" : "has an example and no body");
+    }
+    session_codec_free(&codec);
+}
+
+struct code {
+    unsigned number;
+    const char *name;
+    const char *text;
+};
+
+static void codes_are_those_of_the_table(void **state)
+{
+    (void)state;
+    static const struct code codes[] = {
+#define CODE_ROW(num, name, text) {(num), #name, text},
+        SESSION_CODE_TABLE(CODE_ROW)
+#undef CODE_ROW
+    };
+    FILE *file = open_readme();
+    char line[LINE_MAX_BYTES];
+    size_t count = 0;
+    while (read_line(file, line)) {
+        unsigned number;
+        char name[64];
+        char text[256];
+        if (sscanf(line, "| %u | %63[A-Z_] | %255[^|]", &number, name, text) != 3 || number < 3000)
+            continue;
+        assert_true(count < sizeof codes / sizeof codes[0]);
+        const struct code *code = &codes[count++];
+        text[strlen(text) - 1] = '\0'; /* the space before '|' */
+        assert_int_equal(number, code->number);
+        assert_string_equal(name, code->name);
+        assert_string_equal(text, code->text);
+        assert_string_equal(session_code_name(number), code->name);
+        assert_string_equal(session_code_text(number), code->text);
+        assert_int_equal(session_code_retry(number), number < 3500);
+    }
+    fclose(file);
+    assert_int_equal(count, sizeof codes / sizeof codes[0]);
+    assert_string_equal(session_code_name(1), "UNKNOWN");
+}
+
+static void frame_types_are_those_of_the_codec(void **state)
+{
+    (void)state;
+    struct session_codec *codec = session_codec_new();
+    FILE *file = open_readme();
+    char line[LINE_MAX_BYTES];
+    size_t count = 0;
+    while (read_line(file, line)) {
+        unsigned number;
+        unsigned hex;
+        char name[64];
+        if (sscanf(line, "| %63[A-Z_] | %u | `%x` |", name, &number, &hex) != 3)
+            continue;
+        assert_int_equal(number, hex);
+        struct frame frame = {(uint8_t)number, bytes_of("\xff", 1)};
+        struct session_frame decoded;
+        bool reserved = strstr(line, "| reserved") != NULL;
+        assert_int_equal(session_decode(codec, &frame, &decoded), reserved ? PETREL_E_UNSUPPORTED : PETREL_E_PROTOCOL);
+        if (!reserved)
+            assert_string_equal(name, type_name((enum session_type)number));
+        count++;
+    }
+    fclose(file);
+    assert_int_equal(count, 15);
+    session_codec_free(&codec);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(examples_say_what_the_codec_says),
+        cmocka_unit_test(codes_are_those_of_the_table),
+        cmocka_unit_test(frame_types_are_those_of_the_codec),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
