@@ -109,6 +109,11 @@ static void put_position(struct bytebuf *out, const char *name, struct position 
         bytes_printf(out, "%s.seq = %llu\n", name, (unsigned long long)at.seq);
 }
 
+/* A field of a struct, under its own name. */
+#define PUT_INT(out, from, field) put_int((out), #field, (from)->field)
+#define PUT_TEXT(out, from, field) put_text((out), #field, (from)->field)
+#define PUT_POSITION(out, from, field) put_position((out), #field, (from)->field)
+
 static const char *const VERDICTS[] = {"", "NEW", "RESUMED", "GAP"};
 static const char *const REASONS[] = {"", "CAP", "ROLLBACK", "LAPSED", "TRIMMED"};
 
@@ -135,58 +140,58 @@ static void put_message(struct bytebuf *out, const struct session_message *messa
 
 static void put_connect(struct bytebuf *out, const struct session_connect *connect)
 {
-    put_int(out, "version", connect->version);
-    put_text(out, "token", connect->token);
-    put_int(out, "attempt", connect->attempt);
-    put_position(out, "position", connect->position);
-    put_text(out, "client", connect->client);
-    put_int(out, "heartbeat_s", connect->heartbeat_s);
+    PUT_INT(out, connect, version);
+    PUT_TEXT(out, connect, token);
+    PUT_INT(out, connect, attempt);
+    PUT_POSITION(out, connect, position);
+    PUT_TEXT(out, connect, client);
+    PUT_INT(out, connect, heartbeat_s);
 }
 
 static void put_connected(struct bytebuf *out, const struct session_connected *connected)
 {
     put_word(out, "verdict", VERDICTS, connected->verdict);
-    put_position(out, "position", connected->position);
-    put_int(out, "lost_at_most", connected->lost_at_most);
+    PUT_POSITION(out, connected, position);
+    PUT_INT(out, connected, lost_at_most);
     put_word(out, "reason", REASONS, connected->reason);
-    put_int(out, "heartbeat_s", connected->heartbeat_s);
-    put_int(out, "max_frame_bytes", connected->max_frame_bytes);
-    put_int(out, "server_time_ms", connected->server_time_ms);
-    put_text(out, "node", connected->node);
+    PUT_INT(out, connected, heartbeat_s);
+    PUT_INT(out, connected, max_frame_bytes);
+    PUT_INT(out, connected, server_time_ms);
+    PUT_TEXT(out, connected, node);
 }
 
 static void put_push(struct bytebuf *out, const struct session_push *push)
 {
-    put_int(out, "log", push->log);
-    put_position(out, "position", push->position);
-    put_int(out, "prev", push->prev);
+    PUT_INT(out, push, log);
+    PUT_POSITION(out, push, position);
+    PUT_INT(out, push, prev);
     put_message(out, &push->message);
 }
 
 static void put_gap(struct bytebuf *out, const struct session_gap *gap)
 {
-    put_int(out, "log", gap->log);
-    put_int(out, "from", gap->from);
-    put_position(out, "to", gap->to);
-    put_int(out, "lost_at_most", gap->lost_at_most);
+    PUT_INT(out, gap, log);
+    PUT_INT(out, gap, from);
+    PUT_POSITION(out, gap, to);
+    PUT_INT(out, gap, lost_at_most);
     put_word(out, "reason", REASONS, gap->reason);
 }
 
 static void put_goaway(struct bytebuf *out, const struct session_goaway *goaway)
 {
-    put_int(out, "code", goaway->code);
-    put_int(out, "deadline_ms", goaway->deadline_ms);
-    put_int(out, "spread_ms", goaway->spread_ms);
+    PUT_INT(out, goaway, code);
+    PUT_INT(out, goaway, deadline_ms);
+    PUT_INT(out, goaway, spread_ms);
     for (size_t i = 0; i < goaway->targets_count; i++)
         put_text(out, "targets", goaway->targets[i]);
-    put_int(out, "backoff_ms", goaway->backoff_ms);
+    PUT_INT(out, goaway, backoff_ms);
 }
 
 static void put_error(struct bytebuf *out, const struct session_error *error)
 {
-    put_int(out, "code", error->code);
-    put_text(out, "message", error->message);
-    put_int(out, "backoff_ms", error->backoff_ms);
+    PUT_INT(out, error, code);
+    PUT_TEXT(out, error, message);
+    PUT_INT(out, error, backoff_ms);
 }
 
 static const char *type_name(enum session_type type)
@@ -224,7 +229,7 @@ static void put_frame(struct bytebuf *out, const struct session_frame *frame, si
     if (frame->type == SESSION_CONNECT)
         put_connect(out, &frame->connect);
     else if (frame->type == SESSION_PING || frame->type == SESSION_PONG)
-        put_int(out, "echo", frame->echo);
+        PUT_INT(out, frame, echo);
     else if (frame->type == SESSION_ACK)
         put_position(out, "position", frame->ack);
     else if (frame->type == SESSION_DISCONNECT)
