@@ -9,8 +9,10 @@
  * It asks the message role through the link and never a store. Rules it keeps: a Deliver is accepted iff prev <= at < seq,
  * dropped if seq <= at, else the session is behind; nothing is queued per session but what its socket holds.
  *
- * Read: session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_flow (at,
- * behind, pages, acks), session_check (paced checks), session_auth (keys, tokens). */
+ * Read: session_impl.h (what a session is), session_role.c (life of the role), session_table (slots), session_conn (one
+ * connection's states), session_door (before CONNECT), session_auth (keys, tokens), session_bind (from CONNECT to live),
+ * session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks),
+ * session_drain (sending all away), session_call (calls to the message role). */
 #ifndef PETREL_SESSION_SESSION_ROLE_H
 #define PETREL_SESSION_SESSION_ROLE_H
 
@@ -22,20 +24,20 @@ struct session_role;
 
 struct session_config {
     const char *host;
-    uint16_t port;                  /* 0: the kernel chooses */
-    uint32_t max_sessions;          /* of this loop; beyond: OVERLOADED */
-    uint32_t max_frame_bytes;       /* 1,024 .. 1,048,576; default 65,536 */
-    uint32_t connect_timeout_ms;    /* from accept to a whole CONNECT; default 10,000 */
-    uint32_t max_unauthenticated;   /* sockets of this loop before CONNECT; default 10,000 */
+    uint16_t port;                            /* 0: the kernel chooses */
+    uint32_t max_sessions;                    /* of this loop; beyond: OVERLOADED */
+    uint32_t max_frame_bytes;                 /* 1,024 .. 1,048,576; default 65,536 */
+    uint32_t connect_timeout_ms;              /* from accept to a whole CONNECT; default 10,000 */
+    uint32_t max_unauthenticated;             /* sockets of this loop before CONNECT; default 10,000 */
     uint32_t max_unauthenticated_per_address; /* default 256 */
-    uint32_t heartbeat_s;           /* told to clients; default 240 */
-    uint32_t heartbeat_min_s;       /* bounds for what a client asks; default 10 */
-    uint32_t heartbeat_max_s;       /* default 1,200 */
-    uint32_t ack_delay_ms;          /* acks are coalesced for so long before they go to the log; default 100 */
-    uint32_t check_interval_s;      /* default 300 */
-    uint32_t high_water_bytes;      /* unsent bytes that make a session behind; default 65,536 */
-    uint32_t slow_timeout_ms;       /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
-    uint32_t backoff_ms;            /* told with codes 3000-3499; default 1,000 */
+    uint32_t heartbeat_s;                     /* told to clients; default 240 */
+    uint32_t heartbeat_min_s;                 /* bounds for what a client asks; default 10 */
+    uint32_t heartbeat_max_s;                 /* default 1,200 */
+    uint32_t ack_delay_ms;     /* acks are coalesced for so long before they go to the log; default 100 */
+    uint32_t check_interval_s; /* default 300 */
+    uint32_t high_water_bytes; /* unsent bytes that make a session behind; default 65,536 */
+    uint32_t slow_timeout_ms;  /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
+    uint32_t backoff_ms;       /* told with codes 3000-3499; default 1,000 */
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;
@@ -45,8 +47,8 @@ struct session_config session_role_defaults(void);
 
 /* Registers as the link's session server. config is copied, its texts too. Until the first APPS came, CONNECT is
  * answered UNAVAILABLE (3003): a client that is fast after a restart must not be told to stay away. */
-int session_role_new(struct session_role **out, struct loop *loop, struct link *link, const struct session_config *config,
-                     struct metrics_shard *metrics);
+int session_role_new(struct session_role **out, struct loop *loop, struct link *link,
+                     const struct session_config *config, struct metrics_shard *metrics);
 /* Open the listener; *port is the one in use. Errors of listener_open(). */
 int session_role_listen(struct session_role *role, uint16_t *port);
 /* Stop accepting and send GOAWAY to every session: code, close after deadline_ms, reconnect spread over spread_ms. */

@@ -1,0 +1,217 @@
+#include "message/message_role.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "message/message_op.h"
+
+#include <stdlib.h>
+
+#define MESSAGE_ROLE_MAGIC OBJECT_MAGIC('M', 'S', 'G', 'R')
+#define MAX_INFLIGHT_DEFAULT 16384U
+
+struct message_role {
+    uint32_t magic;
+    struct loop *loop;
+    struct link *link;
+    struct store *store;
+    struct metrics_shard *metrics;
+    struct message_ops ops;
+    bool closing;
+    struct loop_task finish;
+    void (*done)(void *ctx);
+    void *done_ctx;
+};
+
+static void answer_status(struct link_call *call, int status)
+{
+    call->reply.status = status;
+    link_answer(call);
+}
+
+static void tell(struct message_role *role, const struct route *to, const struct peer_msg *msg, bool counted)
+{
+    int rc = link_tell(role->link, to->node, to->loop, msg);
+    if (counted)
+        metrics_add(role->metrics, rc == 0 ? METRIC_DELIVERS : METRIC_DELIVERS_DROPPED, 1);
+}
+
+/* The hints of an append: the message to the sessions it is for, an advance to the user's others (PROMISE §2). */
+static void deliver(struct message_role *role, const struct store_request *request)
+{
+    const struct store_append_out *out = &request->out.append;
+    for (uint32_t i = 0; i < out->hits_count; i++) {
+        struct peer_msg msg = {.type = PEER_DELIVER};
+        msg.deliver = (struct peer_deliver){
+            .route = out->hits[i].route,
+            .position = out->sent.position,
+            .prev = out->prev,
+            .message = out->hits[i].target ? request->in.append.message : NULL,
+        };
+        tell(role, &out->hits[i].route, &msg, true);
+    }
+}
+
+static void evict(struct message_role *role, const struct route *route, uint32_t code)
+{
+    struct peer_msg msg = {.type = PEER_EVICT};
+    msg.evict = (struct peer_evict){.route = *route, .code = code};
+    tell(role, route, &msg, false);
+}
+
+/* A bind may be refused after it took the place of another: `replaced` counts with any status (store.h). */
+static void evict_replaced(struct message_role *role, const struct store_request *request)
+{
+    const struct peer_bound *bound = request->out.bound;
+    if (bound == NULL || bound->replaced.generation == 0)
+        return;
+    if (!route_equal(&bound->replaced, &request->in.bind.route))
+        evict(role, &bound->replaced, SESSION_CODE_REPLACED);
+}
+
+/* The reply borrows the request's memory; link_answer() carries over what must travel on. */
+static void fill_reply(struct peer_reply *reply, const struct store_request *request)
+{
+    reply->status = request->status;
+    if (request->status != 0)
+        return;
+    switch (request->op) {
+    case STORE_BIND:
+        reply->bound = request->out.bound;
+        break;
+    case STORE_FETCH:
+        reply->fetched = request->out.page;
+        break;
+    case STORE_CHECK:
+        reply->checked = request->out.checked;
+        break;
+    case STORE_APPEND:
+        reply->sent = request->out.append.sent;
+        break;
+    case STORE_MESSAGE_STATE:
+        reply->stated = request->out.stated;
+        break;
+    case STORE_REMOVE:
+        reply->removed = request->out.removed;
+        break;
+    case STORE_USER:
+        reply->user = request->out.user;
+        break;
+    case STORE_UNBIND:
+    case STORE_ENROL:
+    case STORE_ACK:
+    case STORE_RECALL:
+        break; /* a status says it all */
+    }
+}
+
+static void finish(struct loop_task *task)
+{
+    struct message_role *role = container_of(task, struct message_role, finish);
+    object_check(role, MESSAGE_ROLE_MAGIC);
+    void (*done)(void *ctx) = role->done;
+    void *ctx = role->done_ctx;
+    link_serve(role->link, LINK_MESSAGE, (struct link_server){0});
+    message_op_reset(&role->ops);
+    role->magic = 0;
+    free(role);
+    log_event(LOG_INFO, "message", "role stopped");
+    done(ctx);
+}
+
+static void finish_if_idle(struct message_role *role)
+{
+    if (role->closing && role->ops.inflight == 0)
+        loop_defer(role->loop, &role->finish);
+}
+
+static void on_stored(struct store_request *request)
+{
+    struct message_op *op = container_of(request, struct message_op, request);
+    object_check(op, MESSAGE_OP_MAGIC);
+    struct message_role *role = op->role;
+    struct link_call *call = op->call;
+    /* Hints first: the caller may free the message once it is answered. */
+    if (request->op == STORE_BIND)
+        evict_replaced(role, request);
+    else if (request->op == STORE_APPEND && request->status == 0)
+        deliver(role, request);
+    else if (request->op == STORE_REMOVE && request->status == 0 && request->out.removed.route.generation != 0)
+        evict(role, &request->out.removed.route, SESSION_CODE_REVOKED);
+    fill_reply(&call->reply, request);
+    link_answer(call);
+    message_op_give(&role->ops, op);
+    finish_if_idle(role);
+}
+
+static void on_call(void *ctx, struct link_call *call)
+{
+    struct message_role *role = ctx;
+    object_check(role, MESSAGE_ROLE_MAGIC);
+    if (role->closing) {
+        answer_status(call, PETREL_E_CLOSING);
+        return;
+    }
+    struct message_op *op = message_op_take(&role->ops);
+    if (op == NULL) {
+        answer_status(call, PETREL_E_BUSY);
+        return;
+    }
+    op->role = role;
+    op->call = call;
+    enum store_op which = STORE_USER;
+    int rc = message_op_fill(&op->request, &call->in, &which);
+    if (rc == 0)
+        rc = store_submit(role->store, which, &op->request, role->loop, on_stored);
+    if (rc != 0) {
+        message_op_give(&role->ops, op);
+        answer_status(call, rc);
+    }
+}
+
+/* No message of the protocol is told to this role; a newer peer's is passed over. */
+static void on_tell(void *ctx, const struct peer_msg *msg)
+{
+    (void)ctx;
+    (void)msg;
+}
+
+int message_role_new(struct message_role **out, struct loop *loop, struct link *link, struct store *store,
+                     const struct message_config *config, struct metrics_shard *metrics)
+{
+    struct message_role *role = object_zalloc(sizeof *role);
+    role->magic = MESSAGE_ROLE_MAGIC;
+    role->loop = loop;
+    role->link = link;
+    role->store = store;
+    role->metrics = metrics;
+    role->finish.run = finish;
+    uint32_t max_inflight = config != NULL ? config->max_inflight : 0;
+    message_op_init(&role->ops, max_inflight != 0 ? max_inflight : MAX_INFLIGHT_DEFAULT);
+    link_serve(link, LINK_MESSAGE, (struct link_server){.ctx = role, .on_call = on_call, .on_tell = on_tell});
+    log_at(LOG_INFO, "message", "role started", LOG_NUM("loop", loop_index(loop)),
+           LOG_NUM("max_inflight", role->ops.max_inflight));
+    *out = role;
+    return 0;
+}
+
+void message_role_publish_apps(struct message_role *role, uint64_t version, struct buf *records)
+{
+    object_check(role, MESSAGE_ROLE_MAGIC);
+    struct peer_msg msg = {.type = PEER_APPS};
+    msg.apps = (struct peer_apps){.version = version, .records = records};
+    int rc = link_tell_sessions(role->link, &msg);
+    if (rc != 0)
+        log_at(LOG_WARN, "message", "apps could not be told to all session roles", LOG_STR("error", err_name(rc)));
+}
+
+void message_role_close(struct message_role **out, void (*done)(void *ctx), void *ctx)
+{
+    struct message_role *role = *out;
+    *out = NULL;
+    object_check(role, MESSAGE_ROLE_MAGIC);
+    role->closing = true;
+    role->done = done;
+    role->done_ctx = ctx;
+    finish_if_idle(role);
+}

@@ -1,0 +1,51 @@
+/* session_agenda.h: what is to be done for sessions a little later: coalesced acks, calls to be tried again, checks. One list
+ * and one timer per role, which runs only while the list is not empty. Private to this room.
+ *
+ * round     everything on the list is tried once, as far as there is room for calls; what fails waits for the next round
+ * retry     after a failure rounds back off, from 200 ms to 5 s, until a call succeeds */
+#ifndef PETREL_SESSION_SESSION_AGENDA_H
+#define PETREL_SESSION_SESSION_AGENDA_H
+
+#include "loop/timer.h"
+
+struct session;
+struct session_role;
+
+enum session_want {
+    SESSION_WANT_ACK = 1,
+    SESSION_WANT_FETCH = 2,
+    SESSION_WANT_CHECK = 4,
+    SESSION_WANT_BIND = 8,
+};
+
+struct session_agenda_item {
+    uint32_t slot;
+    uint32_t generation;
+};
+
+struct session_agenda {
+    struct session_agenda_item *items; /* those in [head, count) wait */
+    uint32_t head;
+    uint32_t count;
+    uint32_t size;
+    uint32_t retry_ms; /* 0: the last call succeeded */
+    bool blocked;      /* the round ended for want of room */
+    struct timer timer;
+    struct loop_task resume;
+};
+
+void session_agenda_init(struct session_role *role);
+void session_agenda_reset(struct session_role *role);
+
+/* Do it at the next round, ack_delay_ms from now at most. */
+void session_agenda_want(struct session *session, enum session_want want);
+/* Do it at a round in the next turns. */
+void session_agenda_soon(struct session *session, enum session_want want);
+
+/* How calls to the message role go. */
+void session_agenda_failed(struct session_role *role);
+void session_agenda_succeeded(struct session_role *role);
+/* A call came back: go on with a round that stopped for want of room. */
+void session_agenda_resume(struct session_role *role);
+
+#endif

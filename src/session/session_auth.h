@@ -1,0 +1,21 @@
+/* session_auth.h: the apps' token keys, and whether a token is good. Private to this room.
+ *
+ * keyring   all apps with their keys ready for use; built anew from each APPS, never changed */
+#ifndef PETREL_SESSION_SESSION_AUTH_H
+#define PETREL_SESSION_SESSION_AUTH_H
+
+#include "base/rng.h"
+#include "wire/token.h"
+
+struct session_keyring;
+
+/* From records of peer_record_pack_apps(). NULL when they are malformed. A key that is no key is left out, and logged. */
+struct session_keyring *session_auth_keyring_new(struct bytes records, struct rng *rng);
+/* NULL inside is fine. */
+void session_auth_keyring_free(struct session_keyring **keyring);
+
+/* 0 and the claims, or the session_code to refuse with. keyring NULL: no app is known. */
+uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes token, uint64_t now_s,
+                             struct token_claims *out);
+
+#endif

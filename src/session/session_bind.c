@@ -1,0 +1,242 @@
+#include "session/session_bind.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "session/session_conn.h"
+#include "session/session_flow.h"
+
+#define BIND_TRIES_MAX 4U
+#define BIND_RETRY_MS 500U
+
+static void refuse(struct session *session, uint32_t code)
+{
+    metrics_add(session->role->metrics, METRIC_CONNECTS_REFUSED, 1);
+    session_conn_fail(session, code, NULL);
+}
+
+/* ---- the first bind ---- */
+
+static void ask_first(struct session *session);
+
+static void on_bind_retry(struct timer *timer)
+{
+    struct session_door *door = container_of(timer, struct session_door, timer);
+    ask_first(door->session);
+}
+
+static void try_again_or_refuse(struct session *session)
+{
+    struct session_door *door = session->door;
+    if (door->binds < BIND_TRIES_MAX)
+        timer_start(session->role->loop, &door->timer, BIND_RETRY_MS, on_bind_retry);
+    else
+        refuse(session, SESSION_CODE_UNAVAILABLE);
+}
+
+static void on_bind_refused(struct session *session, int status)
+{
+    switch (status) {
+    case PETREL_E_STALE:
+        refuse(session, SESSION_CODE_STALE_ATTEMPT);
+        return;
+    case PETREL_E_REVOKED:
+        refuse(session, SESSION_CODE_REVOKED);
+        return;
+    case PETREL_E_TOO_LARGE:
+        refuse(session, SESSION_CODE_TOO_MANY_DEVICES);
+        return;
+    case PETREL_E_BUSY:
+    case PETREL_E_FULL:
+        refuse(session, SESSION_CODE_OVERLOADED);
+        return;
+    case PETREL_E_UNAVAILABLE:
+    case PETREL_E_TIMEOUT:
+        try_again_or_refuse(session);
+        return;
+    default:
+        if (status != PETREL_E_CLOSING)
+            log_at(LOG_ERROR, "session", "a bind failed", LOG_STR("error", err_name(status)));
+        refuse(session, SESSION_CODE_UNAVAILABLE);
+        return;
+    }
+}
+
+static void count_verdict(struct session_role *role, enum session_verdict verdict)
+{
+    metrics_add(role->metrics, METRIC_CONNECTS, 1);
+    metrics_add(role->metrics,
+                verdict == SESSION_NEW       ? METRIC_RESUME_NEW
+                : verdict == SESSION_RESUMED ? METRIC_RESUME_RESUMED
+                                             : METRIC_RESUME_GAP,
+                1);
+}
+
+static void write_connected(struct session *session, const struct peer_bound *bound)
+{
+    struct session_role *role = session->role;
+    struct session_connected connected = {
+        .verdict = bound->verdict,
+        .position = bound->position,
+        .heartbeat_s = session->heartbeat_s,
+        .max_frame_bytes = role->config.max_frame_bytes,
+        .server_time_ms = loop_wall_ms(role->loop),
+        .node = bytes_str(role->config.node_name),
+    };
+    if (bound->verdict == SESSION_GAPPED) {
+        connected.lost_at_most = bound->page.gap.lost_at_most;
+        connected.reason = bound->page.gap.reason;
+        session->who->told_floor = bound->position.seq;
+    }
+    role->out.len = 0;
+    session_encode_connected(&role->out, &connected);
+    session_conn_write(session, bytes_view(&role->out));
+}
+
+static void go_live(struct session *session, const struct peer_bound *bound)
+{
+    struct session_role *role = session->role;
+    session_conn_move(session, CONN_LIVE);
+    session_door_close(session);
+    stream_limit_unsent(session->stream, role->config.high_water_bytes);
+    session->at = bound->position;
+    /* The bind told the log: a position that the device brings is an ack. */
+    session->told = session->acked = session->logged = bound->position.seq;
+    session_check_begin(session);
+    count_verdict(role, bound->verdict);
+    write_connected(session, bound);
+    session_flow_first_page(session, &bound->page);
+    session_drain_greet(session);
+}
+
+static void on_bound_first(struct link_call *link)
+{
+    struct session_call *call = session_call_of(link);
+    struct session *session = session_call_session(call);
+    int status = link->reply.status;
+    if (session == NULL) {
+        bool maybe_bound = status == 0 || status == PETREL_E_UNAVAILABLE || status == PETREL_E_TIMEOUT;
+        if (maybe_bound)
+            session_call_undo_bind(call);
+        else
+            session_call_give(call);
+        return;
+    }
+    session->flags &= (uint8_t)~SESSION_PAGING;
+    if (status == 0)
+        go_live(session, link->reply.bound);
+    else
+        on_bind_refused(session, status);
+    session_call_give(call);
+}
+
+static struct session_call *take_bind(struct session *session)
+{
+    struct session_call *call = session_call_take(session, false);
+    call->link.in = (struct peer_msg){.type = PEER_BIND};
+    call->link.in.bind = (struct peer_bind){
+        .target = session_identity_target(call->who),
+        .attempt = call->who->attempt,
+        .token_issued_ms = call->who->issued_ms,
+        .position = session->at,
+        .route = session_route(session),
+        .max_entries = PEER_PAGE_MAX,
+        .max_bytes = PEER_PAGE_BYTES,
+    };
+    return call;
+}
+
+static void ask_first(struct session *session)
+{
+    session->door->binds++;
+    session->flags |= SESSION_PAGING;
+    int rc = session_call_ask(take_bind(session), on_bound_first);
+    if (rc == 0)
+        return;
+    session->flags &= (uint8_t)~SESSION_PAGING;
+    on_bind_refused(session, rc);
+}
+
+static uint16_t heartbeat_of(const struct session_config *config, uint32_t asked)
+{
+    uint32_t seconds = asked != 0 ? asked : config->heartbeat_s;
+    if (seconds < config->heartbeat_min_s)
+        seconds = config->heartbeat_min_s;
+    if (seconds > config->heartbeat_max_s)
+        seconds = config->heartbeat_max_s;
+    return (uint16_t)(seconds < UINT16_MAX ? seconds : UINT16_MAX);
+}
+
+void session_bind_connect(struct session *session, const struct session_connect *connect)
+{
+    struct session_role *role = session->role;
+    if (session_drain_code(role) != 0) {
+        refuse(session, session_drain_code(role));
+        return;
+    }
+    if (connect->version != SESSION_PROTOCOL_VERSION) {
+        refuse(session, SESSION_CODE_VERSION);
+        return;
+    }
+    struct token_claims claims;
+    uint64_t wall_ms = loop_wall_ms(role->loop);
+    uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, &claims);
+    if (code != 0) {
+        refuse(session, code);
+        return;
+    }
+    if (role->sessions >= role->config.max_sessions) {
+        session_door_note_refusal(role, "max_sessions are held");
+        refuse(session, SESSION_CODE_OVERLOADED);
+        return;
+    }
+    session_door_pass(session);
+    session->who = session_identity_new(&claims, connect, wall_ms);
+    session->heartbeat_s = heartbeat_of(&role->config, connect->heartbeat_s);
+    session->at = connect->position;
+    session_conn_move(session, CONN_BINDING);
+    ask_first(session);
+}
+
+/* ---- binding again ---- */
+
+static void on_bound_again(struct link_call *link)
+{
+    struct session_call *call = session_call_of(link);
+    struct session *session = session_call_session(call);
+    struct session_role *role = call->role;
+    int status = link->reply.status;
+    if (session == NULL) {
+        /* Its UNBIND went out when it ended, but may have been overtaken by this bind. */
+        session_call_undo_bind(call);
+        return;
+    }
+    session->flags &= (uint8_t)~SESSION_PAGING;
+    if (status == 0) {
+        session_agenda_succeeded(role);
+        session_flow_page(session, &link->reply.bound->page);
+    } else if (status == PETREL_E_STALE) {
+        session_conn_fail(session, SESSION_CODE_REPLACED, NULL);
+    } else if (status == PETREL_E_REVOKED) {
+        session_conn_fail(session, SESSION_CODE_REVOKED, NULL);
+    } else {
+        session_agenda_want(session, SESSION_WANT_BIND);
+        session_agenda_failed(role);
+    }
+    session_call_give(call);
+}
+
+void session_bind_again(struct session *session)
+{
+    if ((session->flags & SESSION_PAGING) != 0) {
+        session_agenda_want(session, SESSION_WANT_BIND);
+        return;
+    }
+    session->flags |= SESSION_PAGING;
+    session->flags &= (uint8_t)~SESSION_NEWS;
+    if (session_call_ask(take_bind(session), on_bound_again) == 0)
+        return;
+    session->flags &= (uint8_t)~SESSION_PAGING;
+    session_agenda_want(session, SESSION_WANT_BIND);
+    session_agenda_failed(session->role);
+}

@@ -1,0 +1,192 @@
+#include "session/session_call.h"
+
+#include "base/err.h"
+#include "base/object.h"
+#include "session/session_ack.h"
+#include "session/session_impl.h"
+
+#include <stdlib.h>
+
+#define FREE_MAX 1024U
+
+void session_call_init(struct session_calls *calls)
+{
+    *calls = (struct session_calls){0};
+    list_init(&calls->free);
+    list_init(&calls->parting);
+}
+
+void session_call_reset(struct session_calls *calls)
+{
+    petrel_assert(calls->under_way == 0 && list_empty(&calls->parting));
+    for (struct list *node; (node = list_pop_front(&calls->free)) != NULL;)
+        free(container_of(node, struct session_call, node));
+    calls->free_count = 0;
+}
+
+bool session_call_room(const struct session_calls *calls)
+{
+    return calls->paced < SESSION_CALLS_PACED_MAX;
+}
+
+struct session_call *session_call_take(struct session *session, bool paced)
+{
+    struct session_calls *calls = &session->role->calls;
+    struct list *node = list_pop_front(&calls->free);
+    struct session_call *call;
+    if (node != NULL) {
+        call = container_of(node, struct session_call, node);
+        calls->free_count--;
+    } else {
+        call = object_zalloc(sizeof *call);
+        list_init(&call->node);
+    }
+    call->magic = SESSION_CALL_MAGIC;
+    call->slot = session->slot;
+    call->generation = session->generation;
+    call->role = session->role;
+    call->who = session_identity_ref(session->who);
+    call->paced = paced;
+    calls->under_way++;
+    if (paced)
+        calls->paced++;
+    return call;
+}
+
+void session_call_give(struct session_call *call)
+{
+    object_check(call, SESSION_CALL_MAGIC);
+    struct session_role *role = call->role;
+    struct session_calls *calls = &role->calls;
+    session_identity_unref(call->who);
+    call->who = NULL;
+    call->magic = 0;
+    calls->under_way--;
+    if (call->paced)
+        calls->paced--;
+    if (calls->free_count < FREE_MAX) {
+        calls->free_count++;
+        list_push_front(&calls->free, &call->node);
+    } else {
+        free(call);
+    }
+    session_agenda_resume(role);
+    session_role_finish_if_idle(role);
+}
+
+int session_call_ask(struct session_call *call, link_done_fn *done)
+{
+    int rc = link_ask(call->role->link, &call->link, done);
+    if (rc != 0)
+        session_call_give(call);
+    return rc;
+}
+
+struct session_call *session_call_of(struct link_call *link)
+{
+    struct session_call *call = container_of(link, struct session_call, link);
+    object_check(call, SESSION_CALL_MAGIC);
+    return call;
+}
+
+struct session *session_call_session(const struct session_call *call)
+{
+    struct session *session = session_table_find(&call->role->table, call->slot, call->generation);
+    return session != NULL && session->state != CONN_CLOSING ? session : NULL;
+}
+
+bool session_call_again(int status)
+{
+    switch (status) {
+    case PETREL_E_BUSY:
+    case PETREL_E_FULL:
+    case PETREL_E_UNAVAILABLE:
+    case PETREL_E_TIMEOUT:
+    case PETREL_E_CLOSING:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void wait_again(struct session_call *call)
+{
+    struct session_role *role = call->role;
+    list_push_front(&role->calls.parting, &call->node);
+    role->calls.parting_count++;
+    session_agenda_failed(role);
+}
+
+/* Only a refusal for want of room is tried again: a route that stays leads to a slot of another generation, and the next bind
+ * of the device replaces it; an ack that is lost comes again with the device's next CONNECT. */
+static void on_parted(struct link_call *link)
+{
+    struct session_call *call = session_call_of(link);
+    call->role->calls.paced--;
+    call->paced = false;
+    if (link->reply.status == PETREL_E_BUSY) {
+        wait_again(call);
+        return;
+    }
+    if (!session_call_again(link->reply.status))
+        session_agenda_succeeded(call->role);
+    session_call_give(call);
+}
+
+/* Parting calls wait unpaced: they count against the pace from when they are asked. */
+void session_call_pump(struct session_role *role)
+{
+    struct session_calls *calls = &role->calls;
+    while (session_call_room(calls) && !list_empty(&calls->parting)) {
+        struct session_call *call = container_of(list_pop_front(&calls->parting), struct session_call, node);
+        calls->parting_count--;
+        calls->paced++;
+        call->paced = true;
+        int rc = link_ask(role->link, &call->link, on_parted);
+        if (rc == 0)
+            continue;
+        calls->paced--;
+        call->paced = false;
+        if (rc == PETREL_E_BUSY) {
+            wait_again(call);
+            return;
+        }
+        session_call_give(call);
+    }
+}
+
+static void push_parting(struct session_call *call)
+{
+    list_push_back(&call->role->calls.parting, &call->node);
+    call->role->calls.parting_count++;
+    session_call_pump(call->role);
+}
+
+void session_call_part(struct session *session)
+{
+    uint64_t seq = session_ack_due(session);
+    if (session->state == CONN_LIVE && seq > session->logged) {
+        struct session_call *ack = session_call_take(session, false);
+        ack->link.in = (struct peer_msg){.type = PEER_ACK};
+        ack->link.in.ack = (struct peer_ack){
+            .target = session_identity_target(ack->who),
+            .position = {session->at.epoch, seq},
+        };
+        push_parting(ack);
+    }
+    struct session_call *unbind = session_call_take(session, false);
+    unbind->link.in = (struct peer_msg){.type = PEER_UNBIND};
+    unbind->link.in.unbind = (struct peer_unbind){
+        .target = session_identity_target(unbind->who),
+        .route = session_route(session),
+    };
+    push_parting(unbind);
+}
+
+void session_call_undo_bind(struct session_call *call)
+{
+    struct route route = call->link.in.bind.route;
+    call->link.in = (struct peer_msg){.type = PEER_UNBIND};
+    call->link.in.unbind = (struct peer_unbind){.target = session_identity_target(call->who), .route = route};
+    push_parting(call);
+}

@@ -1,0 +1,186 @@
+#include "session/session_check.h"
+
+#include "base/log.h"
+#include "base/object.h"
+#include "session/session_bind.h"
+#include "session/session_conn.h"
+#include "session/session_flow.h"
+
+#define SWEEP_MS 500U
+#define SWEEP_SLICES 16U
+#define SLICE_MIN 1024U
+#define STALL_MS 1000U
+/* A heartbeat may be late by half its interval, and by this. */
+#define HEARTBEAT_GRACE_S 5U
+
+/* ---- checks ---- */
+
+static void on_verdict(struct session *session, enum peer_verdict verdict)
+{
+    if (verdict != PEER_SAME)
+        metrics_add(session->role->metrics, METRIC_CHECKS_FAILED, 1);
+    switch (verdict) {
+    case PEER_SAME:
+        return;
+    case PEER_BEHIND:
+        session_flow_fall_behind(session);
+        return;
+    case PEER_UNROUTED:
+        session_bind_again(session);
+        return;
+    case PEER_REPLACED:
+        session_conn_fail(session, SESSION_CODE_REPLACED, NULL);
+        return;
+    }
+}
+
+static void on_checked(struct link_call *link)
+{
+    struct session_call *call = session_call_of(link);
+    struct session *session = session_call_session(call);
+    struct session_role *role = call->role;
+    bool again = session_call_again(link->reply.status);
+    if (!again)
+        session_agenda_succeeded(role);
+    if (session != NULL) {
+        session->flags &= (uint8_t)~SESSION_CHECKING;
+        if (again)
+            session_agenda_want(session, SESSION_WANT_CHECK);
+        else if (link->reply.status == 0)
+            on_verdict(session, link->reply.checked);
+        else
+            /* The log has no such user or device any more: binding again says what became of it. */
+            on_verdict(session, PEER_UNROUTED);
+    }
+    if (again)
+        session_agenda_failed(role);
+    session_call_give(call);
+}
+
+void session_check_ask(struct session *session)
+{
+    if ((session->flags & SESSION_CHECKING) != 0)
+        return;
+    struct session_call *call = session_call_take(session, true);
+    call->link.in = (struct peer_msg){.type = PEER_CHECK};
+    call->link.in.check = (struct peer_check){
+        .target = session_identity_target(call->who),
+        .position = session->at,
+        .route = session_route(session),
+    };
+    session->flags |= SESSION_CHECKING;
+    metrics_add(session->role->metrics, METRIC_CHECKS, 1);
+    if (session_call_ask(call, on_checked) == 0)
+        return;
+    session->flags &= (uint8_t)~SESSION_CHECKING;
+    session_agenda_want(session, SESSION_WANT_CHECK);
+    session_agenda_failed(session->role);
+}
+
+/* ---- the sweep ---- */
+
+static bool silent(const struct session *session, uint32_t now_s)
+{
+    uint32_t patience_s = session->heartbeat_s + session->heartbeat_s / 2U + HEARTBEAT_GRACE_S;
+    return now_s - session->heard_s > patience_s;
+}
+
+static bool expired(const struct session *session)
+{
+    uint64_t now_s = loop_wall_ms(session->role->loop) / 1000;
+    return now_s > session->who->expires_s + TOKEN_LEEWAY_S;
+}
+
+/* Whether the socket has taken nothing for too long, though there was something to take. */
+static bool stuck(struct session *session, uint32_t now_s)
+{
+    size_t queued = stream_queued(session->stream);
+    uint32_t taken = session->written - (uint32_t)queued;
+    if (queued == 0 || taken != session->taken) {
+        session->taken = taken;
+        session->progress_s = now_s;
+        return false;
+    }
+    return (uint64_t)(now_s - session->progress_s) * 1000 > session->role->config.slow_timeout_ms;
+}
+
+static bool check_due(struct session *session, uint32_t now_s)
+{
+    const struct session_role *role = session->role;
+    const struct session_sweep *sweep = &role->sweep;
+    bool lost = sweep->dirty && session->checked_s <= sweep->dirty_s;
+    if (!lost && now_s - session->checked_s < role->config.check_interval_s)
+        return false;
+    /* In the second in which the loss was seen, count as later than it. */
+    session->checked_s = sweep->dirty && now_s == sweep->dirty_s ? now_s + 1 : now_s;
+    return true;
+}
+
+static void visit(struct session *session, uint32_t now_s)
+{
+    if (silent(session, now_s))
+        session_conn_fail(session, SESSION_CODE_HEARTBEAT_TIMEOUT, NULL);
+    else if (expired(session))
+        session_conn_fail(session, SESSION_CODE_TOKEN_EXPIRED, NULL);
+    else if (stuck(session, now_s))
+        session_conn_fail(session, SESSION_CODE_SLOW, NULL);
+    else if (check_due(session, now_s))
+        session_agenda_soon(session, SESSION_WANT_CHECK);
+}
+
+static void notice_stall(struct session_role *role)
+{
+    uint64_t longest_ms = loop_take_longest_turn_ms(role->loop);
+    if (longest_ms <= STALL_MS)
+        return;
+    metrics_add(role->metrics, METRIC_LOOP_STALLS, 1);
+    log_at(LOG_WARN, "session", "the loop stalled; all its sessions check", LOG_NUM("loop", loop_index(role->loop)),
+           LOG_NUM("ms", longest_ms));
+    session_check_all(role);
+}
+
+static void on_sweep(struct timer *timer)
+{
+    struct session_role *role = container_of(timer, struct session_role, sweep.timer);
+    object_check(role, SESSION_ROLE_MAGIC);
+    notice_stall(role);
+    struct session_sweep *sweep = &role->sweep;
+    uint32_t now_s = session_now_s(role);
+    uint32_t slice = role->table.used / SWEEP_SLICES + 1;
+    slice = slice > SLICE_MIN ? slice : SLICE_MIN;
+    uint32_t end = role->table.used - sweep->slot > slice ? sweep->slot + slice : role->table.used;
+    for (uint32_t slot = sweep->slot; slot < end; slot++) {
+        struct session *session = session_table_at(&role->table, slot);
+        if (session != NULL && session->state == CONN_LIVE)
+            visit(session, now_s);
+    }
+    sweep->slot = end < role->table.used ? end : 0;
+    if (role->sessions > 0)
+        timer_start(role->loop, timer, SWEEP_MS, on_sweep);
+}
+
+void session_check_begin(struct session *session)
+{
+    struct session_role *role = session->role;
+    uint32_t now_s = session_now_s(role);
+    /* A first check earlier than the interval by up to half of it: sessions that came together check apart. */
+    uint32_t spread_s = (uint32_t)rng_below(loop_rng(role->loop), role->config.check_interval_s / 2 + 1);
+    session->checked_s = now_s > spread_s ? now_s - spread_s : 0;
+    session->progress_s = now_s;
+    if (timer_running(&role->sweep.timer))
+        return;
+    /* What the loop did while there was no session is no loss of theirs. */
+    (void)loop_take_longest_turn_ms(role->loop);
+    timer_start(role->loop, &role->sweep.timer, SWEEP_MS, on_sweep);
+}
+
+void session_check_all(struct session_role *role)
+{
+    role->sweep.dirty = true;
+    role->sweep.dirty_s = session_now_s(role);
+}
+
+void session_check_stop(struct session_role *role)
+{
+    timer_stop(&role->sweep.timer);
+}

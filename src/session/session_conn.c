@@ -1,0 +1,312 @@
+#include "session/session_conn.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "session/session_ack.h"
+#include "session/session_bind.h"
+#include "session/session_flow.h"
+
+#include <stdlib.h>
+
+/* Sockets that are being refused or closed, beyond which a new one is closed without an answer. */
+#define CLOSING_MAX 1024U
+
+/* What a connection speaks, by its first byte: protocols share the port. */
+enum protocol { PROTOCOL_NATIVE, PROTOCOL_NONE };
+
+static enum protocol protocol_of(uint8_t first)
+{
+    return first == SESSION_CONNECT ? PROTOCOL_NATIVE : PROTOCOL_NONE;
+}
+
+static const char *const state_names[] = {
+    [CONN_ACCEPTED] = "accepted",
+    [CONN_BINDING] = "binding",
+    [CONN_LIVE] = "live",
+    [CONN_CLOSING] = "closing",
+};
+
+/* moves[from] has a bit for each state that may follow. */
+static const uint8_t moves[] = {
+    [CONN_ACCEPTED] = 1 << CONN_BINDING | 1 << CONN_CLOSING,
+    [CONN_BINDING] = 1 << CONN_LIVE | 1 << CONN_CLOSING,
+    [CONN_LIVE] = 1 << CONN_CLOSING,
+    [CONN_CLOSING] = 0,
+};
+
+static void count_sessions(struct session_role *role, enum conn_state from, enum conn_state to)
+{
+    bool was = from == CONN_BINDING || from == CONN_LIVE;
+    bool is = to == CONN_BINDING || to == CONN_LIVE;
+    role->sessions += (uint32_t)is - (uint32_t)was;
+    if ((from == CONN_LIVE) != (to == CONN_LIVE))
+        metrics_add(role->metrics, METRIC_SESSIONS, to == CONN_LIVE ? 1 : -1);
+}
+
+void session_conn_move(struct session *session, enum conn_state to)
+{
+    enum conn_state from = (enum conn_state)session->state;
+    petrel_assert((moves[from] & (1U << to)) != 0);
+    log_at(LOG_DEBUG, "session", "move", LOG_NUM("slot", session->slot), LOG_NUM("generation", session->generation),
+           LOG_STR("from", state_names[from]), LOG_STR("to", state_names[to]));
+    session->state = (uint8_t)to;
+    count_sessions(session->role, from, to);
+}
+
+void session_conn_write(struct session *session, struct bytes frames)
+{
+    session->written += (uint32_t)frames.len;
+    stream_write_copy(session->stream, frames);
+}
+
+void session_conn_write_shared(struct session *session, struct buf *frame)
+{
+    session->written += frame->len;
+    stream_write(session->stream, frame);
+}
+
+/* ---- the end ---- */
+
+static void count_end(struct session_role *role, uint32_t code)
+{
+    switch (code) {
+    case SESSION_CODE_HEARTBEAT_TIMEOUT:
+        metrics_add(role->metrics, METRIC_HEARTBEAT_TIMEOUTS, 1);
+        break;
+    case SESSION_CODE_REPLACED:
+        metrics_add(role->metrics, METRIC_REPLACED, 1);
+        break;
+    case SESSION_CODE_PROTOCOL_ERROR:
+    case SESSION_CODE_FRAME_TOO_LARGE:
+    case SESSION_CODE_UNKNOWN_TYPE:
+    case SESSION_CODE_UNSUPPORTED:
+    case SESSION_CODE_VERSION:
+    case SESSION_CODE_ACK_BEYOND:
+        metrics_add(role->metrics, METRIC_PROTOCOL_ERRORS, 1);
+        break;
+    default:
+        break;
+    }
+}
+
+void session_conn_end(struct session *session, bool flushed)
+{
+    object_check(session, SESSION_MAGIC);
+    if (session->state == CONN_CLOSING)
+        return;
+    /* While the bind is under way its answer brings the UNBIND: before it, there is nothing to delete. */
+    bool bind_under_way = session->state == CONN_BINDING && (session->flags & SESSION_PAGING) != 0;
+    if (session->state != CONN_ACCEPTED && !bind_under_way)
+        session_call_part(session);
+    session_conn_move(session, CONN_CLOSING);
+    session_door_close(session);
+    if (flushed)
+        stream_close_flushed(session->stream, SESSION_FLUSH_MS);
+    else
+        stream_close(session->stream);
+}
+
+void session_conn_fail(struct session *session, uint32_t code, const char *text)
+{
+    object_check(session, SESSION_MAGIC);
+    if (session->state == CONN_CLOSING)
+        return;
+    struct session_role *role = session->role;
+    if (text == NULL)
+        text = session_code_text(code);
+    log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session->slot), LOG_NUM("code", code),
+           LOG_STR("why", text));
+    count_end(role, code);
+    uint32_t backoff_ms = session_code_retry(code) ? role->config.backoff_ms : 0;
+    struct bytebuf frame = {0};
+    session_encode_error(&frame, code, text, backoff_ms);
+    session_conn_write(session, bytes_view(&frame));
+    bytes_reset(&frame);
+    session_conn_end(session, true);
+}
+
+/* ---- frames ---- */
+
+static void on_ping(struct session *session, uint64_t echo)
+{
+    struct session_role *role = session->role;
+    /* A client that pings and never reads gets no more: what is queued for it stays bounded. */
+    if (stream_queued(session->stream) > role->config.high_water_bytes)
+        return;
+    role->out.len = 0;
+    session_encode_pong(&role->out, echo);
+    session_conn_write(session, bytes_view(&role->out));
+}
+
+static void fail_decode(struct session *session, int rc)
+{
+    if (rc == PETREL_E_UNSUPPORTED)
+        session_conn_fail(session, SESSION_CODE_UNSUPPORTED, NULL);
+    else if (rc == PETREL_E_NOT_FOUND)
+        session_conn_fail(session, SESSION_CODE_UNKNOWN_TYPE, NULL);
+    else
+        session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "the frame's body is not valid for its type");
+}
+
+static void on_decoded(struct session *session, const struct session_frame *frame)
+{
+    bool accepted = session->state == CONN_ACCEPTED;
+    switch (frame->type) {
+    case SESSION_CONNECT:
+        if (accepted)
+            session_bind_connect(session, &frame->connect);
+        else
+            session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "CONNECT came twice");
+        return;
+    case SESSION_PING:
+        on_ping(session, frame->echo);
+        return;
+    case SESSION_ACK:
+        if (session->state == CONN_LIVE)
+            session_ack_read(session, frame->ack);
+        else
+            session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "ACK came before CONNECTED");
+        return;
+    case SESSION_DISCONNECT:
+        session_conn_end(session, true);
+        return;
+    default:
+        session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "only a server sends frames of this type");
+        return;
+    }
+}
+
+/* A frame_fn: non-zero once the session is closing, so that nothing more of what arrived is looked at. */
+static int on_frame(void *ctx, const struct frame *frame)
+{
+    struct session *session = ctx;
+    struct session_frame decoded;
+    int rc = session_decode(session->role->codec, frame, &decoded);
+    if (rc != 0)
+        fail_decode(session, rc);
+    else
+        on_decoded(session, &decoded);
+    return session->state == CONN_CLOSING ? PETREL_E_CLOSING : 0;
+}
+
+static uint32_t max_body(const struct session *session)
+{
+    uint32_t max = session->role->config.max_frame_bytes;
+    return session->state == CONN_ACCEPTED && max > SESSION_CONNECT_BYTES_MAX ? SESSION_CONNECT_BYTES_MAX : max;
+}
+
+/* Keep the reader only while it holds part of a frame. */
+static void keep_reader(struct session *session, struct frame_reader *reader)
+{
+    if (session->state != CONN_CLOSING && reader->partial.len > 0) {
+        if (session->reader == NULL)
+            session->reader = object_alloc(sizeof *session->reader);
+        *session->reader = *reader;
+        return;
+    }
+    frame_reader_reset(reader);
+    free(session->reader);
+    session->reader = NULL;
+}
+
+/* ---- the stream ---- */
+
+static void on_data(void *owner, struct bytes data)
+{
+    struct session *session = owner;
+    object_check(session, SESSION_MAGIC);
+    if (session->state == CONN_CLOSING || data.len == 0)
+        return;
+    session->heard_s = session_now_s(session->role);
+    if (session->state == CONN_ACCEPTED && session->reader == NULL && protocol_of(data.ptr[0]) == PROTOCOL_NONE) {
+        session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "a connection begins with a CONNECT frame, type 1");
+        return;
+    }
+    struct frame_reader reader = session->reader != NULL ? *session->reader : (struct frame_reader){0};
+    int rc = frame_reader_feed(&reader, max_body(session), data, on_frame, session);
+    if (rc == PETREL_E_TOO_LARGE)
+        session_conn_fail(session, SESSION_CODE_FRAME_TOO_LARGE, NULL);
+    keep_reader(session, &reader);
+}
+
+static void on_drain(void *owner)
+{
+    struct session *session = owner;
+    object_check(session, SESSION_MAGIC);
+    if (session->state == CONN_LIVE && (session->flags & SESSION_BEHIND) != 0)
+        session_flow_refill(session);
+}
+
+static void on_end(void *owner, int status)
+{
+    struct session *session = owner;
+    object_check(session, SESSION_MAGIC);
+    log_at(LOG_DEBUG, "session", "connection ended", LOG_NUM("slot", session->slot), LOG_STR("why", err_name(status)));
+    if (session->state == CONN_CLOSING)
+        stream_close(session->stream);
+    else
+        session_conn_end(session, false);
+}
+
+static void on_closed(void *owner)
+{
+    struct session *session = owner;
+    object_check(session, SESSION_MAGIC);
+    struct session_role *role = session->role;
+    session_table_remove(&role->table, session);
+    session_identity_unref(session->who);
+    if (session->reader != NULL)
+        frame_reader_reset(session->reader);
+    free(session->reader);
+    session->magic = 0;
+    free(session);
+    role->connections--;
+    metrics_add(role->metrics, METRIC_CONNECTIONS, -1);
+    session_role_finish_if_idle(role);
+}
+
+static const struct stream_ops stream_ops = {
+    .on_data = on_data,
+    .on_drain = on_drain,
+    .on_end = on_end,
+    .on_closed = on_closed,
+};
+
+static const char *reason_to_refuse(struct session_role *role, const uint8_t address[16])
+{
+    if (role->sessions >= role->config.max_sessions)
+        return "max_sessions are held";
+    if (!session_door_admits(role, address))
+        return "too many connections without a CONNECT";
+    return NULL;
+}
+
+void session_conn_accept(void *ctx, struct stream *stream)
+{
+    struct session_role *role = ctx;
+    object_check(role, SESSION_ROLE_MAGIC);
+    uint8_t address[16];
+    stream_peer_key(stream, address);
+    const char *refusal = reason_to_refuse(role, address);
+    if (refusal != NULL)
+        session_door_note_refusal(role, refusal);
+    if (role->connections >= role->sessions + role->gate.unauthenticated + CLOSING_MAX && refusal != NULL) {
+        stream_close(stream);
+        return;
+    }
+    struct session *session = object_zalloc(sizeof *session);
+    session->magic = SESSION_MAGIC;
+    session->state = CONN_ACCEPTED;
+    session->role = role;
+    session->stream = stream;
+    session->heard_s = session->progress_s = session_now_s(role);
+    session_table_add(&role->table, session);
+    role->connections++;
+    metrics_add(role->metrics, METRIC_CONNECTIONS, 1);
+    if (refusal == NULL)
+        session_door_open(session, address);
+    stream_attach(stream, &stream_ops, session);
+    if (refusal != NULL)
+        session_conn_fail(session, SESSION_CODE_OVERLOADED, NULL);
+}

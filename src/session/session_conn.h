@@ -1,0 +1,25 @@
+/* session_conn.h: one connection: its states, what it reads, how it ends. Private to this room.
+ *
+ * Every end goes through session_conn_fail() or session_conn_end(); the struct is freed in the stream's on_closed. */
+#ifndef PETREL_SESSION_SESSION_CONN_H
+#define PETREL_SESSION_SESSION_CONN_H
+
+#include "session/session_impl.h"
+
+/* A listener_accept_fn; ctx is the role. */
+void session_conn_accept(void *ctx, struct stream *stream);
+
+/* Change state; checks that the move is one of the table's. */
+void session_conn_move(struct session *session, enum conn_state to);
+
+/* Write frames, counted as what a slow reader has to take. */
+void session_conn_write(struct session *session, struct bytes frames);
+/* The same for a frame that many sessions share. */
+void session_conn_write_shared(struct session *session, struct buf *frame);
+
+/* Refuse or end the session: ERROR {code, text}, then close. text NULL: the code's own. Nothing happens when it is closing. */
+void session_conn_fail(struct session *session, uint32_t code, const char *text);
+/* End it without a word: flushed, what was written still goes out. Nothing happens when it is closing. */
+void session_conn_end(struct session *session, bool flushed);
+
+#endif

@@ -1,0 +1,109 @@
+#include "session/session_door.h"
+
+#include "base/log.h"
+#include "base/object.h"
+#include "session/session_conn.h"
+#include "session/session_impl.h"
+
+#include <stdlib.h>
+
+#define LOG_EVERY_MS 10000U
+
+struct session_address {
+    struct map_node node;
+    uint32_t sockets;
+    uint8_t key[16];
+};
+
+static struct bytes address_key(const struct map_node *node)
+{
+    const struct session_address *address = container_of(node, const struct session_address, node);
+    return bytes_of(address->key, sizeof address->key);
+}
+
+static struct session_address *find(const struct session_role *role, const uint8_t key[16])
+{
+    struct map_node *node = map_find(&role->gate.addresses, bytes_of(key, 16));
+    return node != NULL ? container_of(node, struct session_address, node) : NULL;
+}
+
+void session_door_init(struct session_role *role)
+{
+    map_init(&role->gate.addresses, address_key, rng_u64(loop_rng(role->loop)));
+}
+
+void session_door_reset(struct session_role *role)
+{
+    petrel_assert(role->gate.unauthenticated == 0 && role->gate.addresses.count == 0);
+    map_reset(&role->gate.addresses);
+}
+
+bool session_door_admits(struct session_role *role, const uint8_t key[16])
+{
+    if (role->gate.unauthenticated >= role->config.max_unauthenticated)
+        return false;
+    const struct session_address *address = find(role, key);
+    return address == NULL || address->sockets < role->config.max_unauthenticated_per_address;
+}
+
+static void on_deadline(struct timer *timer)
+{
+    struct session_door *door = container_of(timer, struct session_door, timer);
+    object_check(door->session, SESSION_MAGIC);
+    session_conn_fail(door->session, SESSION_CODE_CONNECT_TIMEOUT, NULL);
+}
+
+void session_door_open(struct session *session, const uint8_t key[16])
+{
+    struct session_role *role = session->role;
+    struct session_address *address = find(role, key);
+    if (address == NULL) {
+        address = object_zalloc(sizeof *address);
+        memcpy(address->key, key, sizeof address->key);
+        map_insert(&role->gate.addresses, &address->node);
+    }
+    address->sockets++;
+    role->gate.unauthenticated++;
+    struct session_door *door = object_zalloc(sizeof *door);
+    door->session = session;
+    door->address = address;
+    session->door = door;
+    timer_start(role->loop, &door->timer, role->config.connect_timeout_ms, on_deadline);
+}
+
+void session_door_pass(struct session *session)
+{
+    struct session_role *role = session->role;
+    struct session_address *address = session->door->address;
+    session->door->address = NULL;
+    timer_stop(&session->door->timer);
+    if (address == NULL)
+        return;
+    role->gate.unauthenticated--;
+    if (--address->sockets > 0)
+        return;
+    map_remove(&role->gate.addresses, &address->node);
+    free(address);
+}
+
+void session_door_close(struct session *session)
+{
+    if (session->door == NULL)
+        return;
+    session_door_pass(session);
+    free(session->door);
+    session->door = NULL;
+}
+
+void session_door_note_refusal(struct session_role *role, const char *why)
+{
+    struct session_gate *gate = &role->gate;
+    uint64_t now_ms = loop_now_ms(role->loop);
+    gate->refused++;
+    if (gate->logged_ms != 0 && now_ms - gate->logged_ms < LOG_EVERY_MS)
+        return;
+    log_at(LOG_WARN, "session", "connections refused", LOG_STR("why", why), LOG_NUM("count", gate->refused),
+           LOG_NUM("unauthenticated", gate->unauthenticated), LOG_NUM("sessions", role->sessions));
+    gate->logged_ms = now_ms;
+    gate->refused = 0;
+}

@@ -1,0 +1,45 @@
+/* session_door.h: the time before a session is live: caps on sockets without a token, the CONNECT deadline, the bind's
+ * retries. Private to this room.
+ *
+ * door      what a connection needs only until it is live; then it is freed
+ * address   an address with sockets that have not shown a token; exists only while it has some */
+#ifndef PETREL_SESSION_SESSION_DOOR_H
+#define PETREL_SESSION_SESSION_DOOR_H
+
+#include "base/map.h"
+#include "loop/timer.h"
+
+struct session;
+struct session_role;
+struct session_address;
+
+struct session_door {
+    struct timer timer; /* the CONNECT deadline; later the wait before the bind is asked again */
+    struct session *session;
+    struct session_address *address; /* NULL once a valid token was shown */
+    uint32_t binds;                  /* times the bind was asked */
+};
+
+struct session_gate {
+    struct map addresses;
+    uint32_t unauthenticated;
+    uint32_t refused; /* since it was logged last */
+    uint64_t logged_ms;
+};
+
+void session_door_init(struct session_role *role);
+/* Nothing may be unauthenticated. */
+void session_door_reset(struct session_role *role);
+
+/* Whether another socket may wait for its CONNECT. */
+bool session_door_admits(struct session_role *role, const uint8_t address[16]);
+/* Give a new session its door: it is counted and its deadline runs. */
+void session_door_open(struct session *session, const uint8_t address[16]);
+/* A valid token was shown: no longer counted, no deadline. */
+void session_door_pass(struct session *session);
+/* Stop and free; nothing happens when it has none. */
+void session_door_close(struct session *session);
+/* A socket was turned away: log it, at most every ten seconds. */
+void session_door_note_refusal(struct session_role *role, const char *why);
+
+#endif

@@ -1,0 +1,39 @@
+/* session_drain.h: sending all sessions away: GOAWAY to each, and after the deadline the end. Paced: a slice of the slots at a
+ * time, so that neither the loop nor the message role meets all of it at once. Private to this room. */
+#ifndef PETREL_SESSION_SESSION_DRAIN_H
+#define PETREL_SESSION_SESSION_DRAIN_H
+
+#include "base/buf.h"
+#include "loop/timer.h"
+
+struct session;
+struct session_role;
+
+enum session_drain_phase {
+    SESSION_DRAIN_NONE,
+    SESSION_DRAIN_TELL,  /* GOAWAY goes out, slice by slice */
+    SESSION_DRAIN_WAIT,  /* for the deadline */
+    SESSION_DRAIN_CLOSE, /* sessions are closed, slice by slice */
+    SESSION_DRAIN_OVER,
+};
+
+struct session_drain {
+    enum session_drain_phase phase;
+    uint32_t code;
+    uint32_t slot; /* where the next slice begins */
+    uint32_t spread_ms;
+    uint64_t deadline_ms;
+    struct buf *goaway; /* one frame for all */
+    struct timer timer;
+};
+
+void session_drain_begin(struct session_role *role, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms);
+/* Close all sessions now; those without a GOAWAY get SHUTDOWN. */
+void session_drain_close_all(struct session_role *role);
+/* The code to refuse a CONNECT with; 0: it is welcome. */
+uint32_t session_drain_code(const struct session_role *role);
+/* A session went live while the role drains: it gets its GOAWAY. */
+void session_drain_greet(struct session *session);
+void session_drain_reset(struct session_role *role);
+
+#endif

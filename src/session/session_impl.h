@@ -1,0 +1,127 @@
+/* session_impl.h: what a session and its role are made of. Private to this room.
+ *
+ * told      the last position that the client was told, by CONNECTED, PUSH or GAP; `at` runs ahead of it where entries were
+ *           for other devices. A PUSH's prev is `told`, which the client knows, never `at`, which it may not.
+ * missed    the newest position heard of and not taken: a session is behind until it has fetched past it
+ * logged    the ack that the log has; acks between it and `acked` are still to be sent
+ * wants     what the agenda is to do for the session at its next round (session_agenda.h)
+ *
+ * A session costs this struct, its identity and its stream while idle: no timer, no buffer, no entry in a hash. */
+#ifndef PETREL_SESSION_SESSION_IMPL_H
+#define PETREL_SESSION_SESSION_IMPL_H
+
+#include "session/session_agenda.h"
+#include "session/session_auth.h"
+#include "session/session_call.h"
+#include "session/session_check.h"
+#include "session/session_door.h"
+#include "session/session_drain.h"
+#include "session/session_identity.h"
+#include "session/session_role.h"
+#include "session/session_table.h"
+
+#define SESSION_MAGIC OBJECT_MAGIC('S', 'E', 'S', 'S')
+#define SESSION_ROLE_MAGIC OBJECT_MAGIC('S', 'E', 'S', 'R')
+
+/* What a peer without a token may make us hold: a CONNECT with the longest token, and room for fields to come. */
+#define SESSION_CONNECT_BYTES_MAX 8192U
+/* A last frame has so long to leave. */
+#define SESSION_FLUSH_MS 2000U
+
+enum conn_state {
+    CONN_ACCEPTED, /* no valid CONNECT yet */
+    CONN_BINDING,  /* authenticated; the bind's reply is awaited */
+    CONN_LIVE,     /* CONNECTED was written */
+    CONN_CLOSING,  /* on_closed is awaited */
+};
+
+enum session_flag {
+    SESSION_BEHIND = 1,   /* Delivers are not taken: it refills by FETCH */
+    SESSION_PAGING = 2,   /* a FETCH or BIND is under way: at most one of them */
+    SESSION_ACKING = 4,   /* an ACK is under way */
+    SESSION_CHECKING = 8, /* a CHECK is under way */
+    SESSION_LISTED = 16,  /* stands on the agenda */
+    SESSION_NEWS = 32,    /* a Deliver was not taken since the page was asked for */
+};
+
+struct session {
+    uint32_t magic;
+    uint32_t slot;
+    uint32_t generation;
+    uint8_t state; /* enum conn_state; written by session_conn_move() only */
+    uint8_t flags; /* of enum session_flag */
+    uint8_t wants; /* of enum session_want */
+    struct session_role *role;
+    struct stream *stream;
+    struct session_identity *who; /* NULL before a valid CONNECT */
+    struct session_door *door;    /* NULL once live */
+    struct frame_reader *reader;  /* NULL while no frame is partial */
+    struct position at;
+    struct position missed;
+    uint64_t told;
+    uint64_t acked;
+    uint64_t logged;
+    uint32_t heard_s; /* these three in seconds of the role */
+    uint32_t checked_s;
+    uint32_t progress_s; /* the socket last took bytes, or had none to take */
+    uint32_t written;    /* bytes given to the stream, modulo 2^32 */
+    uint32_t taken;      /* of them, what the socket had taken when last looked at */
+    uint16_t heartbeat_s;
+};
+
+_Static_assert(sizeof(struct session) <= 160, "a million idle sessions are a million of these");
+
+struct session_role {
+    uint32_t magic;
+    struct loop *loop;
+    struct link *link;
+    struct metrics_shard *metrics;
+    struct session_config config; /* its texts are the role's own */
+    struct session_codec *codec;
+    struct bytebuf out; /* frames are built here, one write per callback */
+    struct listener *listener;
+    uint64_t start_ms;
+    uint32_t connections; /* sockets that are open */
+    uint32_t sessions;    /* of them, binding or live */
+    struct session_table table;
+    struct session_keyring *keyring; /* NULL before the first APPS */
+    uint64_t keyring_version;
+    struct session_gate gate;
+    struct session_calls calls;
+    struct session_agenda agenda;
+    struct session_sweep sweep;
+    struct session_drain drain;
+    bool closing;
+    struct loop_task finish;
+    void (*done)(void *ctx);
+    void *done_ctx;
+};
+
+/* Seconds since the role began. */
+static inline uint32_t session_now_s(const struct session_role *role)
+{
+    return (uint32_t)((loop_now_ms(role->loop) - role->start_ms) / 1000);
+}
+
+static inline struct route session_route(const struct session *session)
+{
+    const struct session_role *role = session->role;
+    return (struct route){
+        .incarnation = role->config.incarnation,
+        .node = role->config.node,
+        .loop = loop_index(role->loop),
+        .slot = session->slot,
+        .generation = session->generation,
+    };
+}
+
+/* Whether `a` is later in a log than `b`: epochs are ordered, and seq goes on over them. */
+static inline bool session_later(struct position a, struct position b)
+{
+    return a.epoch != b.epoch ? a.epoch > b.epoch : a.seq > b.seq;
+}
+
+/* Begin the end of a closing role once nothing is open and nothing under way (session_role.c). */
+void session_role_finish_if_idle(struct session_role *role);
+
+#endif

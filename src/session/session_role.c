@@ -1,0 +1,202 @@
+#include "session/session_role.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "session/session_conn.h"
+#include "session/session_flow.h"
+#include "session/session_list.h"
+
+#include <stdlib.h>
+
+struct session_config session_role_defaults(void)
+{
+    return (struct session_config){
+        .host = "0.0.0.0",
+        .port = 7400,
+        .max_sessions = 1000000,
+        .max_frame_bytes = FRAME_BODY_DEFAULT,
+        .connect_timeout_ms = 10000,
+        .max_unauthenticated = 10000,
+        .max_unauthenticated_per_address = 256,
+        .heartbeat_s = 240,
+        .heartbeat_min_s = 10,
+        .heartbeat_max_s = 1200,
+        .ack_delay_ms = 100,
+        .check_interval_s = 300,
+        .high_water_bytes = 65536,
+        .slow_timeout_ms = 60000,
+        .backoff_ms = 1000,
+        .node_name = "petrel",
+        .node = 1,
+    };
+}
+
+/* ---- what the link brings ---- */
+
+/* The session that the whole route names. */
+static struct session *find_route(const struct session_role *role, const struct route *route)
+{
+    struct session *session = session_table_find(&role->table, route->slot, route->generation);
+    if (session == NULL)
+        return NULL;
+    struct route own = session_route(session);
+    return route_equal(route, &own) ? session : NULL;
+}
+
+static void on_deliver(struct session_role *role, const struct peer_deliver *deliver)
+{
+    struct session *session = find_route(role, &deliver->route);
+    if (session != NULL)
+        session_flow_deliver(session, deliver);
+}
+
+static void on_evict(struct session_role *role, const struct peer_evict *evict)
+{
+    struct session *session = find_route(role, &evict->route);
+    if (session != NULL)
+        session_conn_fail(session, evict->code, NULL);
+}
+
+static void on_apps(struct session_role *role, const struct peer_apps *apps)
+{
+    if (role->keyring != NULL && apps->version < role->keyring_version)
+        return;
+    struct session_keyring *keyring = session_auth_keyring_new(buf_bytes(apps->records), loop_rng(role->loop));
+    if (keyring == NULL) {
+        log_at(LOG_ERROR, "session", "the list of apps is malformed; the one before it stays",
+               LOG_NUM("version", apps->version));
+        return;
+    }
+    session_auth_keyring_free(&role->keyring);
+    role->keyring = keyring;
+    role->keyring_version = apps->version;
+}
+
+static void on_tell(void *ctx, const struct peer_msg *msg)
+{
+    struct session_role *role = ctx;
+    object_check(role, SESSION_ROLE_MAGIC);
+    if (msg->type == PEER_DELIVER)
+        on_deliver(role, &msg->deliver);
+    else if (msg->type == PEER_EVICT)
+        on_evict(role, &msg->evict);
+    else if (msg->type == PEER_APPS)
+        on_apps(role, &msg->apps);
+}
+
+static void on_call(void *ctx, struct link_call *call)
+{
+    struct session_role *role = ctx;
+    object_check(role, SESSION_ROLE_MAGIC);
+    call->reply.status = role->closing ? PETREL_E_CLOSING : PETREL_E_UNSUPPORTED;
+    if (!role->closing && call->in.type == PEER_SESSIONS) {
+        call->reply.status = 0;
+        call->reply.sessions = session_list_collect(role, &call->in.sessions);
+    }
+    link_answer(call);
+}
+
+static void on_dirty(void *ctx)
+{
+    struct session_role *role = ctx;
+    object_check(role, SESSION_ROLE_MAGIC);
+    log_at(LOG_WARN, "session", "delivers may have been lost; all sessions check", LOG_NUM("sessions", role->sessions));
+    session_check_all(role);
+}
+
+/* ---- life ---- */
+
+static void finish(struct loop_task *task)
+{
+    struct session_role *role = container_of(task, struct session_role, finish);
+    object_check(role, SESSION_ROLE_MAGIC);
+    void (*done)(void *ctx) = role->done;
+    void *ctx = role->done_ctx;
+    link_serve(role->link, LINK_SESSION, (struct link_server){0});
+    session_drain_reset(role);
+    session_check_stop(role);
+    session_agenda_reset(role);
+    session_call_reset(&role->calls);
+    session_door_reset(role);
+    session_auth_keyring_free(&role->keyring);
+    session_table_reset(&role->table);
+    session_codec_free(&role->codec);
+    bytes_reset(&role->out);
+    free((char *)role->config.host);
+    free((char *)role->config.node_name);
+    role->magic = 0;
+    free(role);
+    log_event(LOG_INFO, "session", "role stopped");
+    done(ctx);
+}
+
+void session_role_finish_if_idle(struct session_role *role)
+{
+    if (role->closing && role->drain.phase == SESSION_DRAIN_OVER && role->connections == 0 &&
+        role->calls.under_way == 0)
+        loop_defer(role->loop, &role->finish);
+}
+
+int session_role_new(struct session_role **out, struct loop *loop, struct link *link,
+                     const struct session_config *config, struct metrics_shard *metrics)
+{
+    struct session_role *role = object_zalloc(sizeof *role);
+    role->magic = SESSION_ROLE_MAGIC;
+    role->loop = loop;
+    role->link = link;
+    role->metrics = metrics;
+    role->config = *config;
+    role->config.host = object_strdup(config->host);
+    role->config.node_name = object_strdup(config->node_name);
+    role->codec = session_codec_new();
+    role->start_ms = loop_now_ms(loop);
+    role->finish.run = finish;
+    session_door_init(role);
+    session_call_init(&role->calls);
+    session_agenda_init(role);
+    link_serve(link, LINK_SESSION,
+               (struct link_server){.ctx = role, .on_call = on_call, .on_tell = on_tell, .on_dirty = on_dirty});
+    *out = role;
+    return 0;
+}
+
+int session_role_listen(struct session_role *role, uint16_t *port)
+{
+    object_check(role, SESSION_ROLE_MAGIC);
+    struct listener_config config = {.host = role->config.host, .port = role->config.port};
+    int rc = listener_open(&role->listener, role->loop, &config, session_conn_accept, role);
+    if (rc != 0)
+        return rc;
+    *port = listener_port(role->listener);
+    log_at(LOG_INFO, "session", "role started", LOG_NUM("loop", loop_index(role->loop)),
+           LOG_STR("host", role->config.host), LOG_NUM("port", *port));
+    return 0;
+}
+
+void session_role_drain(struct session_role *role, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms)
+{
+    object_check(role, SESSION_ROLE_MAGIC);
+    petrel_assert(session_code_retry(code) && !role->closing);
+    log_at(LOG_INFO, "session", "draining", LOG_NUM("sessions", role->sessions), LOG_NUM("deadline_ms", deadline_ms));
+    listener_close(&role->listener);
+    session_drain_begin(role, code, deadline_ms, spread_ms);
+}
+
+void session_role_close(struct session_role **inside, void (*done)(void *ctx), void *ctx)
+{
+    struct session_role *role = *inside;
+    *inside = NULL;
+    object_check(role, SESSION_ROLE_MAGIC);
+    role->closing = true;
+    role->done = done;
+    role->done_ctx = ctx;
+    listener_close(&role->listener);
+    session_check_stop(role);
+    session_drain_close_all(role);
+}
+
+uint32_t session_role_count(const struct session_role *role)
+{
+    return role->sessions;
+}
