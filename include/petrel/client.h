@@ -54,7 +54,6 @@ struct petrel_gap {
     enum petrel_gap_reason reason;
 };
 enum petrel_verdict { PETREL_NEW = 1, PETREL_RESUMED = 2, PETREL_GAP = 3 };
-
 struct petrel_callbacks {
     /* A message, once, in order. Required. */
     void (*on_message)(void *ctx, const struct petrel_message *message);

@@ -54,11 +54,12 @@ static int64_t backoff(struct petrel_core *core)
 /* The saved attempt was lost, or belongs to an older copy of this installation's state. */
 static bool jump_attempt(struct petrel_core *core)
 {
-    uint64_t *attempt = &core->state.attempt;
-    if (*attempt > CORE_ATTEMPT_MAX - 1 || core->attempt_jump > CORE_ATTEMPT_MAX - 1 - *attempt)
+    uint64_t room = CORE_ATTEMPT_MAX - core->state.attempt;
+    if (room == 0)
         return false;
-    *attempt += core->attempt_jump;
-    core->attempt_jump *= 2;
+    core->state.attempt += core->attempt_jump < room ? core->attempt_jump : (room + 1) / 2;
+    if (core->attempt_jump < room)
+        core->attempt_jump *= 2;
     return true;
 }
 

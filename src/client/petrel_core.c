@@ -40,6 +40,8 @@ struct petrel_core *petrel_core_new(const struct petrel_core_config *config, con
     if (state != NULL) {
         petrel_assert(state->recent_count <= PETREL_RECENT_IDS);
         core->state = *state;
+        if (core->state.attempt > CORE_ATTEMPT_MAX)
+            core->state.attempt = CORE_ATTEMPT_MAX;
     }
     return core;
 }
@@ -163,7 +165,8 @@ void petrel_core_sent(struct petrel_core *core, size_t len)
 {
     object_check(core, CORE_MAGIC);
     petrel_assert(len <= core->out.len);
-    core->sent_ms = core->now_ms;
+    if (len > 0)
+        core->sent_ms = core->now_ms;
     bytes_consume(&core->out, len);
 }
 
