@@ -10,6 +10,9 @@
 /* XXH3 64-bit with the given seed. */
 uint64_t hash_bytes(struct bytes in, uint64_t seed);
 
+/* XXH3 128-bit, seed 0, as 16 bytes in canonical (big endian) order. */
+void hash_bytes128(struct bytes in, uint8_t out[16]);
+
 /* The bucket, 0 .. HASH_BUCKETS-1, of a user: XXH3-64 over the app, a zero byte and the user, modulo HASH_BUCKETS. */
 uint32_t hash_bucket(struct bytes app, struct bytes user);
 
