@@ -1,12 +1,13 @@
 /* api_role.h: the HTTP API: the send API under /v1 and, on a listener of its own, the admin API under /admin/v1. One object per
- * loop and listener kind. README.md in this room lists every route, error and header; openapi.yaml is the same for machines.
+ * loop and listener kind. README.md in this room lists every route, error and header; openapi.json is the same for
+ * machines.
  *
  * conn      one HTTP connection: a parser, the requests under way in the order they came, their answers held back until
  *           those before them are written (pipelining)
  * exchange  one request and its answer: owns copies of what it needs beyond the parser
  * route     method, path pattern, handler: one table
  *
- * To add a route: its line in api_routes.c, a handler in the file of its theme, its rows in README.md and openapi.yaml. */
+ * To add a route: its line in api_routes.c, a handler in the file of its theme, its rows in README.md and openapi.json. */
 #ifndef PETREL_API_API_ROLE_H
 #define PETREL_API_API_ROLE_H
 
@@ -35,23 +36,24 @@ struct api_config {
     enum api_kind kind;
     const char *host;
     uint16_t port;
-    size_t loops;                  /* of this process: where sessions live */
+    size_t loops; /* of this process: where sessions live */
     uint32_t node;
     const char *node_name;
     const char *version;
     uint64_t started_ms;
-    const char *admin_token;       /* API_ADMIN */
-    uint32_t max_connections;      /* of this loop; default 4,096 */
-    uint32_t max_body_bytes;       /* default 4 MiB: a batch */
-    uint32_t max_message_bytes;    /* payload, or data as JSON text; default 16,384 */
-    uint32_t max_batch_lines;      /* default 1,000 */
-    uint32_t max_pipeline;         /* requests under way per connection; default 64 */
-    uint32_t request_timeout_ms;   /* from the first byte to the last of a request; default 15,000 */
-    uint32_t idle_timeout_ms;      /* keep-alive; default 75,000 */
-    uint64_t ttl_default_s;        /* 4 weeks */
-    uint64_t ttl_max_s;            /* 4 weeks */
-    uint64_t token_ttl_s;          /* device tokens that register mints: 30 days */
-    uint32_t heartbeat_hint_s;     /* lookup: how long an answer may be cached; 300 */
+    const char *admin_token;            /* API_ADMIN */
+    uint32_t max_connections;           /* of this loop; default 4,096 */
+    uint32_t max_strangers_per_address; /* connections of this loop that showed no valid key; default 256 */
+    uint32_t max_body_bytes;            /* default 4 MiB: a batch */
+    uint32_t max_message_bytes;         /* payload, or data as JSON text; default 16,384 */
+    uint32_t max_batch_lines;           /* default 1,000 */
+    uint32_t max_pipeline;              /* requests under way per connection; default 64 */
+    uint32_t request_timeout_ms;        /* from the first byte to the last of a request; default 15,000 */
+    uint32_t idle_timeout_ms;           /* keep-alive; default 75,000 */
+    uint64_t ttl_default_s;             /* 4 weeks */
+    uint64_t ttl_max_s;                 /* 4 weeks */
+    uint64_t token_ttl_s;               /* device tokens that register mints: 30 days */
+    uint32_t heartbeat_hint_s;          /* lookup: how long an answer may be cached; 300 */
 };
 
 struct api_config api_role_defaults(void);

@@ -1,0 +1,20 @@
+/* api_auth.h: who may do what: an app's own API keys for the app, the admin token for everything. Private to this room. */
+#ifndef PETREL_API_API_AUTH_H
+#define PETREL_API_API_AUTH_H
+
+#include "api/api_error.h"
+#include "api/api_impl.h"
+
+enum api_access {
+    API_ACCESS_OPEN,  /* anyone, on both listeners */
+    API_ACCESS_APP,   /* one of the app's keys; on the admin listener the admin token */
+    API_ACCESS_ADMIN, /* the admin token, on the admin listener */
+};
+
+/* Judge the request's Authorization header. app is the path's; absent when the path names none. 0, with *tenant the app
+ * (NULL when none is named); else *error: UNAUTHENTICATED; FORBIDDEN, whether or not there is such an app; NOT_FOUND, to the
+ * admin only; UNAVAILABLE before the first snapshot. */
+int api_auth_check(struct api_conn *conn, const struct http_request *request, enum api_access access, struct bytes app,
+                   const struct snapshot_app **tenant, struct api_error *error);
+
+#endif

@@ -1,0 +1,407 @@
+#include "api/api_auth.h"
+#include "api/api_exchange.h"
+#include "api/api_routes.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+#define CONGESTED_RETRY_MS 8U
+#define CONGESTED_RETRY_MAX_MS 1000U
+
+/* ---- what is held, and strangers ---- */
+
+static void set_partial(struct api_conn *conn, size_t bytes)
+{
+    conn->role->held += bytes - conn->partial; /* may wrap on the way; the sum never does */
+    conn->partial = bytes;
+}
+
+void api_conn_keep(struct api_role *role, struct api_conn *conn, int64_t bytes)
+{
+    role->held += (size_t)bytes;
+    if (conn != NULL)
+        conn->kept += (size_t)bytes;
+}
+
+struct bytes api_conn_stranger_key(const struct map_node *node)
+{
+    const struct api_stranger *stranger = container_of(node, struct api_stranger, node);
+    return bytes_of(stranger->address, sizeof stranger->address);
+}
+
+void api_conn_trusted(struct api_conn *conn)
+{
+    struct api_stranger *stranger = conn->stranger;
+    conn->stranger = NULL;
+    if (stranger == NULL || --stranger->count > 0)
+        return;
+    map_remove(&conn->role->strangers, &stranger->node);
+    free(stranger);
+}
+
+/* Whether there is room for one more stranger of that address. */
+static bool admit_stranger(struct api_conn *conn)
+{
+    struct api_role *role = conn->role;
+    uint8_t address[16];
+    stream_peer_key(conn->stream, address);
+    struct map_node *node = map_find(&role->strangers, bytes_of(address, sizeof address));
+    struct api_stranger *stranger = node != NULL ? container_of(node, struct api_stranger, node) : NULL;
+    if (stranger == NULL) {
+        stranger = object_zalloc(sizeof *stranger);
+        memcpy(stranger->address, address, sizeof address);
+        map_insert(&role->strangers, &stranger->node);
+    }
+    conn->stranger = stranger;
+    return ++stranger->count <= role->config.max_strangers_per_address;
+}
+
+/* ---- the deadline ---- */
+
+static void on_timer(struct timer *timer);
+
+static void arm(struct api_conn *conn)
+{
+    const struct api_config *config = &conn->role->config;
+    const uint64_t now_ms = loop_now_ms(conn->role->loop);
+    uint64_t due_ms = now_ms + config->request_timeout_ms;
+    if (conn->request_began_ms > 0 && !conn->paused)
+        due_ms = conn->request_began_ms + config->request_timeout_ms;
+    else if (conn->exchanges_count == 0 && conn->rest.len == 0)
+        due_ms = conn->idle_since_ms + (conn->served ? config->idle_timeout_ms : config->request_timeout_ms);
+    if (conn->retry_ms > 0 && due_ms > now_ms + conn->retry_ms)
+        due_ms = now_ms + conn->retry_ms;
+    /* Most requests come and go between two looks of a timer that runs anyway: it is moved only to look sooner. */
+    if (!timer_running(&conn->timer) || conn->timer.due_ms > due_ms)
+        timer_start(conn->role->loop, &conn->timer, due_ms > now_ms ? due_ms - now_ms : 0, on_timer);
+}
+
+/* ---- closing ---- */
+
+static void close_now(struct api_conn *conn)
+{
+    conn->closing = true;
+    conn->last = true;
+    timer_stop(&conn->timer);
+    stream_close(conn->stream);
+}
+
+static void close_flushed(struct api_conn *conn)
+{
+    conn->closing = true;
+    conn->last = true;
+    timer_stop(&conn->timer);
+    stream_close_flushed(conn->stream, API_CLOSE_FLUSH_MS);
+}
+
+static void on_closed(void *owner)
+{
+    struct api_conn *conn = owner;
+    object_check(conn, API_CONN_MAGIC);
+    struct api_role *role = conn->role;
+    struct list *node, *tmp;
+    LIST_FOREACH(node, tmp, &conn->exchanges)
+    api_exchange_orphan(container_of(node, struct api_exchange, node));
+    timer_stop(&conn->timer);
+    set_partial(conn, 0);
+    api_conn_trusted(conn);
+    http_reader_free(&conn->reader);
+    bytes_reset(&conn->rest);
+    explicit_bzero(&conn->auth, sizeof conn->auth);
+    list_remove(&conn->node);
+    role->conns_count--;
+    metrics_add(role->shard, METRIC_HTTP_CONNECTIONS, -1);
+    conn->magic = 0;
+    free(conn);
+    api_role_settle(role);
+}
+
+/* ---- requests ---- */
+
+static bool may_take(const struct api_conn *conn)
+{
+    return !conn->last && !conn->closing && !conn->want_continue &&
+           conn->exchanges_count < conn->role->config.max_pipeline && stream_queued(conn->stream) <= API_OUTPUT_MAX &&
+           conn->kept <= conn->role->config.max_body_bytes;
+}
+
+/* Answer in the connection's order, then close. */
+static void refuse(struct api_conn *conn, const struct api_error *error)
+{
+    conn->last = true;
+    conn->request_began_ms = 0;
+    set_partial(conn, 0);
+    struct api_exchange *exchange = api_exchange_new(conn, NULL);
+    api_exchange_fail(exchange, error);
+}
+
+static void on_request(struct api_conn *conn)
+{
+    const struct http_request *request = http_reader_request(conn->reader);
+    conn->served = true;
+    conn->request_began_ms = 0;
+    set_partial(conn, 0);
+    if (!request->keep_alive)
+        conn->last = true;
+    api_routes_dispatch(api_exchange_new(conn, request), request);
+    http_reader_next(conn->reader);
+}
+
+static void on_refused(struct api_conn *conn)
+{
+    const struct http_refusal *refusal = http_reader_refusal(conn->reader);
+    struct api_error error;
+    api_error_from_http(&error, refusal->status, refusal->message);
+    refuse(conn, &error);
+}
+
+static void on_more(struct api_conn *conn, size_t taken)
+{
+    if (!http_reader_busy(conn->reader))
+        return;
+    set_partial(conn, conn->partial + taken);
+    if (conn->request_began_ms == 0)
+        conn->request_began_ms = loop_now_ms(conn->role->loop);
+    if (conn->role->held <= API_HELD_MAX)
+        return;
+    struct api_error error;
+    (void)api_error_set(&error, API_ERROR_BUSY, NULL, NULL);
+    refuse(conn, &error);
+}
+
+static void say_continue(struct api_conn *conn)
+{
+    conn->want_continue = conn->exchanges_count > 0; /* it must not overtake answers */
+    if (!conn->want_continue)
+        stream_write_copy(conn->stream, bytes_str(HTTP_CONTINUE_TEXT));
+}
+
+/* Take requests from the front of *in as long as there is room for their answers. */
+static void take_requests(struct api_conn *conn, struct bytes *in)
+{
+    conn->parsing = true;
+    while (in->len > 0 && may_take(conn)) {
+        const size_t before = in->len;
+        switch (http_reader_feed(conn->reader, in)) {
+        case HTTP_READER_MORE:
+            on_more(conn, before - in->len);
+            break;
+        case HTTP_READER_REQUEST:
+            on_request(conn);
+            break;
+        case HTTP_READER_REFUSED:
+            on_refused(conn);
+            break;
+        case HTTP_READER_WANT_CONTINUE:
+            on_more(conn, before - in->len);
+            say_continue(conn);
+            break;
+        }
+    }
+    conn->parsing = false;
+}
+
+/* Read on, or not, as may_take() says now. */
+static void settle_reading(struct api_conn *conn)
+{
+    if (conn->closing)
+        return;
+    const bool wait = !may_take(conn);
+    if (wait != conn->paused && !conn->ended) {
+        conn->paused = wait;
+        if (wait)
+            stream_pause(conn->stream);
+        else
+            stream_resume(conn->stream);
+    }
+    /* on_drain tells of a socket that was full; what went out at once at the turn's end nobody tells. */
+    if (stream_queued(conn->stream) <= API_OUTPUT_MAX)
+        conn->retry_ms = 0;
+    else if (conn->retry_ms == 0)
+        conn->retry_ms = CONGESTED_RETRY_MS;
+    arm(conn);
+}
+
+/* Where the peer has no more requests, and all answers are on their way, the connection ends. */
+static bool close_when_done(struct api_conn *conn)
+{
+    if (conn->exchanges_count > 0 || (!conn->last && !(conn->ended && conn->rest.len == 0)))
+        return false;
+    close_flushed(conn);
+    return true;
+}
+
+/* Something made room: take the requests that wait. */
+static void resume(struct api_conn *conn)
+{
+    if (conn->parsing || conn->closing)
+        return;
+    if (conn->want_continue && conn->exchanges_count == 0)
+        say_continue(conn);
+    if (conn->paused && conn->request_began_ms > 0 && may_take(conn))
+        conn->request_began_ms = loop_now_ms(conn->role->loop); /* it was we who kept it waiting */
+    if (conn->rest.len > 0 && may_take(conn)) {
+        struct bytes in = bytes_of(conn->rest.ptr + conn->rest_at, conn->rest.len - conn->rest_at);
+        take_requests(conn, &in);
+        conn->rest_at = conn->rest.len - in.len;
+        if (in.len == 0 || conn->last) {
+            bytes_reset(&conn->rest);
+            conn->rest_at = 0;
+        }
+    }
+    if (!conn->closing && !close_when_done(conn))
+        settle_reading(conn);
+}
+
+static void on_data(void *owner, struct bytes data)
+{
+    struct api_conn *conn = owner;
+    object_check(conn, API_CONN_MAGIC);
+    if (conn->last || conn->closing)
+        return;
+    if (conn->rest.len == 0)
+        take_requests(conn, &data);
+    if (data.len > 0 && !conn->last)
+        bytes_append(&conn->rest, data.ptr, data.len); /* reading pauses: at most what one turn brought */
+    resume(conn);
+}
+
+static void on_drain(void *owner)
+{
+    struct api_conn *conn = owner;
+    object_check(conn, API_CONN_MAGIC);
+    resume(conn);
+}
+
+static void on_end(void *owner, int status)
+{
+    struct api_conn *conn = owner;
+    object_check(conn, API_CONN_MAGIC);
+    if (status != PETREL_E_EOF) {
+        close_now(conn);
+        return;
+    }
+    conn->ended = true;
+    conn->request_began_ms = 0; /* a request that is partly read will never be whole */
+    resume(conn);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct api_conn *conn = container_of(timer, struct api_conn, timer);
+    object_check(conn, API_CONN_MAGIC);
+    const struct api_config *config = &conn->role->config;
+    const uint64_t now_ms = loop_now_ms(conn->role->loop);
+    const size_t queued = stream_queued(conn->stream);
+    if (conn->retry_ms > 0) {
+        conn->retry_ms = conn->retry_ms < CONGESTED_RETRY_MAX_MS ? 2 * conn->retry_ms : CONGESTED_RETRY_MAX_MS;
+        resume(conn);
+        if (conn->closing)
+            return;
+    }
+    const bool stalled = conn->idle_since_ms + config->request_timeout_ms <= now_ms;
+    if (conn->request_began_ms > 0 && conn->request_began_ms + config->request_timeout_ms <= now_ms && !conn->paused) {
+        struct api_error error;
+        (void)api_error_set(&error, API_ERROR_REQUEST_TIMEOUT, NULL, NULL);
+        refuse(conn, &error);
+        resume(conn);
+        return;
+    }
+    if (queued == 0 && conn->exchanges_count == 0 && conn->request_began_ms == 0 &&
+        conn->idle_since_ms + (conn->served ? config->idle_timeout_ms : config->request_timeout_ms) <= now_ms) {
+        close_now(conn);
+        return;
+    }
+    if (stalled && queued > 0) {
+        if (queued == conn->queued_before) { /* its peer has taken nothing since the last look */
+            close_now(conn);
+            return;
+        }
+        conn->queued_before = queued;
+        conn->idle_since_ms = now_ms;
+    }
+    arm(conn);
+}
+
+/* ---- answers ---- */
+
+static void write_answer(struct api_conn *conn, struct api_exchange *exchange)
+{
+    struct bytebuf *out = &conn->role->response;
+    const bool is_last = conn->last && conn->exchanges_count == 1;
+    const struct http_response response = {
+        .status = exchange->status,
+        .content_type = exchange->content_type,
+        .body = bytes_view(&exchange->body),
+        .retry_after_s = exchange->retry_after_s,
+        .allow = exchange->allow[0] != '\0' ? exchange->allow : NULL,
+        .keep_alive = !is_last,
+        .head_only = exchange->head_only,
+    };
+    out->len = 0;
+    http_response_write(&response, out);
+    stream_write_copy(conn->stream, bytes_view(out));
+}
+
+void api_conn_answered(struct api_conn *conn)
+{
+    object_check(conn, API_CONN_MAGIC);
+    if (conn->closing)
+        return; /* on_closed() frees the exchange */
+    while (!list_empty(&conn->exchanges)) {
+        struct api_exchange *exchange = container_of(conn->exchanges.next, struct api_exchange, node);
+        if (!exchange->answered)
+            break;
+        write_answer(conn, exchange);
+        api_exchange_free(exchange);
+    }
+    if (conn->exchanges_count == 0)
+        conn->idle_since_ms = loop_now_ms(conn->role->loop);
+    resume(conn);
+}
+
+void api_conn_finish(struct api_conn *conn)
+{
+    if (conn->closing)
+        return;
+    conn->last = true;
+    conn->request_began_ms = 0;
+    resume(conn);
+}
+
+/* ---- beginning ---- */
+
+static const struct stream_ops stream_ops = {
+    .on_data = on_data,
+    .on_drain = on_drain,
+    .on_end = on_end,
+    .on_closed = on_closed,
+};
+
+void api_conn_accept(void *ctx, struct stream *stream)
+{
+    struct api_role *role = ctx;
+    object_check(role, API_ROLE_MAGIC);
+    if (role->closing || role->conns_count >= (size_t)role->config.max_connections + API_CONNECTIONS_SPARE) {
+        stream_close(stream);
+        return;
+    }
+    struct api_conn *conn = object_zalloc(sizeof *conn);
+    conn->magic = API_CONN_MAGIC;
+    conn->role = role;
+    conn->stream = stream;
+    conn->reader = http_reader_new(role->config.max_body_bytes);
+    conn->idle_since_ms = loop_now_ms(role->loop);
+    list_init(&conn->exchanges);
+    list_push_back(&role->conns, &conn->node);
+    role->conns_count++;
+    metrics_add(role->shard, METRIC_HTTP_CONNECTIONS, 1);
+    stream_attach(stream, &stream_ops, conn);
+    if (!admit_stranger(conn) || role->conns_count > role->config.max_connections) {
+        struct api_error error;
+        (void)api_error_set(&error, API_ERROR_BUSY, NULL, "too many connections are open");
+        refuse(conn, &error);
+        return;
+    }
+    arm(conn);
+}

@@ -1,0 +1,37 @@
+/* Which session servers a device should try. */
+#include "api/api_json.h"
+#include "api/api_routes.h"
+#include "discovery/lookup.h"
+
+#define BACKOFF_MS 1000U /* a device whose servers all refuse waits so long, at random, before it looks up again */
+
+static void put_servers(struct bytebuf *out, const struct lookup_server *servers, size_t count)
+{
+    bytes_append_str(out, "{\"servers\":[");
+    for (size_t i = 0; i < count; i++) {
+        bytes_append_str(out, i > 0 ? ",{\"address\":" : "{\"address\":");
+        api_json_put_text(out, bytes_str(servers[i].node->session_address));
+        bytes_printf(out, ",\"weight\":%u}", servers[i].weight);
+    }
+    bytes_append_str(out, "]");
+}
+
+void api_lookup_get(struct api_exchange *exchange, const struct api_request *request)
+{
+    (void)request;
+    struct api_role *role = exchange->role;
+    struct discovery_view *view = role->discovery->ops->view(role->discovery);
+    struct lookup_server servers[LOOKUP_MAX];
+    const size_t count = lookup_rank(view, loop_rng(role->loop), servers);
+    if (count > 0) {
+        put_servers(&exchange->body, servers, count);
+        bytes_printf(&exchange->body, ",\"backoff_ms\":%u,\"ttl_s\":%u}", BACKOFF_MS, role->config.heartbeat_hint_s);
+        discovery_view_unref(view);
+        api_exchange_answer(exchange, 200);
+        return;
+    }
+    discovery_view_unref(view);
+    struct api_error error;
+    (void)api_error_set(&error, API_ERROR_UNAVAILABLE, NULL, "no session server has room");
+    api_exchange_fail(exchange, &error);
+}

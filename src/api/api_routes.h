@@ -1,0 +1,60 @@
+/* api_routes.h: the table of routes. Private to this room.
+ *
+ * To add one: a line in API_ROUTES_TABLE, its handler in the file of its theme, its rows in README.md and openapi.json (a test
+ * compares the three). */
+#ifndef PETREL_API_API_ROUTES_H
+#define PETREL_API_API_ROUTES_H
+
+#include "api/api_auth.h"
+#include "api/api_exchange.h"
+
+#define API_ROUTES_APP "/v1/apps/{app}"
+#define API_ROUTES_MANAGED "/admin/v1/apps/{app}"
+
+/* method, path, who may, handler. A segment in braces is a parameter: {app}, {user}, {device}, {id}. HEAD is served as GET. */
+#define API_ROUTES_TABLE(X)                                                                                            \
+    X(POST, API_ROUTES_APP "/messages", APP, api_messages_send)                                                        \
+    X(POST, API_ROUTES_APP "/messages:batch", APP, api_batch_send)                                                     \
+    X(GET, API_ROUTES_APP "/messages/{id}", APP, api_messages_state)                                                   \
+    X(DELETE, API_ROUTES_APP "/messages/{id}", APP, api_messages_recall)                                               \
+    X(POST, API_ROUTES_APP "/users/{user}/devices", APP, api_devices_register)                                         \
+    X(GET, API_ROUTES_APP "/users/{user}/devices", APP, api_devices_list)                                              \
+    X(DELETE, API_ROUTES_APP "/users/{user}/devices/{device}", APP, api_devices_revoke)                                \
+    X(GET, API_ROUTES_APP "/users/{user}/presence", APP, api_users_presence)                                           \
+    X(GET, "/v1/lookup", OPEN, api_lookup_get)                                                                         \
+    X(GET, "/healthz", OPEN, api_health_alive)                                                                         \
+    X(GET, "/readyz", OPEN, api_health_ready)                                                                          \
+    X(GET, "/metrics", OPEN, api_health_metrics)                                                                       \
+    X(GET, "/admin/v1/status", ADMIN, api_admin_node_status)                                                           \
+    X(GET, "/admin/v1/config", ADMIN, api_admin_node_config)                                                           \
+    X(POST, "/admin/v1/backup", ADMIN, api_admin_node_backup)                                                          \
+    X(GET, "/admin/v1/apps", ADMIN, api_admin_apps_list)                                                               \
+    X(POST, "/admin/v1/apps", ADMIN, api_admin_apps_create)                                                            \
+    X(GET, API_ROUTES_MANAGED, ADMIN, api_admin_apps_show)                                                             \
+    X(DELETE, API_ROUTES_MANAGED, ADMIN, api_admin_apps_delete)                                                        \
+    X(GET, API_ROUTES_MANAGED "/keys", ADMIN, api_admin_keys_list)                                                     \
+    X(POST, API_ROUTES_MANAGED "/keys", ADMIN, api_admin_keys_create)                                                  \
+    X(DELETE, API_ROUTES_MANAGED "/keys/{id}", ADMIN, api_admin_keys_revoke)                                           \
+    X(GET, "/admin/v1/sessions", ADMIN, api_admin_sessions_list)                                                       \
+    X(GET, "/admin/v1/sessions/{id}", ADMIN, api_admin_sessions_show)                                                  \
+    X(DELETE, "/admin/v1/sessions/{id}", ADMIN, api_admin_sessions_kick)
+
+#define API_ROUTES_DECLARE(method, pattern, access, handler) api_handler_fn handler;
+API_ROUTES_TABLE(API_ROUTES_DECLARE)
+#undef API_ROUTES_DECLARE
+
+struct api_route {
+    enum http_request_method method;
+    const char *method_text;
+    const char *pattern;
+    enum api_access access;
+    api_handler_fn *handler;
+};
+
+/* Find the route, judge the caller, check the path's parameters, run the handler; or answer with what is wrong. */
+void api_routes_dispatch(struct api_exchange *exchange, const struct http_request *request);
+
+/* The table, for the tests that hold the documents against it; NULL behind the last. */
+const struct api_route *api_routes_at(size_t index);
+
+#endif
