@@ -22,14 +22,14 @@ struct store;
 
 /* Rules that hold for every user of an app; the defaults of PROMISE §6 and §7. */
 struct store_limits {
-    uint32_t cap_entries;        /* 200: entries in one inbox */
-    uint32_t cap_bytes;          /* 65536: bytes of messages in one inbox */
-    uint32_t cap_collapse;       /* 16: collapse keys pending */
-    uint32_t recent_ids;         /* 64: ids without a key remembered for recent_ms; more is RATE_LIMITED */
-    uint64_t recent_ms;          /* 30,000 */
-    uint64_t lapse_ms;           /* 30 days unbound: the device holds nothing back any more */
-    uint64_t fate_ms;            /* 1 hour: how long the state of what left the log is remembered, at most fates many */
-    uint32_t fates;              /* 32 */
+    uint32_t cap_entries;  /* 200: entries in one inbox */
+    uint32_t cap_bytes;    /* 65536: bytes of messages in one inbox */
+    uint32_t cap_collapse; /* 16: collapse keys pending */
+    uint32_t recent_ids;   /* 64: ids without a key remembered for recent_ms; more is RATE_LIMITED */
+    uint64_t recent_ms;    /* 30,000 */
+    uint64_t lapse_ms;     /* 30 days unbound: the device holds nothing back any more */
+    uint64_t fate_ms;      /* 1 hour: how long the state of what left the log is remembered, at most fates many */
+    uint32_t fates;        /* 32 */
 };
 
 /* A session that an append found. device says whether the message is for it (else an advance). */
@@ -44,13 +44,22 @@ struct store_request;
 typedef void store_done_fn(struct store_request *request);
 
 enum store_op {
-    STORE_BIND, STORE_UNBIND, STORE_ENROL, STORE_REMOVE, STORE_APPEND, STORE_FETCH,
-    STORE_ACK, STORE_CHECK, STORE_RECALL, STORE_MESSAGE_STATE, STORE_USER,
+    STORE_BIND,
+    STORE_UNBIND,
+    STORE_ENROL,
+    STORE_REMOVE,
+    STORE_APPEND,
+    STORE_FETCH,
+    STORE_ACK,
+    STORE_CHECK,
+    STORE_RECALL,
+    STORE_MESSAGE_STATE,
+    STORE_USER,
 };
 
 struct store_append_out {
     struct peer_sent sent;
-    uint64_t prev; /* the head just before the entry: Deliver's prev */
+    uint64_t prev;       /* the head just before the entry: Deliver's prev */
     uint32_t hits_count; /* 0 for a duplicate */
     struct store_hit hits[ROUTE_DEVICES_MAX];
 };
@@ -85,8 +94,8 @@ struct store_request {
     } out;
 };
 
-/* The port. Each: loop thread; 0 means done runs exactly once, later, on request->home; PETREL_E_BUSY or PETREL_E_CLOSING
- * mean that it never does. Statuses stand with the peer structs; every writing one may also end with
+/* The port. Each: loop thread; 0 means done runs exactly once, later, on request->home; PETREL_E_BUSY or PETREL_E_CLOSING mean
+ * that it never does. Statuses stand with the peer structs (INVALID: a name against its rules); every writing one may also end with
  *   FULL         the disk or store is full: nothing was written; bind of a known device, fetch, check, unbind go on
  *   UNAVAILABLE  written or not is unknown: an append may be retried with the same id
  * A writing operation that ends with 0 is durable when done runs. */
@@ -107,8 +116,7 @@ struct store_ops {
     void (*close)(struct store *store);
 };
 
-/* First member of every implementation. */
-struct store {
+struct store { /* first member of every implementation */
     const struct store_ops *ops;
 };
 
@@ -128,7 +136,6 @@ static inline int store_submit(struct store *store, enum store_op op, struct sto
     request->done = done;
     return table[op](store, request);
 }
-
 /* Close and free; NULL inside is fine. */
 static inline void store_close(struct store **store)
 {

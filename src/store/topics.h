@@ -11,8 +11,8 @@
 
 #include "store/store.h"
 
-#define TOPICS_NAME_MAX 64       /* bytes: [A-Za-z0-9._:-]+ */
-#define TOPICS_NODES_MAX 256     /* interested nodes that one append reports */
+#define TOPICS_NAME_MAX 64   /* bytes: [A-Za-z0-9._:-]+ */
+#define TOPICS_NODES_MAX 256 /* interested nodes that one append reports */
 #define TOPICS_PER_DEVICE_MAX 64
 
 struct topics;
@@ -75,7 +75,7 @@ struct topics_request {
     union {
         struct topics_appended *appended; /* lent until the callback returns, as is the page */
         struct peer_page *page;
-        struct position head;             /* interest */
+        struct position head; /* interest */
         struct topics_subscribed subscribed;
     } out;
 };

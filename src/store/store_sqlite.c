@@ -1,0 +1,256 @@
+#include "store/store_sqlite.h"
+
+#include "base/err.h"
+#include "base/object.h"
+#include "store/store_sqlite_private.h"
+
+#include <stdlib.h>
+
+#define STORE_MAGIC OBJECT_MAGIC('s', 't', 's', 'q')
+#define APPLICATION_ID 0x50745374 /* "PtSt" */
+#define IDLE_MS 1000
+#define BUSY_IDLE_MS 10 /* while a checkpoint or a vacuum is under way and nothing else waits */
+#define TROUBLED_IDLE_MS 200
+
+static const char *const versions[] = {
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "CREATE TABLE user (key BLOB PRIMARY KEY, as_of INTEGER NOT NULL, due_ms INTEGER, record BLOB NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE INDEX user_due ON user (due_ms) WHERE due_ms IS NOT NULL;"
+    "CREATE TABLE journal (seq INTEGER PRIMARY KEY, events BLOB NOT NULL);"
+    "CREATE TABLE idem (key BLOB PRIMARY KEY, body_hash INTEGER NOT NULL, id BLOB NOT NULL, epoch INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, expires_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX idem_expires ON idem (expires_ms);",
+};
+
+static const struct sqlite_schema schema = {
+    .name = "store",
+    .application_id = APPLICATION_ID,
+    .versions_count = sizeof versions / sizeof versions[0],
+    .versions = versions,
+};
+
+static struct store_sqlite *of(struct store *base)
+{
+    struct store_sqlite *store = container_of(base, struct store_sqlite, base);
+    object_check(store, STORE_MAGIC);
+    return store;
+}
+
+void store_sqlite_release(struct store_request *request)
+{
+    if (request->status != 0)
+        return;
+    switch (request->op) {
+    case STORE_BIND:
+        inbox_page_release(&request->out.bound->page);
+        free(request->out.bound);
+        return;
+    case STORE_FETCH:
+        inbox_page_release(request->out.page);
+        free(request->out.page);
+        return;
+    case STORE_MESSAGE_STATE:
+        free(request->out.stated);
+        return;
+    case STORE_USER:
+        free(request->out.user);
+        return;
+    default:
+        return;
+    }
+}
+
+/* On the caller's loop. The callback may free the request, so what it lends is kept aside. */
+void store_sqlite_finish_request(struct worker_job *job)
+{
+    struct store_request *request = container_of(job, struct store_request, job);
+    struct store_request lent = {.op = request->op, .status = request->status, .out = request->out};
+    request->done(request);
+    store_sqlite_release(&lent);
+}
+
+static int submit(struct store *base, struct store_request *request)
+{
+    return worker_post(of(base)->worker, request->home, &request->job, store_sqlite_finish_request);
+}
+
+static void prepare(struct store_sqlite *store)
+{
+    struct sqlite *db = store->db;
+    store->stmts = (struct store_sqlite_stmts){
+        .journal_insert = sqlite_prepare(db, "INSERT INTO journal (seq, events) VALUES (?1, ?2)"),
+        .journal_delete = sqlite_prepare(db, "DELETE FROM journal WHERE seq < ?1"),
+        .journal_select = sqlite_prepare(db, "SELECT seq, events FROM journal ORDER BY seq"),
+        .user_select = sqlite_prepare(db, "SELECT as_of, record FROM user WHERE key = ?1"),
+        .user_upsert = sqlite_prepare(db, "INSERT INTO user (key, as_of, due_ms, record) VALUES (?1, ?2, ?3, ?4)"
+                                          " ON CONFLICT (key) DO UPDATE SET as_of = excluded.as_of,"
+                                          " due_ms = excluded.due_ms, record = excluded.record"),
+        .user_delete = sqlite_prepare(db, "DELETE FROM user WHERE key = ?1"),
+        .user_due = sqlite_prepare(db, "SELECT due_ms, key FROM user INDEXED BY user_due WHERE due_ms IS NOT NULL"
+                                       " AND due_ms <= ?1 AND (due_ms, key) > (?2, ?3) ORDER BY due_ms, key LIMIT ?4"),
+        .key_select = sqlite_prepare(db, "SELECT body_hash, id, epoch, seq, expires_ms FROM idem WHERE key = ?1"),
+        .key_upsert = sqlite_prepare(db, "INSERT OR REPLACE INTO idem (key, body_hash, id, epoch, seq, expires_ms)"
+                                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+        .key_expire = sqlite_prepare(db, "DELETE FROM idem WHERE key IN"
+                                         " (SELECT key FROM idem WHERE expires_ms <= ?1 LIMIT ?2)"),
+        .meta_select = sqlite_prepare(db, "SELECT value FROM meta WHERE key = ?1"),
+        .meta_upsert = sqlite_prepare(db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)"),
+    };
+}
+
+/* The worker's thread is the only one that ever touches the file: locks are per descriptor table. */
+static int start(void *ctx)
+{
+    struct store_sqlite *store = ctx;
+    int err = sqlite_open(&store->db, store->config.path, &schema);
+    if (err != 0)
+        return err;
+    /* Upserts of records go all over the table: its inner pages should stay at hand. */
+    err = sqlite_exec(store->db, "PRAGMA cache_size = -32768");
+    prepare(store);
+    if (err == 0)
+        err = store_sqlite_replay(store);
+    if (err != 0)
+        sqlite_close(&store->db);
+    return err;
+}
+
+static struct worker_job *take_backups(struct store_sqlite *store, struct worker_job *batch)
+{
+    struct worker_job *requests = NULL, **end = &requests;
+    while (batch != NULL) {
+        struct worker_job *job = batch;
+        batch = job->next;
+        if (job->done == store_sqlite_backup_finish) {
+            store_sqlite_backup_begin(store, container_of(job, struct store_sqlite_backup, job));
+            continue;
+        }
+        *end = job;
+        end = &job->next;
+    }
+    *end = NULL;
+    return requests;
+}
+
+static uint32_t work(void *ctx, struct worker_job *batch)
+{
+    struct store_sqlite *store = ctx;
+    bool idle = batch == NULL;
+    store_sqlite_checkpoint_consider(store, idle);
+    store_sqlite_batch_run(store, take_backups(store, batch));
+    store_sqlite_user_evict(store);
+    bool more = store_sqlite_checkpoint_shrink(store, idle);
+    if (store->backup != NULL)
+        store_sqlite_backup_slice(store);
+    metrics_set(store->config.metrics, METRIC_STORE_USERS, (int64_t)store->users.count);
+    metrics_set(store->config.metrics, METRIC_STORE_JOURNAL_BYTES, (int64_t)store->journal_bytes);
+    if (store->backup != NULL)
+        return 0;
+    if (store->trouble != 0 || store->low)
+        return TROUBLED_IDLE_MS;
+    return more || store->phase != CHECKPOINT_NONE ? BUSY_IDLE_MS : IDLE_MS;
+}
+
+static void stop(void *ctx)
+{
+    struct store_sqlite *store = ctx;
+    store_sqlite_backup_cancel(store, PETREL_E_CLOSING);
+    sqlite_close(&store->db);
+}
+
+static void free_store(struct store_sqlite *store)
+{
+    store_sqlite_user_free_all(store);
+    idempotency_reset(&store->keys);
+    bytes_reset(&store->row);
+    bytes_reset(&store->record);
+    bytes_reset(&store->due_cursor);
+    free((char *)store->config.path);
+    store->magic = 0;
+    free(store);
+}
+
+static void close_store(struct store *base)
+{
+    struct store_sqlite *store = of(base);
+    worker_stop(&store->worker);
+    free_store(store);
+}
+
+static const struct store_ops ops = {
+    .name = "sqlite",
+    .bind = submit,
+    .unbind = submit,
+    .enrol = submit,
+    .remove = submit,
+    .append = submit,
+    .fetch = submit,
+    .ack = submit,
+    .check = submit,
+    .recall = submit,
+    .message_state = submit,
+    .user = submit,
+    .close = close_store,
+};
+
+static struct bytes user_key(const struct map_node *node)
+{
+    const struct store_user *user = container_of(node, const struct store_user, node);
+    return bytes_of(user->key, user->key_len);
+}
+
+static void set_defaults(struct store_sqlite_config *config)
+{
+    if (config->max_pending == 0)
+        config->max_pending = 65536;
+    if (config->checkpoint_bytes == 0)
+        config->checkpoint_bytes = 16ULL << 20;
+    if (config->memory_bytes == 0)
+        config->memory_bytes = 256ULL << 20;
+    if (config->min_free_bytes == 0)
+        config->min_free_bytes = 64ULL << 20;
+}
+
+int store_sqlite_open(struct store **out, const struct store_sqlite_config *config)
+{
+    struct store_sqlite *store = object_zalloc(sizeof *store);
+    struct rng rng;
+    rng_seed_system(&rng);
+    *out = NULL;
+    store->magic = STORE_MAGIC;
+    store->base.ops = &ops;
+    store->config = *config;
+    store->config.path = object_strdup(config->path);
+    set_defaults(&store->config);
+    map_init(&store->users, user_key, rng_u64(&rng));
+    idempotency_init(&store->keys, rng_u64(&rng));
+    list_init(&store->clock);
+    list_init(&store->dirty);
+    list_init(&store->touched);
+    list_init(&store->pending);
+    list_init(&store->written);
+    struct worker_config worker = {
+        .name = "store",
+        .max_pending = store->config.max_pending,
+        .ctx = store,
+        .start = start,
+        .work = work,
+        .stop = stop,
+    };
+    int err = worker_start(&store->worker, &worker);
+    if (err != 0) {
+        free_store(store);
+        return err;
+    }
+    *out = &store->base;
+    return 0;
+}
+
+int store_sqlite_backup(struct store *base, struct store_sqlite_backup *backup, struct loop *home,
+                        void (*done)(struct store_sqlite_backup *backup))
+{
+    petrel_assert(base->ops == &ops);
+    backup->done = done;
+    return worker_post(of(base)->worker, home, &backup->job, store_sqlite_backup_finish);
+}

@@ -1,0 +1,401 @@
+/* A group commit: requests in order, their events as one journal row, one fsync, then the answers.
+ *
+ * Reads are answered after the commit too: they may have seen what it makes durable. When it fails, memory goes back to
+ * where it was and the requests are carried out again with nothing to be written. */
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "store/store_sqlite_private.h"
+
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#define ROW_BYTES_MAX (4U * 1024 * 1024) /* a row of more is begun anew: answers need not wait for all that came */
+#define RETRY_MS 500
+#define LOOK_MS 200
+#define SLICE_USERS_MIN 64
+
+static void take_undo(struct store_sqlite *store)
+{
+    struct list *node;
+    while ((node = list_pop_front(&store->touched)) != NULL) {
+        struct store_user *user = container_of(node, struct store_user, touched);
+        inbox_state_reset(&user->inbox);
+        user->inbox = user->undo;
+        user->is_touched = false;
+    }
+    idempotency_undo(&store->keys, store->journal_last + 1);
+}
+
+static void drop_undo(struct store_sqlite *store)
+{
+    struct list *node;
+    while ((node = list_pop_front(&store->touched)) != NULL) {
+        struct store_user *user = container_of(node, struct store_user, touched);
+        inbox_state_reset(&user->undo);
+        user->is_touched = false;
+        store_sqlite_user_dirty(store, user);
+        store_sqlite_user_charge(store, user);
+    }
+}
+
+void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox)
+{
+    struct store_sqlite *store = container_of(txn, struct store_sqlite, txn);
+    struct store_user *user = container_of(inbox, struct store_user, inbox);
+    if (user->is_touched)
+        return;
+    inbox_state_copy(&user->undo, inbox);
+    user->is_touched = true;
+    list_push_back(&store->touched, &user->touched);
+}
+
+static void begin(struct store_sqlite *store, int refusal)
+{
+    store->txn.now_ms = clock_wall_ms(store->config.clock);
+    store->txn.refusal = refusal;
+    store->txn.of = NULL;
+    store->row.len = 0;
+    journal_begin(&store->row, store->txn.now_ms);
+}
+
+static struct peer_target target_of(const struct store_request *request)
+{
+    switch (request->op) {
+    case STORE_BIND:
+        return request->in.bind.target;
+    case STORE_UNBIND:
+        return request->in.unbind.target;
+    case STORE_ENROL:
+        return request->in.enrol;
+    case STORE_REMOVE:
+        return request->in.remove.target;
+    case STORE_APPEND:
+        return request->in.append.target;
+    case STORE_FETCH:
+        return request->in.fetch.target;
+    case STORE_ACK:
+        return request->in.ack.target;
+    case STORE_CHECK:
+        return request->in.check.target;
+    case STORE_RECALL:
+        return request->in.recall.target;
+    case STORE_MESSAGE_STATE:
+        return request->in.message_state.target;
+    case STORE_USER:
+        return request->in.user;
+    }
+    petrel_assert(!"an operation of the port");
+    return (struct peer_target){0};
+}
+
+static bool needs_device(enum store_op op)
+{
+    return op == STORE_BIND || op == STORE_UNBIND || op == STORE_ENROL || op == STORE_REMOVE || op == STORE_FETCH ||
+           op == STORE_ACK || op == STORE_CHECK;
+}
+
+/* Names become keys and records of bounded size, so they are held to their rules here as well. */
+static int make_key(const struct store_request *request, struct bytebuf *key)
+{
+    struct peer_target target = target_of(request);
+    if (!route_valid_app(target.app) || !route_valid_user(target.user))
+        return PETREL_E_INVALID;
+    if ((needs_device(request->op) || (request->op == STORE_APPEND && target.device.ptr != NULL)) &&
+        !route_valid_device(target.device))
+        return PETREL_E_INVALID;
+    key->len = 0;
+    bytes_append(key, target.app.ptr, target.app.len);
+    bytes_put_u8(key, 0);
+    bytes_append(key, target.user.ptr, target.user.len);
+    return 0;
+}
+
+/* 1: the key was used before, and *found says with what; 0: not, or its time is over; or an error. */
+static int find_key(struct store_sqlite *store, const uint8_t digest[16], struct journal_key *found)
+{
+    const struct journal_key *key = idempotency_find(&store->keys, digest);
+    if (key != NULL) {
+        *found = *key;
+        return found->expires_ms > store->txn.now_ms;
+    }
+    struct sqlite_stmt *stmt = store->stmts.key_select;
+    sqlite_bind_blob(stmt, 1, bytes_of(digest, 16));
+    int result = sqlite_step(stmt);
+    if (result == 1) {
+        struct bytes id = sqlite_column_blob(stmt, 1);
+        found->body_hash = (uint64_t)sqlite_column_int(stmt, 0);
+        found->epoch = (uint64_t)sqlite_column_int(stmt, 2);
+        found->seq = (uint64_t)sqlite_column_int(stmt, 3);
+        found->expires_ms = (uint64_t)sqlite_column_int(stmt, 4);
+        result = id.len == sizeof found->id.bytes && found->expires_ms > store->txn.now_ms;
+        if (result == 1)
+            memcpy(found->id.bytes, id.ptr, sizeof found->id.bytes);
+    }
+    sqlite_reset(stmt);
+    return result;
+}
+
+static void put_key(struct store_sqlite *store, const struct peer_send *send, const struct peer_sent *sent)
+{
+    struct journal_event event = {.type = JOURNAL_KEY,
+                                  .key = {.body_hash = send->body_hash,
+                                          .id = sent->id,
+                                          .epoch = sent->position.epoch,
+                                          .seq = sent->position.seq,
+                                          .expires_ms = send->key_expires_ms}};
+    memcpy(event.key.digest, send->key, sizeof event.key.digest);
+    journal_put(&store->row, &event);
+    idempotency_put(&store->keys, &event.key, store->journal_last + 1);
+}
+
+static int append(struct store_sqlite *store, struct inbox *inbox, struct store_request *request)
+{
+    const struct peer_send *send = &request->in.append;
+    struct store_append_out *out = &request->out.append;
+    if (send->collapse_key.ptr != NULL && !route_valid_collapse_key(send->collapse_key))
+        return PETREL_E_INVALID;
+    if (send->has_key) {
+        struct journal_key found;
+        int result = find_key(store, send->key, &found);
+        if (result < 0)
+            return PETREL_E_UNAVAILABLE;
+        if (result == 1 && found.body_hash != send->body_hash)
+            return PETREL_E_CONFLICT;
+        if (result == 1) {
+            *out = (struct store_append_out){
+                .sent = {.position = {found.epoch, found.seq}, .duplicate = true, .id = found.id}};
+            return 0;
+        }
+    }
+    /* Appends stop while there is room left: what frees space, acks and checkpoints, needs some itself. */
+    int refusal = store->txn.refusal;
+    if (refusal == 0 && store->low)
+        store->txn.refusal = PETREL_E_FULL;
+    int err = inbox_append(&store->txn, inbox, send, out);
+    store->txn.refusal = refusal;
+    if (err == 0 && send->has_key && !out->sent.duplicate)
+        put_key(store, send, &out->sent);
+    return err;
+}
+
+static int bind(struct store_sqlite *store, struct inbox *inbox, struct store_request *request)
+{
+    struct peer_bound *bound = object_alloc(sizeof *bound);
+    bound->page.count = 0;
+    int err = inbox_bind(&store->txn, inbox, &request->in.bind, bound);
+    request->out.bound = err == 0 ? bound : NULL;
+    if (err != 0)
+        free(bound);
+    return err;
+}
+
+static int fetch(struct store_sqlite *store, struct inbox *inbox, struct store_request *request)
+{
+    struct peer_page *page = object_alloc(sizeof *page);
+    page->count = 0;
+    int err = inbox_fetch(&store->txn, inbox, &request->in.fetch, page);
+    request->out.page = err == 0 ? page : NULL;
+    if (err != 0)
+        free(page);
+    return err;
+}
+
+static int message_state(struct store_sqlite *store, struct inbox *inbox, struct store_request *request)
+{
+    struct peer_stated *stated = object_zalloc(sizeof *stated);
+    int err = inbox_message_state(&store->txn, inbox, &request->in.message_state.id, stated);
+    request->out.stated = err == 0 ? stated : NULL;
+    if (err != 0)
+        free(stated);
+    return err;
+}
+
+static int read_user(struct store_sqlite *store, struct inbox *inbox, struct store_request *request)
+{
+    struct peer_user *user = object_zalloc(sizeof *user);
+    int err = inbox_user(&store->txn, inbox, user);
+    request->out.user = err == 0 ? user : NULL;
+    if (err != 0)
+        free(user);
+    return err;
+}
+
+static int execute(struct store_sqlite *store, struct store_request *request)
+{
+    struct store_user *user;
+    int err = make_key(request, &store->record);
+    if (err != 0)
+        return err;
+    if (store_sqlite_user_get(store, bytes_view(&store->record), &user) != 0)
+        return PETREL_E_UNAVAILABLE;
+    struct inbox_txn *txn = &store->txn;
+    struct inbox *inbox = &user->inbox;
+    switch (request->op) {
+    case STORE_BIND:
+        return bind(store, inbox, request);
+    case STORE_UNBIND:
+        inbox_unbind(txn, inbox, &request->in.unbind);
+        return 0;
+    case STORE_ENROL:
+        return inbox_enrol(txn, inbox, request->in.enrol.device);
+    case STORE_REMOVE:
+        return inbox_remove(txn, inbox, &request->in.remove, &request->out.removed);
+    case STORE_APPEND:
+        return append(store, inbox, request);
+    case STORE_FETCH:
+        return fetch(store, inbox, request);
+    case STORE_ACK:
+        return inbox_ack(txn, inbox, &request->in.ack);
+    case STORE_CHECK:
+        request->out.checked = inbox_check(inbox, &request->in.check);
+        return 0;
+    case STORE_RECALL:
+        return inbox_recall(txn, inbox, &request->in.recall.id);
+    case STORE_MESSAGE_STATE:
+        return message_state(store, inbox, request);
+    case STORE_USER:
+        return read_user(store, inbox, request);
+    }
+    return PETREL_E_INVALID;
+}
+
+/* A stopwatch for the metric; no rule depends on it, so it need not be the store's clock. */
+static uint64_t stopwatch_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int write_all(struct store_sqlite *store, bool has_events, uint32_t operations)
+{
+    uint64_t row = store->journal_last + (has_events ? 1 : 0);
+    int err = sqlite_begin(store->db);
+    if (err != 0)
+        return err;
+    if (has_events) {
+        sqlite_bind_int(store->stmts.journal_insert, 1, (int64_t)row);
+        sqlite_bind_blob(store->stmts.journal_insert, 2, bytes_view(&store->row));
+        err = sqlite_run(store->stmts.journal_insert);
+    }
+    /* After a failure the journal alone is tried: a checkpoint needs more room than it frees at first. */
+    if (err == 0 && store->trouble == 0)
+        err = store_sqlite_checkpoint_slice(store, row, SLICE_USERS_MIN + operations);
+    if (err != 0) {
+        sqlite_rollback(store->db);
+        return err;
+    }
+    return sqlite_commit(store->db);
+}
+
+static void note_trouble(struct store_sqlite *store, int err)
+{
+    store->trouble = err == PETREL_E_FULL ? PETREL_E_FULL : PETREL_E_UNAVAILABLE;
+    store->retry_ms = clock_mono_ms(store->config.clock) + RETRY_MS;
+    metrics_add(store->config.metrics, METRIC_STORE_ERRORS, 1);
+    log_at(LOG_ERROR, "store", "nothing can be written", LOG_STR("why", err_text(err)));
+}
+
+static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
+{
+    bool has_events = store->row.len > empty;
+    if (!has_events && (store->phase == CHECKPOINT_NONE || store->trouble != 0))
+        return 0;
+    uint64_t began = stopwatch_us();
+    int err = write_all(store, has_events, operations);
+    if (err != 0) {
+        store_sqlite_checkpoint_undo(store);
+        note_trouble(store, err);
+        return store->trouble;
+    }
+    metrics_add(store->config.metrics, METRIC_STORE_COMMITS, 1);
+    metrics_observe_us(store->config.metrics, METRIC_STORE_COMMIT_SECONDS, stopwatch_us() - began);
+    if (has_events) {
+        store->journal_last++;
+        store->journal_bytes += store->row.len;
+    }
+    if (store->trouble != 0)
+        log_event(LOG_INFO, "store", "writing works again");
+    store->trouble = 0;
+    drop_undo(store);
+    store_sqlite_checkpoint_done(store);
+    return 0;
+}
+
+static void look_at_disk(struct store_sqlite *store)
+{
+    uint64_t now = clock_mono_ms(store->config.clock);
+    struct statvfs disk;
+    if (now >= store->look_ms && statvfs(store->config.path, &disk) == 0) {
+        bool low = (uint64_t)disk.f_bavail * disk.f_frsize < store->config.min_free_bytes;
+        store->look_ms = now + LOOK_MS;
+        if (low != store->low)
+            log_at(LOG_WARN, "store", low ? "the disk is nearly full: appends are refused" : "the disk has room again",
+                   LOG_NUM("min_free_bytes", store->config.min_free_bytes));
+        store->low = low;
+    }
+    metrics_set(store->config.metrics, METRIC_STORE_FULL, store->low || store->trouble == PETREL_E_FULL);
+}
+
+/* Carry out jobs from *jobs on until the row is large; the first one that was not. */
+static struct worker_job *run(struct store_sqlite *store, struct worker_job *jobs, uint32_t *count)
+{
+    *count = 0;
+    while (jobs != NULL && store->row.len < ROW_BYTES_MAX) {
+        struct store_request *request = container_of(jobs, struct store_request, job);
+        request->status = execute(store, request);
+        jobs = jobs->next;
+        (*count)++;
+    }
+    return jobs;
+}
+
+static void take_back(struct store_sqlite *store, struct worker_job *jobs, const struct worker_job *end)
+{
+    take_undo(store);
+    for (; jobs != end; jobs = jobs->next)
+        store_sqlite_release(container_of(jobs, struct store_request, job));
+}
+
+static struct worker_job *run_chunk(struct store_sqlite *store, struct worker_job *jobs)
+{
+    uint64_t now = clock_mono_ms(store->config.clock);
+    int refusal = store->trouble != 0 && now < store->retry_ms ? store->trouble : 0;
+    struct worker_job *end;
+    uint32_t count;
+    begin(store, refusal);
+    size_t empty = store->row.len;
+    end = run(store, jobs, &count);
+    if (refusal == 0) {
+        store_sqlite_user_sweep(store);
+        refusal = commit(store, empty, count);
+        if (refusal != 0) {
+            take_back(store, jobs, end);
+            begin(store, refusal);
+            for (struct worker_job *job = jobs; job != end; job = job->next) {
+                struct store_request *request = container_of(job, struct store_request, job);
+                request->status = execute(store, request);
+            }
+        }
+    }
+    /* What was changed without being written stays dirty, and is written by the next checkpoint at the latest. */
+    if (refusal != 0)
+        drop_undo(store);
+    metrics_add(store->config.metrics, METRIC_STORE_OPERATIONS, count);
+    while (jobs != end) {
+        struct worker_job *next = jobs->next;
+        worker_finish(store->worker, jobs);
+        jobs = next;
+    }
+    return end;
+}
+
+void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs)
+{
+    do {
+        look_at_disk(store);
+        jobs = run_chunk(store, jobs);
+    } while (jobs != NULL);
+}

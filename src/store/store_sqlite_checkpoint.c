@@ -1,0 +1,172 @@
+/* The checkpoint: what is dirty at its mark is written to the tables, then the journal before the mark is dropped. In slices
+ * inside the commits that happen anyway: at once it would stall them for the better part of a second. */
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "store/inbox_pack.h"
+#include "store/store_sqlite_private.h"
+
+#define QUIET_MS 60000           /* when nothing else is to be done, so long after the last one */
+#define SLICE_BYTES (512 * 1024) /* of records */
+#define SLICE_KEYS 256
+#define SLICE_ROWS 32
+#define LOW_JOURNAL_BYTES 65536 /* with a nearly full disk a checkpoint is worth it for so much */
+#define SHRINK_PAGES 512
+#define DUE_STEP_MS 60000 /* due times are rounded up to this, so that the index moves seldom */
+
+void store_sqlite_checkpoint_consider(struct store_sqlite *store, bool idle)
+{
+    if (store->phase != CHECKPOINT_NONE || store->trouble != 0)
+        return;
+    uint64_t now = clock_mono_ms(store->config.clock);
+    bool quiet = idle && !list_empty(&store->dirty) && now - store->checkpoint_ms >= QUIET_MS;
+    bool low = store->low && store->journal_bytes >= LOW_JOURNAL_BYTES;
+    if (store->journal_bytes < store->config.checkpoint_bytes && !quiet && !low)
+        return;
+    store->phase = CHECKPOINT_USERS;
+    store->mark = store->journal_last;
+    store->mark_bytes = store->journal_bytes;
+    struct list *node, *tmp;
+    LIST_FOREACH(node, tmp, &store->dirty)
+    container_of(node, struct store_user, change)->where = USER_PENDING;
+    list_splice(&store->pending, &store->dirty);
+}
+
+static int write_user(struct store_sqlite *store, struct store_user *user, uint64_t as_of)
+{
+    struct sqlite_stmt *stmt = store->stmts.user_delete;
+    struct bytebuf *record = &store->record;
+    record->len = 0;
+    if (inbox_state_exists(&user->inbox)) {
+        uint64_t due = inbox_due_ms(&store->txn, &user->inbox);
+        stmt = store->stmts.user_upsert;
+        inbox_pack(record, &user->inbox);
+        sqlite_bind_int(stmt, 2, (int64_t)as_of);
+        if (due < INT64_MAX)
+            sqlite_bind_int(stmt, 3, (int64_t)((due / DUE_STEP_MS + 1) * DUE_STEP_MS));
+        sqlite_bind_blob(stmt, 4, bytes_view(record));
+    }
+    sqlite_bind_blob(stmt, 1, user->inbox.key);
+    return sqlite_run(stmt);
+}
+
+static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < most && bytes < SLICE_BYTES && !list_empty(&store->pending); i++) {
+        struct store_user *user = container_of(store->pending.next, struct store_user, change);
+        int err = write_user(store, user, as_of);
+        if (err != 0)
+            return err;
+        bytes += store->record.len;
+        list_remove(&user->change);
+        list_push_back(&store->written, &user->change);
+        user->where = USER_WRITTEN;
+    }
+    return 0;
+}
+
+static int write_keys(struct store_sqlite *store)
+{
+    struct sqlite_stmt *stmt = store->stmts.key_upsert;
+    const struct idempotency_entry *place = NULL;
+    const struct journal_key *key;
+    for (int i = 0; i < SLICE_KEYS; i++) {
+        key = idempotency_next(&store->keys, &place, store->mark);
+        if (key == NULL)
+            break;
+        sqlite_bind_blob(stmt, 1, bytes_of(key->digest, sizeof key->digest));
+        sqlite_bind_int(stmt, 2, (int64_t)key->body_hash);
+        sqlite_bind_blob(stmt, 3, bytes_of(key->id.bytes, sizeof key->id.bytes));
+        sqlite_bind_int(stmt, 4, (int64_t)key->epoch);
+        sqlite_bind_int(stmt, 5, (int64_t)key->seq);
+        sqlite_bind_int(stmt, 6, (int64_t)key->expires_ms);
+        int err = sqlite_run(stmt);
+        if (err != 0)
+            return err;
+    }
+    store->keys_written = place;
+    sqlite_bind_int(store->stmts.key_expire, 1, (int64_t)store->txn.now_ms);
+    sqlite_bind_int(store->stmts.key_expire, 2, 2 * SLICE_KEYS);
+    return sqlite_run(store->stmts.key_expire);
+}
+
+/* The row of the mark itself stays, so that numbers go on where they were even when it is the last. */
+static int delete_rows(struct store_sqlite *store)
+{
+    uint64_t before = store->journal_first + SLICE_ROWS;
+    store->journal_deleted = before < store->mark ? before : store->mark;
+    sqlite_bind_int(store->stmts.journal_delete, 1, (int64_t)store->journal_deleted);
+    return sqlite_run(store->stmts.journal_delete);
+}
+
+int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t users)
+{
+    store->keys_written = NULL;
+    store->journal_deleted = 0;
+    switch (store->phase) {
+    case CHECKPOINT_USERS:
+        return write_users(store, row, users);
+    case CHECKPOINT_KEYS:
+        return write_keys(store);
+    case CHECKPOINT_JOURNAL:
+        return delete_rows(store);
+    case CHECKPOINT_NONE:
+        break;
+    }
+    return 0;
+}
+
+static void step_on(struct store_sqlite *store)
+{
+    const struct idempotency_entry *place = NULL;
+    if (store->phase == CHECKPOINT_USERS && list_empty(&store->pending)) {
+        store->phase = CHECKPOINT_KEYS;
+    } else if (store->phase == CHECKPOINT_KEYS && idempotency_next(&store->keys, &place, store->mark) == NULL) {
+        store->phase = CHECKPOINT_JOURNAL;
+    } else if (store->phase == CHECKPOINT_JOURNAL && store->journal_first >= store->mark) {
+        store->phase = CHECKPOINT_NONE;
+        store->journal_bytes -= store->mark_bytes;
+        store->checkpoint_ms = clock_mono_ms(store->config.clock);
+    }
+}
+
+void store_sqlite_checkpoint_done(struct store_sqlite *store)
+{
+    struct list *node;
+    while ((node = list_pop_front(&store->written)) != NULL) {
+        struct store_user *user = container_of(node, struct store_user, change);
+        user->where = USER_CLEAN;
+        user->inbox.unsaved = false;
+    }
+    if (store->keys_written != NULL)
+        idempotency_drop(&store->keys, store->keys_written);
+    store->keys_written = NULL;
+    if (store->journal_deleted > store->journal_first)
+        store->journal_first = store->journal_deleted;
+    step_on(store);
+}
+
+void store_sqlite_checkpoint_undo(struct store_sqlite *store)
+{
+    struct list *node;
+    while ((node = list_pop_front(&store->written)) != NULL) {
+        container_of(node, struct store_user, change)->where = USER_PENDING;
+        list_push_front(&store->pending, node);
+    }
+    store->keys_written = NULL;
+    store->journal_deleted = 0;
+}
+
+/* Pages that the next checkpoint's journal will need again are kept, unless the disk is short of them. */
+bool store_sqlite_checkpoint_shrink(struct store_sqlite *store, bool idle)
+{
+    if (!idle || store->backup != NULL || store->trouble != 0 || store->phase != CHECKPOINT_NONE)
+        return false;
+    uint64_t keep = store->low ? 0 : 2 * store->config.checkpoint_bytes / 4096;
+    uint64_t spare = sqlite_free_pages(store->db);
+    if (spare <= keep)
+        return false;
+    uint32_t slice = spare - keep < SHRINK_PAGES ? (uint32_t)(spare - keep) : SHRINK_PAGES;
+    return sqlite_shrink(store->db, slice) == 0 && spare - keep > slice;
+}

@@ -1,0 +1,134 @@
+/* store_sqlite_private.h: what the files of the SQLite store share. Everything on the worker's thread.
+ *
+ * user        an inbox in memory; touched: changed in the commit under way, with a copy to undo it
+ * dirty       its record in the table is older than it
+ * checkpoint  writes what was dirty at its mark, then drops the journal before the mark
+ *
+ * Files, in the order to read them: store_sqlite.c (port and thread), _batch.c (a group commit), _user.c (users in memory),
+ * _checkpoint.c, _replay.c (start), _backup.c. */
+#ifndef PETREL_STORE_STORE_SQLITE_PRIVATE_H
+#define PETREL_STORE_STORE_SQLITE_PRIVATE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "driver/sqlite.h"
+#include "store/idempotency.h"
+#include "store/inbox.h"
+#include "store/store_sqlite.h"
+
+#define STORE_SQLITE_STARTS_MAX 64
+
+enum store_user_change { USER_CLEAN, USER_DIRTY, USER_PENDING, USER_WRITTEN };
+
+struct store_user {
+    struct map_node node;
+    struct list clock;  /* all users, for sweeps and eviction */
+    struct list change; /* dirty, pending or written */
+    struct list touched;
+    enum store_user_change where;
+    bool is_touched;
+    bool used; /* since the sweep last came by */
+    size_t charged;
+    struct inbox inbox;
+    struct inbox undo;
+    size_t key_len;
+    uint8_t key[];
+};
+
+enum store_checkpoint_phase { CHECKPOINT_NONE, CHECKPOINT_USERS, CHECKPOINT_KEYS, CHECKPOINT_JOURNAL };
+
+struct store_sqlite_stmts {
+    struct sqlite_stmt *journal_insert, *journal_delete, *journal_select;
+    struct sqlite_stmt *user_select, *user_upsert, *user_delete, *user_due;
+    struct sqlite_stmt *key_select, *key_upsert, *key_expire;
+    struct sqlite_stmt *meta_select, *meta_upsert;
+};
+
+struct store_sqlite {
+    struct store base;
+    uint32_t magic;
+    struct store_sqlite_config config; /* defaults filled in; path is owned */
+    struct worker *worker;
+    struct sqlite *db;
+    struct store_sqlite_stmts stmts;
+
+    struct map users;
+    struct list clock;
+    struct list dirty;
+    struct list touched;
+    size_t memory;
+    struct idempotency keys;
+    uint64_t starts[STORE_SQLITE_STARTS_MAX];
+
+    struct inbox_txn txn;
+    struct bytebuf row;
+    struct bytebuf record;
+    uint64_t journal_first; /* the oldest row */
+    uint64_t journal_last;  /* the newest durable row */
+    uint64_t journal_bytes;
+
+    enum store_checkpoint_phase phase;
+    struct list pending;
+    struct list written; /* in the commit under way */
+    const struct idempotency_entry *keys_written;
+    uint64_t mark;
+    uint64_t mark_bytes;
+    uint64_t journal_deleted; /* in the commit under way: rows before this */
+    uint64_t checkpoint_ms;   /* monotonic: when the last one ended */
+
+    int trouble;            /* why the last commit failed; 0 when it did not */
+    uint64_t retry_ms;      /* monotonic: commits are tried again from here on */
+    bool low;               /* less than min_free_bytes */
+    uint64_t look_ms;       /* monotonic: look at the disk again */
+    uint64_t swept_ms;      /* monotonic */
+    uint64_t due_ms;        /* monotonic: look for due records in the table again */
+    uint64_t due_cursor_ms; /* where the last look ended */
+    struct bytebuf due_cursor;
+
+    struct store_sqlite_backup *backup; /* the request under way */
+    struct sqlite_backup *copy;
+};
+
+/* The job of a request, and of a backup: told apart by where they report. */
+void store_sqlite_finish_request(struct worker_job *job);
+void store_sqlite_backup_finish(struct worker_job *job);
+/* Free what a request that ended with 0 lends. */
+void store_sqlite_release(struct store_request *request);
+
+/* Carry out all requests, each chunk of them in one commit, and hand them back. NULL: only what time has brought. */
+void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs);
+/* Be touched before a change: the inbox_txn's hook. */
+void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox);
+
+/* Find or load; a user without a record has an inbox that does not exist. 0 or an error of sqlite_step(). */
+int store_sqlite_user_get(struct store_sqlite *store, struct bytes key, struct store_user **out);
+/* The same with what the record includes: journal rows up to *as_of, when it was not in memory yet (else 0). */
+int store_sqlite_user_load(struct store_sqlite *store, struct bytes key, struct store_user **out, uint64_t *as_of);
+void store_sqlite_user_dirty(struct store_sqlite *store, struct store_user *user);
+/* Bring its share of `memory` up to date. */
+void store_sqlite_user_charge(struct store_sqlite *store, struct store_user *user);
+/* A share of the work that time brings: expiry, lapse, records that are over. Events go to the commit under way. */
+void store_sqlite_user_sweep(struct store_sqlite *store);
+/* Let clean records go until memory_bytes holds. */
+void store_sqlite_user_evict(struct store_sqlite *store);
+void store_sqlite_user_free_all(struct store_sqlite *store);
+
+/* Begin one if it is time. idle: nothing else waits. */
+void store_sqlite_checkpoint_consider(struct store_sqlite *store, bool idle);
+/* One slice, inside the transaction whose row is `row`. 0 or an error; then done() or undo(), by how the commit ended. */
+int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t users);
+void store_sqlite_checkpoint_done(struct store_sqlite *store);
+void store_sqlite_checkpoint_undo(struct store_sqlite *store);
+/* Give free pages back, a slice; true: there is more. Between transactions. */
+bool store_sqlite_checkpoint_shrink(struct store_sqlite *store, bool idle);
+
+/* Read the file, on opening it: owner, journal. 0 or an error of sqlite_step(). */
+int store_sqlite_replay(struct store_sqlite *store);
+
+void store_sqlite_backup_begin(struct store_sqlite *store, struct store_sqlite_backup *backup);
+/* A slice, between transactions. */
+void store_sqlite_backup_slice(struct store_sqlite *store);
+/* Give up what is under way with this status. */
+void store_sqlite_backup_cancel(struct store_sqlite *store, int status);
+
+#endif
