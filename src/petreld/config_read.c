@@ -1,6 +1,7 @@
 #include "petreld/config.h"
 
 #include "base/err.h"
+#include "base/object.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -19,8 +20,7 @@ struct reading {
     struct bytes rest;
     unsigned line;
     int status;
-    size_t seen_count;
-    char seen[CONFIG_KEYS_MAX][64];
+    bool seen[CONFIG_KEYS_MAX]; /* by the entry's place in the table */
 };
 
 static void refuse(struct reading *reading, const char *what)
@@ -65,12 +65,16 @@ static char *next_line(char *out, int size, void *stream)
 
 static bool seen_before(struct reading *reading, const char *key)
 {
-    for (size_t i = 0; i < reading->seen_count; i++)
-        if (strcmp(reading->seen[i], key) == 0)
-            return true;
-    if (reading->seen_count < CONFIG_KEYS_MAX)
-        snprintf(reading->seen[reading->seen_count++], sizeof reading->seen[0], "%s", key);
-    return false;
+    size_t count;
+    const struct config_entry *entries = config_entries(&count);
+    petrel_assert(count <= CONFIG_KEYS_MAX);
+    size_t i = 0;
+    while (i < count && strcmp(entries[i].key, key) != 0)
+        i++;
+    bool before = i < count && reading->seen[i];
+    if (i < count)
+        reading->seen[i] = true;
+    return before;
 }
 
 /* The library wants 0 for "stop". */

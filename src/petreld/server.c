@@ -335,7 +335,7 @@ int server_run(struct server *server)
     size_t started = 1;
     while (started < server->loops_count && server->status == 0) {
         char name[16];
-        snprintf(name, sizeof name, "loop-%zu", started);
+        snprintf(name, sizeof name, "loop-%hu", loop_index(server->loops[started].loop));
         server->status = loop_start_thread(server->loops[started].loop, name);
         if (server->status == 0)
             started++;
