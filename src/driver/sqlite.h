@@ -67,4 +67,8 @@ int sqlite_backup_step(struct sqlite_backup *backup, uint32_t pages);
 /* Also gives up an unfinished one, whose file is removed. */
 void sqlite_backup_end(struct sqlite_backup **backup);
 
+/* Whether a file that nobody has open is a whole database of this application; changes and logs nothing. 0; PETREL_E_INVALID: no
+ * database, or damaged; PETREL_E_UNSUPPORTED: another application's; PETREL_E_NOT_FOUND; PETREL_E_FORBIDDEN; PETREL_E_IO. Any thread. */
+int sqlite_check_file(const char *path, uint32_t application_id);
+
 #endif
