@@ -1,0 +1,87 @@
+#include "petrelctl/admin.h"
+#include "petrelctl/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct table_column columns[] = {
+    {"APP", "name", TABLE_TEXT},
+    {"CREATED", "created_ms", TABLE_TIME},
+    {"SECRETS", "secrets", TABLE_NUMBER},
+    {"KEYS KEPT", "key_window_s", TABLE_SPAN_S},
+};
+#define COLUMNS (sizeof columns / sizeof columns[0])
+
+static enum command_exit print_app(const struct invocation *call, enum command_exit code, json_t *app)
+{
+    if (code == COMMAND_OK && invocation_json(call))
+        table_print_json(app);
+    else if (code == COMMAND_OK)
+        table_print_pairs(columns, COLUMNS, app);
+    json_decref(app);
+    return code;
+}
+
+enum command_exit command_app_create(const struct invocation *call)
+{
+    struct admin *admin;
+    json_t *app = NULL;
+    enum command_exit code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_request(admin, "POST", json_pack("{s:s}", "name", invocation_argument(call, 0)), &app,
+                             "/admin/v1/apps");
+    admin_close(&admin);
+    return print_app(call, code, app);
+}
+
+enum command_exit command_app_list(const struct invocation *call)
+{
+    struct admin *admin;
+    json_t *apps = NULL, *app;
+    size_t i;
+    enum command_exit code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_list(admin, "apps", 0, &apps, "/admin/v1/apps");
+    admin_close(&admin);
+    if (code != COMMAND_OK)
+        return code;
+    if (invocation_flag(call, "names")) {
+        json_array_foreach(apps, i, app)
+        {
+            puts(json_string_value(json_object_get(app, "name")));
+        }
+    } else if (invocation_json(call)) {
+        table_print_json(apps);
+    } else {
+        table_print(columns, COLUMNS, apps, "no apps; make one with `petrelctl app create NAME`");
+    }
+    json_decref(apps);
+    return COMMAND_OK;
+}
+
+enum command_exit command_app_show(const struct invocation *call)
+{
+    struct admin *admin;
+    json_t *app = NULL;
+    enum command_exit code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_request(admin, "GET", NULL, &app, "/admin/v1/apps/%s", invocation_argument(call, 0));
+    admin_close(&admin);
+    return print_app(call, code, app);
+}
+
+enum command_exit command_app_delete(const struct invocation *call)
+{
+    struct admin *admin;
+    char question[256];
+    snprintf(question, sizeof question, "Delete the app %.64s with its keys and devices, for ever?",
+             invocation_argument(call, 0));
+    enum command_exit code = command_confirm(call, question);
+    if (code != COMMAND_OK)
+        return code;
+    code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_request(admin, "DELETE", NULL, NULL, "/admin/v1/apps/%s", invocation_argument(call, 0));
+    admin_close(&admin);
+    return code;
+}
