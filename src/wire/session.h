@@ -4,7 +4,7 @@
  * to a bytebuf that the caller keeps and reuses, or makes a buf to share. Sans-I/O; any thread, with one codec each.
  *
  * To add a frame: its number in session.proto, its struct and its functions here, its row in session_decode.c's table,
- * an example in proto/README.md, a seed in tests/fuzz/corpus/session. */
+ * an example in proto/README.md, a seed in tests/fuzz/corpus/fuzz_session. */
 #ifndef PETREL_WIRE_SESSION_H
 #define PETREL_WIRE_SESSION_H
 
