@@ -38,6 +38,26 @@ void api_admin_apps_show(struct api_exchange *exchange, const struct api_request
     api_exchange_registry(exchange, exchange->role->registry->ops->app_list, on_one);
 }
 
+/* The secrets that sign the app's device tokens, for a backend that mints them itself. */
+void api_admin_apps_secrets(struct api_exchange *exchange, const struct api_request *request)
+{
+    (void)request;
+    const struct snapshot_app *app = snapshot_find_app(exchange->role->snapshot, bytes_str(exchange->target.app));
+    if (app == NULL) {
+        api_exchange_fail_err(exchange, PETREL_E_NOT_FOUND, false, "app");
+        return;
+    }
+    struct bytebuf *out = &exchange->body;
+    bytes_append_str(out, "{\"secrets\":[");
+    for (uint32_t i = 0; i < app->secrets_count; i++) {
+        bytes_printf(out, "%s{\"kid\":\"%s\",\"alg\":\"HS256\",\"secret\":\"", i > 0 ? "," : "", app->secrets[i].kid);
+        bytes_put_base64url(out, bytes_of(app->secrets[i].secret, sizeof app->secrets[i].secret));
+        bytes_append_str(out, "\"}");
+    }
+    bytes_append_str(out, "]}");
+    api_exchange_answer(exchange, 200);
+}
+
 /* ---- list ---- */
 
 static void on_listed(struct registry_request *request)

@@ -32,6 +32,7 @@
     X(POST, "/admin/v1/apps", ADMIN, api_admin_apps_create)                                                            \
     X(GET, API_ROUTES_MANAGED, ADMIN, api_admin_apps_show)                                                             \
     X(DELETE, API_ROUTES_MANAGED, ADMIN, api_admin_apps_delete)                                                        \
+    X(GET, API_ROUTES_MANAGED "/secrets", ADMIN, api_admin_apps_secrets)                                               \
     X(GET, API_ROUTES_MANAGED "/keys", ADMIN, api_admin_keys_list)                                                     \
     X(POST, API_ROUTES_MANAGED "/keys", ADMIN, api_admin_keys_create)                                                  \
     X(DELETE, API_ROUTES_MANAGED "/keys/{id}", ADMIN, api_admin_keys_revoke)                                           \
