@@ -169,21 +169,26 @@ static void connect_all(struct hold *hold)
     }
 }
 
+static void ping(struct hold *hold, uint32_t index)
+{
+    struct device *device = &hold->devices[index];
+    struct bytebuf frame = {0};
+    session_encode_ping(&frame, index);
+    if (device->state == DEVICE_UP && send(device->fd, frame.ptr, frame.len, MSG_NOSIGNAL) < 0)
+        lose(hold, device, "PING can't be written");
+    bytes_reset(&frame);
+}
+
 /* Every session sends one PING, spread over the time; the server's silence would be a loss. */
 static void hold_on(struct hold *hold)
 {
+    const uint32_t all = hold->bench->sessions;
     uint64_t start = bench_now_us(), length = hold->bench->seconds * 1000000ULL;
-    uint32_t pinged = 0;
-    for (uint64_t now = start; now - start < length; now = bench_now_us()) {
-        uint32_t due = (uint32_t)((double)hold->bench->sessions * (double)(now - start) / (double)length);
-        for (; pinged < due; pinged++) {
-            struct device *device = &hold->devices[pinged];
-            struct bytebuf frame = {0};
-            session_encode_ping(&frame, pinged);
-            if (device->state == DEVICE_UP && send(device->fd, frame.ptr, frame.len, MSG_NOSIGNAL) < 0)
-                lose(hold, device, "PING can't be written");
-            bytes_reset(&frame);
-        }
+    for (uint32_t pinged = 0; pinged < all;) {
+        uint64_t passed = bench_now_us() - start;
+        uint32_t due = passed < length ? (uint32_t)((double)all * (double)passed / (double)length) : all;
+        while (pinged < due)
+            ping(hold, pinged++);
         serve(hold, 20);
     }
     uint64_t patience = bench_now_us() + 2000000;
