@@ -259,18 +259,28 @@ static void on_turn_end(struct loop_task *task)
     flush(container_of(task, struct local, flush));
 }
 
-/* A batch with room for one more tell, or NULL when too many wait for that loop. Room is taken from the target's count as the
+static bool take_room(struct local *to, uint32_t more)
+{
+    if (atomic_fetch_add_explicit(&to->waiting, more, memory_order_relaxed) + more <= LINK_LOCAL_WAITING_MAX)
+        return true;
+    atomic_fetch_sub_explicit(&to->waiting, more, memory_order_relaxed);
+    return false;
+}
+
+/* A batch with room for one more tell, or NULL when too many wait for that loop and this one may be dropped. Room is taken from the target's count as the
  * batch grows, so that the count is touched a few times a turn and not once a tell. */
-static struct batch *batch_with_room(struct local *from, size_t index)
+static struct batch *batch_with_room(struct local *from, size_t index, bool droppable)
 {
     struct local *to = from->set->locals[index];
     struct batch *batch = from->batches[index];
     if (batch != NULL && batch->count < batch->room)
         return batch;
-    const uint32_t more = batch != NULL ? batch->room : BATCH_FIRST;
-    if (atomic_fetch_add_explicit(&to->waiting, more, memory_order_relaxed) + more > LINK_LOCAL_WAITING_MAX) {
-        atomic_fetch_sub_explicit(&to->waiting, more, memory_order_relaxed);
-        return NULL;
+    uint32_t more = batch != NULL ? batch->room : BATCH_FIRST;
+    if (!take_room(to, more)) {
+        if (droppable)
+            return NULL;
+        more = 1;
+        atomic_fetch_add_explicit(&to->waiting, more, memory_order_relaxed);
     }
     const uint32_t room = (batch != NULL ? batch->room : 0) + more;
     const bool fresh = batch == NULL;
@@ -287,7 +297,8 @@ static int tell_loop(struct local *from, size_t index, const struct peer_msg *ms
     struct local *to = from->set->locals[index];
     if (to == from)
         return hand_over(to, msg);
-    struct batch *batch = batch_with_room(from, index);
+    /* No check finds out that APPS was lost, as it does for a lost DELIVER or EVICT; and it is as rare as an operator's act. */
+    struct batch *batch = batch_with_room(from, index, msg->type != PEER_APPS);
     if (batch == NULL) {
         mark_dirty(to);
         return PETREL_E_BUSY;

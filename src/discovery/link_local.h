@@ -5,7 +5,7 @@
 
 #include "discovery/link.h"
 
-/* Tells under way to one loop; one more is dropped with PETREL_E_BUSY and makes that loop's link dirty. */
+/* Tells under way to one loop; one more is dropped with PETREL_E_BUSY and makes that loop's link dirty. APPS is not dropped. */
 #define LINK_LOCAL_WAITING_MAX 65536
 
 struct link_local; /* the process's set of links, one per loop */
