@@ -70,7 +70,7 @@ static void break_off(struct stream *stream, int status)
         begin_close(stream);
         return;
     }
-    bool waited_for_drain = stream->out != NULL && stream->blocked;
+    bool dropped = stream_queued(stream) > 0;
     bool had_ended = stream->ended;
     stream->ended = true;
     stream->broken = true;
@@ -83,7 +83,7 @@ static void break_off(struct stream *stream, int status)
         return;
     if (!had_ended)
         stream->ops->on_end(stream->owner, status);
-    else if (waited_for_drain && stream->ops->on_drain != NULL)
+    else if (dropped && stream->ops->on_drain != NULL)
         stream->ops->on_drain(stream->owner); /* the owner may wait for this before it closes */
 }
 

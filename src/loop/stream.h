@@ -20,7 +20,8 @@ struct stream;
 struct stream_ops {
     /* Bytes arrived. They are valid until this returns; what is incomplete the owner copies. May call anything here. */
     void (*on_data)(void *owner, struct bytes data);
-    /* stream_queued() fell to 0 after it had been above it at the end of a turn. May be NULL. */
+    /* stream_queued() fell to 0 after it had been above it at the end of a turn; after on_end() also because the
+     * connection broke and dropped what was queued. May be NULL. */
     void (*on_drain)(void *owner);
     /* Nothing will be read any more: PETREL_E_EOF when the peer shut down its side (writing may still work), another error
      * when the connection broke. Called at most once; the owner then calls stream_close(), now or when it is done. */
