@@ -90,6 +90,31 @@ static void tells_arrive_in_order_and_give_back_their_bufs(void **state)
     link_rig_close(&world);
 }
 
+/* What a turn takes of the room and doesn't use is there again for the next. */
+static void many_small_turns_use_up_nothing(void **state)
+{
+    const struct link_fixture *fixture = *state;
+    struct link_rig world;
+    link_rig_open(&world, fixture, true);
+    const uint32_t turns = 2000;
+    for (uint32_t i = 0; i < turns; i++) {
+        struct telling telling = telling_to(&world, 0, 2, 1, NULL);
+        telling.first_seq = i + 1;
+        loops_run_on(&world.loops, 0, do_tell, &telling);
+        assert_int_equal(telling.taken, 1);
+    }
+    assert_true(loops_tally_wait(&world.roles[2].seen, turns));
+    link_rig_settle(&world, 2);
+    struct telling telling = telling_to(&world, 0, 2, fixture->waiting_max, NULL);
+    telling.first_seq = turns + 1;
+    loops_run_on(&world.loops, 0, do_tell, &telling);
+    assert_int_equal(telling.taken, fixture->waiting_max);
+    assert_true(loops_tally_wait(&world.roles[2].seen, turns + fixture->waiting_max));
+    assert_int_equal(world.roles[2].dirty, 0);
+    assert_false(world.roles[2].out_of_order);
+    link_rig_close(&world);
+}
+
 static void a_tell_to_the_own_loop_is_direct(void **state)
 {
     struct link_rig world;
@@ -254,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(tells_arrive_in_order_and_give_back_their_bufs),
+        cmocka_unit_test(many_small_turns_use_up_nothing),
         cmocka_unit_test(a_tell_to_the_own_loop_is_direct),
         cmocka_unit_test(a_route_that_leads_nowhere_is_an_error),
         cmocka_unit_test(apps_reach_every_loop_and_an_evict_one),
