@@ -351,7 +351,7 @@ static enum command_exit take_page(struct admin *admin, const char *key, json_t 
     if (code != COMMAND_OK)
         return code;
     json_t *part = json_object_get(page, key);
-    const char *cursor = json_string_value(json_object_get(page, "next_cursor"));
+    const char *cursor = json_string_value(json_object_get(page, "cursor"));
     if (!json_is_array(part))
         code = command_fail(COMMAND_FAILED, "%s answered no list of %s", admin->url, key);
     else

@@ -84,6 +84,8 @@ static const struct command commands[] = {
     {"app create", "APP", "create an app", NULL, command_app_create, "app create shop", NULL},
     {"app list", "", "list all apps", app_list, command_app_list, "app list -o json", NULL},
     {"app show", "APP", "show one app", NULL, command_app_show, "app show shop", NULL},
+    {"app secrets", "APP", "show the secrets that sign the app's device tokens, for a backend that mints them itself", NULL,
+        command_app_secrets, "app secrets shop", NULL},
     {"app delete", "APP", "delete an app with its keys and devices", yes, command_app_delete, "app delete shop --yes", NULL},
     {"key create", "APP", "make an API key for backends of an app; it is shown this once", key_create, command_key_create,
         "key create shop --label orders", NULL},

@@ -76,6 +76,7 @@ enum command_exit command_version(const struct invocation *call);
 enum command_exit command_app_create(const struct invocation *call);
 enum command_exit command_app_list(const struct invocation *call);
 enum command_exit command_app_show(const struct invocation *call);
+enum command_exit command_app_secrets(const struct invocation *call);
 enum command_exit command_app_delete(const struct invocation *call);
 enum command_exit command_key_create(const struct invocation *call);
 enum command_exit command_key_list(const struct invocation *call);

@@ -6,9 +6,9 @@
 
 static const struct table_column columns[] = {
     {"APP", "name", TABLE_TEXT},
-    {"CREATED", "created_ms", TABLE_TIME},
+    {"CREATED", "created_at", TABLE_TIME},
     {"SECRETS", "secrets", TABLE_NUMBER},
-    {"KEYS KEPT", "key_window_s", TABLE_SPAN_S},
+    {"IDEMPOTENCY", "idempotency_window_s", TABLE_SPAN_S},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
@@ -83,5 +83,27 @@ enum command_exit command_app_delete(const struct invocation *call)
     if (code == COMMAND_OK)
         code = admin_request(admin, "DELETE", NULL, NULL, "/admin/v1/apps/%s", invocation_argument(call, 0));
     admin_close(&admin);
+    return code;
+}
+
+enum command_exit command_app_secrets(const struct invocation *call)
+{
+    static const struct table_column secrets_columns[] = {
+        {"KID", "kid", TABLE_TEXT},
+        {"ALG", "alg", TABLE_TEXT},
+        {"SECRET", "secret", TABLE_TEXT},
+    };
+    struct admin *admin;
+    json_t *answer = NULL;
+    enum command_exit code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_request(admin, "GET", NULL, &answer, "/admin/v1/apps/%s/secrets", invocation_argument(call, 0));
+    admin_close(&admin);
+    const json_t *secrets = json_object_get(answer, "secrets");
+    if (code == COMMAND_OK && invocation_json(call))
+        table_print_json(secrets);
+    else if (code == COMMAND_OK)
+        table_print(secrets_columns, sizeof secrets_columns / sizeof secrets_columns[0], secrets, "no secrets");
+    json_decref(answer);
     return code;
 }

@@ -8,12 +8,12 @@ static const struct table_column registered[] = {
     {"DEVICE", "device", TABLE_TEXT},
     {"ADDRESS", "address", TABLE_TEXT},
     {"TOKEN", "token", TABLE_TEXT},
-    {"TOKEN EXPIRES", "expires_ms", TABLE_TIME},
+    {"TOKEN EXPIRES", "expires_at", TABLE_TIME},
 };
 
 static const struct table_column columns[] = {
-    {"DEVICE", "device", TABLE_TEXT},      {"PLATFORM", "platform", TABLE_TEXT},  {"CREATED", "created_ms", TABLE_TIME},
-    {"UPDATED", "updated_ms", TABLE_TIME}, {"REVOKED", "revoked_ms", TABLE_TIME}, {"ADDRESS", "address", TABLE_TEXT},
+    {"DEVICE", "device", TABLE_TEXT},      {"PLATFORM", "platform", TABLE_TEXT},  {"CREATED", "created_at", TABLE_TIME},
+    {"UPDATED", "updated_at", TABLE_TIME}, {"REVOKED", "revoked_at", TABLE_TIME},
 };
 
 static bool set_text(json_t *body, const char *key, const char *text)

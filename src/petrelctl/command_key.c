@@ -6,8 +6,8 @@
 static const struct table_column columns[] = {
     {"KEY-ID", "id", TABLE_TEXT},
     {"LABEL", "label", TABLE_TEXT},
-    {"CREATED", "created_ms", TABLE_TIME},
-    {"REVOKED", "revoked_ms", TABLE_TIME},
+    {"CREATED", "created_at", TABLE_TIME},
+    {"REVOKED", "revoked_at", TABLE_TIME},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
 

@@ -10,7 +10,7 @@ static const struct table_column columns[] = {
     {"STATE", "state", TABLE_TEXT},
     {"POSITION", "position.seq", TABLE_TEXT},
     {"EPOCH", "position.epoch", TABLE_TEXT},
-    {"EXPIRES", "expires_ms", TABLE_TIME},
+    {"EXPIRES", "expires_at", TABLE_TIME},
 };
 
 static const struct table_column device_columns[] = {

@@ -4,9 +4,10 @@
 #include <stdio.h>
 
 static const struct table_column columns[] = {
-    {"SESSION", "id", TABLE_TEXT},    {"APP", "app", TABLE_TEXT},         {"USER", "user", TABLE_TEXT},
-    {"DEVICE", "device", TABLE_TEXT}, {"ADDRESS", "address", TABLE_TEXT}, {"CONNECTED", "connected_ms", TABLE_TIME},
-    {"CLIENT", "client", TABLE_TEXT},
+    {"SESSION", "id", TABLE_TEXT},    {"APP", "app", TABLE_TEXT},     {"USER", "user", TABLE_TEXT},
+    {"DEVICE", "device", TABLE_TEXT}, {"SINCE", "since", TABLE_TIME}, {"ADDRESS", "address", TABLE_TEXT},
+    {"CLIENT", "client", TABLE_TEXT}, {"SENT", "at.seq", TABLE_TEXT}, {"ACKED", "acked", TABLE_TEXT},
+    {"BEHIND", "behind", TABLE_TEXT},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
 

@@ -7,8 +7,23 @@
 #include <stdlib.h>
 
 static const struct table_column columns[] = {
-    {"NODE", "node_name", TABLE_TEXT},
+    {"NODE", "name", TABLE_TEXT},
     {"VERSION", "version", TABLE_TEXT},
+    {"STARTED", "started_at", TABLE_TIME},
+    {"UP FOR", "uptime_s", TABLE_SPAN_S},
+    {"READY", "ready", TABLE_TEXT},
+    {"REASON", "reason", TABLE_TEXT},
+    {"LOOPS", "loops", TABLE_TEXT},
+    {"APPS", "apps", TABLE_TEXT},
+    {"SESSIONS", "sessions", TABLE_TEXT},
+    {"CONNECTIONS", "connections", TABLE_TEXT},
+    {"SENDS ACCEPTED", "sends", TABLE_TEXT},
+    {"SENDS REFUSED", "sends_refused", TABLE_TEXT},
+    {"PUSHES WRITTEN", "pushes", TABLE_TEXT},
+    {"ACKS READ", "acks", TABLE_TEXT},
+    {"STORE COMMITS", "store_commits", TABLE_TEXT},
+    {"STORE JOURNAL", "store_journal_bytes", TABLE_BYTES},
+    {"STORE FULL", "store_full", TABLE_TEXT},
 };
 
 enum command_exit command_status(const struct invocation *call)

@@ -27,55 +27,57 @@ static void put_base64(struct bytebuf *out, const struct petrel_message *message
     bytes_put_base64(out, bytes_of(message->body, message->body_len));
 }
 
-/* The message's value; NULL when it is no JSON, whatever it claims. */
-static json_t *parse(const struct petrel_message *message)
+/* Whether the body can stand in a line of JSON as it is: the server sends compact JSON, without a line end in it. Not parsed: it is
+ * the sender's to the last digit, also where a number is larger than this program could hold. */
+static bool is_json_line(const struct petrel_message *message)
 {
-    json_error_t error;
-    if (!message->is_json)
-        return NULL;
-    return json_loadb((const char *)message->body, message->body_len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    bool fits = message->is_json && message->body_len > 0;
+    for (size_t i = 0; i < message->body_len; i++)
+        fits = fits && message->body[i] >= ' ';
+    return fits;
 }
 
 void listen_print_line(const struct petrel_message *message, uint64_t now_ms)
 {
     char id[ID_TEXT_LEN + 1], when[HUMAN_SIZE], took[HUMAN_SIZE];
     struct bytebuf text = {0};
-    json_t *value = parse(message);
-    /* Dumped anew and made safe: one line that steers no terminal, whatever the server sent. */
-    char *dumped = value != NULL ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    char *data = dumped != NULL ? human_safe(bytes_str(dumped)) : NULL;
-    free(dumped);
-    if (data == NULL)
+    bool is_json = is_json_line(message);
+    if (is_json)
+        bytes_append(&text, message->body, message->body_len);
+    else
         put_base64(&text, message);
-    printf("%s  %s  %s  %s%s%.*s\n", human_time_ms(now_ms, when), id_text(message, id),
-           human_span(latency(message, now_ms), took), message->late ? "(late) " : "",
-           data != NULL ? data : "base64:", (int)text.len, text.len > 0 ? (const char *)text.ptr : "");
-    free(data);
-    json_decref(value);
+    char *safe = human_safe(bytes_view(&text));
+    printf("%s  %s  %s  %s%s%s\n", human_time_ms(now_ms, when), id_text(message, id),
+           human_span(latency(message, now_ms), took), message->late ? "(late) " : "", is_json ? "" : "base64:", safe);
+    free(safe);
     bytes_reset(&text);
 }
 
 void listen_print_json(const struct petrel_message *message, uint64_t now_ms)
 {
     char id[ID_TEXT_LEN + 1];
-    json_t *line = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "id", id_text(message, id), "epoch",
-                             (json_int_t)message->epoch, "seq", (json_int_t)message->seq, "sent_ms",
-                             (json_int_t)message->sent_ms, "received_ms", (json_int_t)now_ms, "latency_ms",
-                             (json_int_t)latency(message, now_ms), "expires_ms", (json_int_t)message->expires_ms,
-                             "priority", message->high ? "high" : "normal", "late", message->late);
-    json_t *value = parse(message);
-    if (message->collapse_key[0] != '\0')
-        json_object_set_new(line, "collapse_key", json_string(message->collapse_key));
-    if (value != NULL) {
-        json_object_set_new(line, "data", value);
+    struct bytebuf out = {0};
+    bytes_printf(&out,
+                 "{\"id\":\"%s\",\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"sent_ms\":%" PRIu64
+                 ",\"received_ms\":%" PRIu64 ",\"latency_ms\":%" PRIu64 ",\"expires_ms\":%" PRIu64
+                 ",\"high\":%s,\"late\":%s",
+                 id_text(message, id), message->epoch, message->seq, message->sent_ms, now_ms, latency(message, now_ms),
+                 message->expires_ms, message->high ? "true" : "false", message->late ? "true" : "false");
+    json_t *collapse_key = message->collapse_key[0] != '\0' ? json_string(message->collapse_key) : NULL;
+    char *quoted = collapse_key != NULL ? json_dumps(collapse_key, JSON_ENCODE_ANY) : NULL;
+    if (quoted != NULL)
+        bytes_printf(&out, ",\"collapse_key\":%s", quoted);
+    if (is_json_line(message)) {
+        bytes_append_str(&out, ",\"data\":");
+        bytes_append(&out, message->body, message->body_len);
     } else {
-        struct bytebuf text = {0};
-        put_base64(&text, message);
-        json_object_set_new(line, "payload", json_stringn(text.len > 0 ? (const char *)text.ptr : "", text.len));
-        bytes_reset(&text);
+        bytes_append_str(&out, ",\"payload\":\"");
+        put_base64(&out, message);
+        bytes_append_str(&out, "\"");
     }
-    char *dumped = json_dumps(line, JSON_COMPACT);
-    puts(dumped != NULL ? dumped : "");
-    free(dumped);
-    json_decref(line);
+    bytes_append_str(&out, "}\n");
+    fwrite(out.ptr, 1, out.len, stdout);
+    free(quoted);
+    json_decref(collapse_key);
+    bytes_reset(&out);
 }

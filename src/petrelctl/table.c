@@ -4,9 +4,9 @@
 #include "base/object.h"
 #include "petrelctl/human.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define GAP 2 /* spaces between columns */
 
@@ -72,28 +72,27 @@ static char *plain_text(const json_t *value)
     return text;
 }
 
+static char *local_time(const json_t *value)
+{
+    struct tm parts = {0};
+    char text[HUMAN_SIZE];
+    if (!json_is_string(value) || strptime(json_string_value(value), "%Y-%m-%dT%H:%M:%S", &parts) == NULL)
+        return plain_text(value);
+    return object_strdup(human_time((uint64_t)timegm(&parts) * 1000, text));
+}
+
 /* The caller frees it. */
 static char *cell_text(const struct table_column *column, const json_t *row)
 {
     const json_t *value = table_at(row, column->key);
-    if (column->format == TABLE_TEXT || !json_is_number(value))
-        return plain_text(value);
-    double exact = json_number_value(value);
-    uint64_t number = json_is_integer(value) ? (uint64_t)json_integer_value(value) : exact > 0 ? (uint64_t)exact : 0;
+    json_int_t number = json_integer_value(value);
     char text[HUMAN_SIZE];
-    switch (column->format) {
-    case TABLE_TIME:
-        return object_strdup(human_time(number, text));
-    case TABLE_SPAN_MS:
-        return object_strdup(human_span(number, text));
-    case TABLE_SPAN_S:
-        return object_strdup(human_span(number * 1000, text));
-    case TABLE_BYTES:
-        return object_strdup(human_bytes(number, text));
-    case TABLE_NUMBER:
-    case TABLE_TEXT:
-        break;
-    }
+    if (column->format == TABLE_TIME)
+        return local_time(value);
+    if (column->format == TABLE_SPAN_S && number >= 0 && json_is_integer(value))
+        return object_strdup(human_span((uint64_t)number * 1000, text));
+    if (column->format == TABLE_BYTES && number >= 0 && json_is_integer(value))
+        return object_strdup(human_bytes((uint64_t)number, text));
     return plain_text(value);
 }
 

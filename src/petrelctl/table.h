@@ -11,9 +11,8 @@
 enum table_format {
     TABLE_TEXT,   /* strings, numbers, yes and no as they are; arrays of strings with commas; the rest as JSON */
     TABLE_NUMBER, /* to the right */
-    TABLE_TIME,   /* ms since 1970; 0: never */
-    TABLE_SPAN_MS,
-    TABLE_SPAN_S,
+    TABLE_TIME,   /* "2026-01-31T12:34:56.789Z", shown in the local time zone */
+    TABLE_SPAN_S, /* seconds */
     TABLE_BYTES,
 };
 
