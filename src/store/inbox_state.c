@@ -285,7 +285,7 @@ int inbox_state_apply(struct inbox *inbox, const struct store_limits *limits, co
     case JOURNAL_RECORD:
         break;
     }
-    petrel_assert(!"an event of an inbox");
+    object_panic(__FILE__, __LINE__, "an event of an inbox");
     return 0;
 }
 

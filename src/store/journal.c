@@ -90,7 +90,7 @@ void journal_put(struct bytebuf *row, const struct journal_event *event)
         put_key(row, &event->key);
         return;
     }
-    petrel_assert(!"an event of the table above");
+    object_panic(__FILE__, __LINE__, "an event of the table above");
 }
 
 static int get_raw(struct bytes *in, void *out, size_t len)
