@@ -86,7 +86,7 @@ static struct peer_target target_of(const struct store_request *request)
     case STORE_USER:
         return request->in.user;
     }
-    petrel_assert(!"an operation of the port");
+    object_panic(__FILE__, __LINE__, "an operation of the port");
     return (struct peer_target){0};
 }
 
