@@ -138,9 +138,12 @@ static uint32_t work(void *ctx, struct worker_job *batch)
     struct store_sqlite *store = ctx;
     bool idle = batch == NULL;
     store_sqlite_checkpoint_consider(store, idle);
+    bool checkpoint = store->phase != CHECKPOINT_NONE;
     store_sqlite_batch_run(store, take_backups(store, batch));
     store_sqlite_user_evict(store);
-    bool more = store_sqlite_checkpoint_shrink(store, idle);
+    /* A store that is never idle still gives room back, once a checkpoint. */
+    bool ended = checkpoint && store->phase == CHECKPOINT_NONE;
+    bool more = (idle || ended) && store_sqlite_checkpoint_shrink(store);
     if (store->backup != NULL)
         store_sqlite_backup_slice(store);
     metrics_set(store->config.metrics, METRIC_STORE_USERS, (int64_t)store->users.count);

@@ -159,9 +159,9 @@ void store_sqlite_checkpoint_undo(struct store_sqlite *store)
 }
 
 /* Pages that the next checkpoint's journal will need again are kept, unless the disk is short of them. */
-bool store_sqlite_checkpoint_shrink(struct store_sqlite *store, bool idle)
+bool store_sqlite_checkpoint_shrink(struct store_sqlite *store)
 {
-    if (!idle || store->backup != NULL || store->trouble != 0 || store->phase != CHECKPOINT_NONE)
+    if (store->backup != NULL || store->trouble != 0 || store->phase != CHECKPOINT_NONE)
         return false;
     uint64_t keep = store->low ? 0 : 2 * store->config.checkpoint_bytes / 4096;
     uint64_t spare = sqlite_free_pages(store->db);

@@ -120,7 +120,7 @@ int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint
 void store_sqlite_checkpoint_done(struct store_sqlite *store);
 void store_sqlite_checkpoint_undo(struct store_sqlite *store);
 /* Give free pages back, a slice; true: there is more. Between transactions. */
-bool store_sqlite_checkpoint_shrink(struct store_sqlite *store, bool idle);
+bool store_sqlite_checkpoint_shrink(struct store_sqlite *store);
 
 /* Read the file, on opening it: owner, journal. 0 or an error of sqlite_step(). */
 int store_sqlite_replay(struct store_sqlite *store);

@@ -60,7 +60,12 @@ struct store_rig {
 };
 
 struct store_rig_options store_rig_options(void);
-/* options NULL: store_rig_options(). */
+/* All but the loops and the store: for a test that forks. */
+void store_rig_prepare(struct store_rig *rig, const void *backend, const struct store_rig_options *options);
+void store_rig_start(struct store_rig *rig);
+/* Close the store and the loops: no thread is left; start again or close. */
+void store_rig_stop(struct store_rig *rig);
+/* prepare and start. options NULL: store_rig_options(). */
 void store_rig_open(struct store_rig *rig, const void *backend, const struct store_rig_options *options);
 void store_rig_close(struct store_rig *rig);
 /* Close the store and open it again, as a restart does. */
@@ -98,6 +103,9 @@ int store_rig_recall(struct store_rig *rig, const char *user, const char *text);
 /* UNKNOWN when not found. */
 enum peer_state store_rig_state(struct store_rig *rig, const char *user, const char *text);
 int store_rig_user(struct store_rig *rig, const char *user, struct peer_user *into);
+
+/* Bytes in all files of the store. */
+uint64_t store_rig_file_bytes(const struct store_rig *rig);
 
 /* The page holds exactly these texts, separated by spaces. */
 void store_rig_expect(const struct peer_page *page, const char *texts);
