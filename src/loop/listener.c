@@ -129,6 +129,25 @@ void listener_on_events(struct listener *listener)
     }
 }
 
+/* SO_REUSEADDR alone passes over what is left of closed connections, not over a listener. */
+int listener_probe(const struct listener_config *config)
+{
+    union address address;
+    socklen_t size;
+    int rc = parse_address(config, &address, &size);
+    if (rc != 0 || config->port == 0)
+        return rc;
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    if (!switch_on(fd, SOL_SOCKET, SO_REUSEADDR))
+        rc = PETREL_E_IO;
+    else if (bind(fd, &address.any, size) != 0)
+        rc = errno == EADDRNOTAVAIL ? PETREL_E_INVALID : err_from_errno(errno);
+    (void)close(fd);
+    return rc;
+}
+
 int listener_open(struct listener **out, struct loop *loop, const struct listener_config *config,
                   listener_accept_fn *accept, void *ctx)
 {

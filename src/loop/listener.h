@@ -20,6 +20,9 @@ typedef void listener_accept_fn(void *ctx, struct stream *stream);
  * 1024); PETREL_E_IO. When the process is out of descriptors, accepting pauses for 100 ms at a time and says so once. */
 int listener_open(struct listener **out, struct loop *loop, const struct listener_config *config,
                   listener_accept_fn *accept, void *ctx);
+/* Whether the address is free, before the first of a process's listeners on it: SO_REUSEPORT would let two processes of one user
+ * share a port, and each would get some of the other's connections. 0, or an error of listener_open(). Any thread. */
+int listener_probe(const struct listener_config *config);
 uint16_t listener_port(const struct listener *listener);
 /* Stop accepting, leave the backlog alone; and begin again. */
 void listener_pause(struct listener *listener);

@@ -41,8 +41,7 @@ static int run(const struct options *options)
         err = server_run(server);
     server_free(&server);
     if (err != 0)
-        log_at(LOG_ERROR, "server", "ended by an error", LOG_STR("status", err_name(err)),
-               LOG_STR("error", err_text(err)));
+        log_at(LOG_ERROR, "server", "ended by the error above", LOG_STR("status", err_name(err)));
     return err == 0 ? 0 : 1;
 }
 

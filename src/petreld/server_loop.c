@@ -99,7 +99,27 @@ static int explain(int err, const char *what, const char *host, uint64_t port)
 {
     if (err != 0)
         log_at(LOG_ERROR, "server", "a listener can't be opened", LOG_STR("for", what), LOG_STR("host", host),
-               LOG_NUM("port", port), LOG_STR("error", err_text(err)));
+               LOG_NUM("port", port), LOG_STR("error", err == PETREL_E_EXISTS ? "address in use" : err_text(err)));
+    return err;
+}
+
+/* Before the first listener: nobody else may have the ports. */
+static int probe_ports(const struct config *config)
+{
+    const struct {
+        const char *what;
+        const char *host;
+        uint64_t port;
+    } wanted[] = {
+        {"sessions", config->session_host, config->session_port},
+        {"send API", config->api_host, config->api_port},
+        {"admin API", config->admin_host, config->admin_port},
+    };
+    int err = 0;
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && err == 0; i++) {
+        struct listener_config listener = {.host = wanted[i].host, .port = (uint16_t)wanted[i].port};
+        err = explain(listener_probe(&listener), wanted[i].what, wanted[i].host, wanted[i].port);
+    }
     return err;
 }
 
@@ -112,7 +132,9 @@ static int open_roles(struct server_loop *node)
     struct metrics_shard *shard = metrics_shard(server->metrics, loop_index(node->loop));
     struct session_config session = session_config_of(server);
     struct message_config message = {.max_inflight = 16384};
-    int err = message_role_new(&node->message, node->loop, node->link, server->backends.store, &message, shard);
+    int err = loop_index(node->loop) == 0 ? probe_ports(config) : 0;
+    if (err == 0)
+        err = message_role_new(&node->message, node->loop, node->link, server->backends.store, &message, shard);
     if (err == 0)
         err = session_role_new(&node->session, node->loop, node->link, &session, shard);
     if (err == 0)

@@ -105,6 +105,25 @@ static void two_loops_share_a_port(void **state)
     assert_int_equal(one.nodelay, 1);
 }
 
+/* SO_REUSEPORT would let a second server in; the connections that were closed on the port are no reason to stay out. */
+static void a_probe_sees_another_listener(void **state)
+{
+    (void)state;
+    struct door door;
+    start(&door, "127.0.0.1", 0);
+    struct listener_config config = {.host = "127.0.0.1", .port = listener_port(door.listener)};
+    int fd = loop_rig_connect(config.port);
+    assert_int_equal(loop_rig_read_all(fd, NULL, 0), 0);
+    close(fd);
+    assert_int_equal(listener_probe(&config), PETREL_E_EXISTS);
+    config.host = "0.0.0.0";
+    assert_int_equal(listener_probe(&config), PETREL_E_EXISTS);
+    stop(&door);
+    assert_int_equal(listener_probe(&config), 0);
+    config.host = "localhost";
+    assert_int_equal(listener_probe(&config), PETREL_E_INVALID);
+}
+
 static void what_cannot_be_listened_on_is_refused(void **state)
 {
     (void)state;
@@ -245,6 +264,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_loops_share_a_port),
+        cmocka_unit_test(a_probe_sees_another_listener),
         cmocka_unit_test(what_cannot_be_listened_on_is_refused),
         cmocka_unit_test(a_paused_listener_leaves_the_backlog_alone),
         cmocka_unit_test(a_listener_may_be_closed_by_its_accept),
