@@ -1,0 +1,216 @@
+#include "unit/session_client.h"
+
+#include "base/err.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void open_socket(struct client *client, uint16_t port, int receive_bytes)
+{
+    *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .codec = session_codec_new()};
+    assert_true(client->fd >= 0);
+    struct timeval patience = {.tv_sec = 30};
+    assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience), 0);
+    if (receive_bytes > 0)
+        assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(client->fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+void client_open(struct client *client, uint16_t port)
+{
+    open_socket(client, port, 0);
+}
+
+void client_open_narrow(struct client *client, uint16_t port)
+{
+    open_socket(client, port, 4096);
+}
+
+void client_close(struct client *client)
+{
+    if (client->fd >= 0)
+        (void)close(client->fd);
+    client->fd = -1;
+    bytes_reset(&client->in);
+    session_codec_free(&client->codec);
+}
+
+void client_send(struct client *client, struct bytes data)
+{
+    while (data.len > 0) {
+        ssize_t sent = send(client->fd, data.ptr, data.len, MSG_NOSIGNAL);
+        assert_true(sent > 0);
+        data = bytes_of(data.ptr + sent, data.len - (size_t)sent);
+    }
+}
+
+static void send_buf(struct client *client, struct bytebuf *frames)
+{
+    client_send(client, bytes_view(frames));
+    bytes_reset(frames);
+}
+
+void client_send_frame(struct client *client, uint8_t type, struct bytes body)
+{
+    uint8_t header[FRAME_HEADER_BYTES];
+    struct bytebuf frame = {0};
+    frame_header(header, type, (uint32_t)body.len);
+    bytes_append(&frame, header, sizeof header);
+    if (body.len > 0)
+        bytes_append(&frame, body.ptr, body.len);
+    send_buf(client, &frame);
+}
+
+void client_connect(struct client *client, struct rig *rig, const char *device, uint64_t attempt, struct position at)
+{
+    struct bytebuf token = {0};
+    struct bytebuf frame = {0};
+    rig_token(rig, "ada", device, &token);
+    struct session_connect connect_frame = {
+        .version = SESSION_PROTOCOL_VERSION,
+        .token = bytes_str((const char *)token.ptr),
+        .attempt = attempt,
+        .position = at,
+        .client = bytes_str("test/1"),
+    };
+    session_encode_connect(&frame, &connect_frame);
+    send_buf(client, &frame);
+    bytes_reset(&token);
+}
+
+void client_connect_token(struct client *client, const char *token)
+{
+    struct bytebuf frame = {0};
+    struct session_connect connect_frame = {
+        .version = SESSION_PROTOCOL_VERSION, .token = bytes_str(token), .attempt = 1};
+    session_encode_connect(&frame, &connect_frame);
+    send_buf(client, &frame);
+}
+
+void client_ack(struct client *client, uint64_t epoch, uint64_t seq)
+{
+    struct bytebuf frame = {0};
+    session_encode_ack(&frame, (struct position){epoch, seq});
+    send_buf(client, &frame);
+}
+
+void client_ping(struct client *client, uint64_t echo)
+{
+    struct bytebuf frame = {0};
+    session_encode_ping(&frame, echo);
+    send_buf(client, &frame);
+}
+
+void client_disconnect(struct client *client)
+{
+    struct bytebuf frame = {0};
+    session_encode_disconnect(&frame, 0);
+    send_buf(client, &frame);
+}
+
+/* The bytes that came, or 0 at the end of the connection. */
+static size_t receive(struct client *client)
+{
+    uint8_t *place = bytes_reserve(&client->in, 65536);
+    ssize_t got = recv(client->fd, place, 65536, 0);
+    assert_true(got >= 0);
+    client->in.len += (size_t)got;
+    return (size_t)got;
+}
+
+struct session_frame *client_take(struct client *client, enum session_type type)
+{
+    bytes_consume(&client->in, client->taken);
+    client->taken = 0;
+    struct frame frame;
+    for (;;) {
+        struct bytes rest = bytes_view(&client->in);
+        int rc = frame_take(&rest, FRAME_BODY_MAX, &frame);
+        if (rc == 0) {
+            client->taken = client->in.len - rest.len;
+            break;
+        }
+        assert_int_equal(rc, PETREL_E_NEED_MORE);
+        assert_true(receive(client) > 0);
+    }
+    assert_int_equal(session_decode(client->codec, &frame, &client->frame), 0);
+    assert_int_equal(client->frame.type, type);
+    return &client->frame;
+}
+
+void client_take_push(struct client *client, uint64_t seq, uint64_t prev, const char *text)
+{
+    const struct session_push *push = &client_take(client, SESSION_PUSH)->push;
+    assert_int_equal(push->position.epoch, RIG_EPOCH);
+    assert_int_equal(push->position.seq, seq);
+    assert_int_equal(push->prev, prev);
+    assert_int_equal(push->message.body.len, strlen(text));
+    assert_memory_equal(push->message.body.ptr, text, strlen(text));
+}
+
+void client_take_end(struct client *client)
+{
+    bytes_consume(&client->in, client->taken);
+    client->taken = 0;
+    assert_int_equal(client->in.len, 0);
+    assert_int_equal(receive(client), 0);
+}
+
+void client_take_error(struct client *client, uint32_t code)
+{
+    const struct session_error *error = &client_take(client, SESSION_ERROR)->error;
+    assert_int_equal(error->code, code);
+    assert_true(error->message.len > 0);
+    assert_int_equal(error->backoff_ms, session_code_retry(code) ? session_role_defaults().backoff_ms : 0);
+    client_take_end(client);
+}
+
+void client_expect_silence(struct client *client)
+{
+    client_ping(client, 4711);
+    assert_int_equal(client_take(client, SESSION_PONG)->echo, 4711);
+}
+
+struct route client_go_live(struct client *client, struct rig *rig, const char *device, uint64_t seq)
+{
+    client_open(client, rig->port);
+    client_connect(client, rig, device, 1, (struct position){0, 0});
+    struct link_call *bind = rig_take(rig, PEER_BIND);
+    struct route route = bind->in.bind.route;
+    struct peer_bound bound = {.verdict = SESSION_NEW, .position = {RIG_EPOCH, seq}, .page = rig_page(seq, seq)};
+    rig_answer_bound(rig, bind, &bound);
+    assert_int_equal(client_take(client, SESSION_CONNECTED)->connected.position.seq, seq);
+    return route;
+}
+
+void scene_open(struct scene *scene, const struct session_config *config)
+{
+    scene->rig = rig_new(config);
+    client_go_live(&scene->bystander, scene->rig, "bystander", 0);
+    client_open(&scene->client, scene->rig->port);
+}
+
+void scene_close(struct scene *scene)
+{
+    client_expect_silence(&scene->bystander);
+    client_close(&scene->client);
+    client_close(&scene->bystander);
+    rig_free(&scene->rig);
+}
+
+void scene_reopen(struct scene *scene)
+{
+    client_close(&scene->client);
+    client_open(&scene->client, scene->rig->port);
+}
