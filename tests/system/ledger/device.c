@@ -1,0 +1,341 @@
+#include "system/ledger/device.h"
+
+#include "base/object.h"
+#include "client/client_uv.h"
+#include "petrel/client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CONNECT_MS 2000
+#define AWAY_MAX_MS 2000  /* how long a device that dropped stays away */
+#define RETRY_MAX_MS 1500 /* these devices are impatient: an outage must stay under the inbox's cap */
+#define EVENT_MIN_MS 500  /* between two things that happen to a device */
+#define EVENT_SPAN_MS 9000
+#define PAUSE_MAX_MS 1500
+#define CRASH_IN 400 /* one message in so many crashes the app that handles it */
+#define NEVER UINT64_MAX
+
+struct effect {
+    uint32_t sender;
+    uint32_t message;
+    struct id id;
+    bool garbage;
+};
+
+struct device {
+    struct ledger *ledger;
+    uint32_t number;
+    char *token;
+    struct client_uv *uv;
+    struct petrel_core *core;
+    struct rng rng;
+    struct petrel_state stored; /* what a crash leaves */
+    bool together;              /* effect and position are stored in on_message; else on_save */
+    bool crashed;               /* in this batch: what the core still calls back is for nobody */
+    struct effect *effects;     /* of the other kind of app: not stored yet */
+    size_t effects_count, effects_room;
+    uint64_t gap; /* likewise */
+    bool gap_told;
+    enum { AWAY, OPENING, UP } where;
+    bool live;
+    bool paused;
+    uint64_t wake_ms;  /* when away: to connect; when paused: to read again */
+    uint64_t event_ms; /* when the next thing happens */
+};
+
+static void set_live(struct device *device, bool live)
+{
+    if (live != device->live)
+        device->ledger->live += live ? 1U : (uint32_t)-1;
+    device->live = live;
+}
+
+/* ---- the app ---- */
+
+static void record(struct device *device, const struct effect *effect)
+{
+    struct ledger *ledger = device->ledger;
+    if (effect->garbage)
+        book_stranger(ledger->book);
+    else if (ledger->drop_next)
+        ledger->drop_next = false;
+    else
+        book_seen(ledger->book, device->number, effect->sender, effect->message, &effect->id);
+}
+
+static bool read_number(const char *text, const char *member, uint32_t *out)
+{
+    const char *at = strstr(text, member);
+    return at != NULL && sscanf(at + strlen(member), "\":%" SCNu32, out) == 1;
+}
+
+static struct effect effect_of(const struct device *device, const struct petrel_message *message)
+{
+    char text[128];
+    struct effect effect = {0};
+    snprintf(text, sizeof text, "%.*s", (int)message->body_len, (const char *)message->body);
+    effect.garbage = !message->is_json || !read_number(text, "\"sender", &effect.sender) ||
+                     !read_number(text, "\"message", &effect.message) ||
+                     effect.sender >= device->ledger->options.senders;
+    memcpy(effect.id.bytes, message->id, sizeof effect.id.bytes);
+    return effect;
+}
+
+static void on_message(void *ctx, const struct petrel_message *message)
+{
+    struct device *device = ctx;
+    if (device->crashed)
+        return;
+    const struct effect effect = effect_of(device, message);
+    if (device->together) {
+        record(device, &effect);
+        device->stored = *petrel_core_state(device->core);
+    } else {
+        if (device->effects_count == device->effects_room) {
+            device->effects_room = device->effects_room > 0 ? 2 * device->effects_room : 16;
+            device->effects = object_realloc(device->effects, device->effects_room * sizeof *device->effects);
+        }
+        device->effects[device->effects_count++] = effect;
+    }
+    device->crashed = !device->ledger->calm && rng_below(&device->rng, CRASH_IN) == 0;
+}
+
+static void on_save(void *ctx, const struct petrel_state *state)
+{
+    struct device *device = ctx;
+    if (device->crashed)
+        return;
+    for (size_t i = 0; i < device->effects_count; i++)
+        record(device, &device->effects[i]);
+    device->effects_count = 0;
+    if (device->gap_told)
+        book_gap(device->ledger->book, device->number, device->gap);
+    device->gap_told = false;
+    device->stored = *state;
+}
+
+static void on_gap(void *ctx, const struct petrel_gap *gap)
+{
+    struct device *device = ctx;
+    if (device->crashed)
+        return;
+    if (device->together) {
+        book_gap(device->ledger->book, device->number, gap->lost_at_most);
+        device->stored = *petrel_core_state(device->core);
+    } else {
+        device->gap = gap->lost_at_most + (device->gap_told ? device->gap : 0);
+        device->gap_told = true;
+    }
+}
+
+static void on_connected(void *ctx, enum petrel_verdict verdict)
+{
+    (void)verdict;
+    set_live(ctx, true);
+}
+
+static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t retry_ms)
+{
+    struct device *device = ctx;
+    if (retry_ms >= 0 || code == 0)
+        return;
+    device->ledger->stopped++;
+    printf("stopped: device %" PRIu32 ": %" PRIu32 " %s\n", device->number, code, text);
+}
+
+static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, on_connected, on_disconnected};
+
+static void start_app(struct device *device)
+{
+    const struct petrel_core_config config = {
+        .callbacks = &CALLBACKS, .ctx = device, .client = "ledger/1", .seed = rng_u64(&device->rng)};
+    device->core = petrel_core_new(&config, &device->stored);
+    petrel_assert(device->core != NULL);
+    device->crashed = false;
+    device->effects_count = 0;
+    device->gap_told = false;
+}
+
+/* ---- the phone ---- */
+
+static void arm(struct device *device)
+{
+    uint64_t at = device->where == UP ? petrel_core_deadline(device->core) : NEVER;
+    if ((device->where == AWAY || device->paused) && device->wake_ms < at)
+        at = device->wake_ms;
+    if (device->where == UP && device->event_ms < at)
+        at = device->event_ms;
+    client_uv_timer(device->uv, at);
+}
+
+static void pump(struct device *device)
+{
+    const uint8_t *bytes;
+    size_t len = petrel_core_output(device->core, &bytes);
+    if (len > 0 && client_uv_write(device->uv, bytes, len))
+        petrel_core_sent(device->core, len);
+}
+
+static void stay_away(struct device *device, uint64_t ms)
+{
+    client_uv_drop(device->uv);
+    set_live(device, false);
+    device->where = AWAY;
+    device->paused = false;
+    device->wake_ms = ms == NEVER ? NEVER : client_uv_now(device->uv) + ms;
+    arm(device);
+}
+
+static void lost(struct device *device)
+{
+    int64_t wait = petrel_core_lost(device->core, client_uv_now(device->uv));
+    uint64_t patience = rng_below(&device->rng, RETRY_MAX_MS);
+    stay_away(device, wait < 0 ? NEVER : (uint64_t)wait < patience ? (uint64_t)wait : patience);
+}
+
+static void crash(struct device *device)
+{
+    petrel_core_free(&device->core);
+    start_app(device);
+    stay_away(device, rng_below(&device->rng, AWAY_MAX_MS));
+}
+
+static void leave(struct device *device)
+{
+    petrel_core_disconnect(device->core, false);
+    pump(device);
+    petrel_core_lost(device->core, client_uv_now(device->uv));
+    stay_away(device, rng_below(&device->rng, AWAY_MAX_MS));
+}
+
+static void drop(struct device *device)
+{
+    petrel_core_lost(device->core, client_uv_now(device->uv));
+    stay_away(device, rng_below(&device->rng, AWAY_MAX_MS));
+}
+
+static void set_paused(struct device *device, bool paused)
+{
+    uint64_t now = client_uv_now(device->uv);
+    device->paused = paused;
+    device->wake_ms = now + rng_below(&device->rng, PAUSE_MAX_MS);
+    petrel_core_pause(device->core, now, paused);
+    client_uv_read(device->uv, !paused);
+    arm(device);
+}
+
+static void draw_event(struct device *device)
+{
+    device->event_ms = client_uv_now(device->uv) + EVENT_MIN_MS + rng_below(&device->rng, EVENT_SPAN_MS);
+}
+
+static void something_happens(struct device *device)
+{
+    draw_event(device);
+    uint64_t which = rng_below(&device->rng, 20);
+    if (device->ledger->calm)
+        arm(device);
+    else if (which < 8)
+        drop(device);
+    else if (which < 12)
+        leave(device);
+    else if (which < 15)
+        crash(device);
+    else
+        set_paused(device, true);
+}
+
+static void on_timer(void *owner)
+{
+    struct device *device = owner;
+    uint64_t now = client_uv_now(device->uv);
+    if (device->where == AWAY) {
+        device->where = OPENING;
+        client_uv_open(device->uv, "127.0.0.1", ledger_port(device->ledger->daemon.session), CONNECT_MS);
+    } else if (device->paused && now >= device->wake_ms) {
+        set_paused(device, false);
+    } else if (device->where == UP && now >= device->event_ms) {
+        something_happens(device);
+    } else if (device->where == UP && petrel_core_tick(device->core, now) != 0) {
+        lost(device);
+    } else if (device->where == UP) {
+        pump(device);
+        arm(device);
+    }
+}
+
+static void on_open(void *owner)
+{
+    struct device *device = owner;
+    int rc = petrel_core_connected(device->core, client_uv_now(device->uv), device->token);
+    petrel_assert(rc == 0);
+    device->where = UP;
+    draw_event(device);
+    pump(device);
+    arm(device);
+}
+
+static void on_read(void *owner, const uint8_t *bytes, size_t len)
+{
+    struct device *device = owner;
+    int rc = petrel_core_receive(device->core, client_uv_now(device->uv), bytes, len);
+    if (device->crashed) {
+        crash(device);
+    } else if (rc != 0) {
+        lost(device);
+    } else {
+        pump(device);
+        arm(device);
+    }
+}
+
+static void on_sent(void *owner)
+{
+    struct device *device = owner;
+    pump(device);
+    arm(device);
+}
+
+static void on_end(void *owner, const char *text)
+{
+    (void)text;
+    lost(owner);
+}
+
+static const struct client_uv_ops OPS = {on_timer, on_open, on_read, on_sent, on_end};
+
+struct device *device_new(struct ledger *ledger, uint32_t number, char **token)
+{
+    struct device *device = object_zalloc(sizeof *device);
+    device->ledger = ledger;
+    device->number = number;
+    device->token = *token;
+    *token = NULL;
+    device->together = number % 2 == 0;
+    device->uv = client_uv_new(&ledger->loop, &OPS, device);
+    petrel_assert(device->uv != NULL);
+    rng_seed(&device->rng, ledger->options.seed * 2 + 1 + number * UINT64_C(0x9e3779b97f4a7c15));
+    start_app(device);
+    ledger->open++;
+    stay_away(device, rng_below(&device->rng, AWAY_MAX_MS));
+    return device;
+}
+
+static void on_closed(void *owner)
+{
+    struct device *device = owner;
+    device->ledger->open--;
+    petrel_core_free(&device->core);
+    free(device->effects);
+    free(device->token);
+    free(device);
+}
+
+void device_close(struct device **device)
+{
+    if (*device != NULL)
+        client_uv_close(&(*device)->uv, on_closed);
+    *device = NULL;
+}

@@ -1,0 +1,18 @@
+/* device.h: a phone: libpetrel's core, a socket, and an app that keeps its state where a crash leaves it.
+ *
+ * Half of the apps store a message's effect and the position together in on_message; the others when they are told to save. Both
+ * lose what they had not stored when they crash, which happens between any two callbacks. The book hears of effects that are
+ * stored, for only those are what the app has seen. */
+#ifndef PETREL_LEDGER_DEVICE_H
+#define PETREL_LEDGER_DEVICE_H
+
+#include "system/ledger/ledger.h"
+
+struct device;
+
+/* Takes the token over. */
+struct device *device_new(struct ledger *ledger, uint32_t number, char **token);
+/* Later, from the loop; counts ledger->open down. */
+void device_close(struct device **device);
+
+#endif

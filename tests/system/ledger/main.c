@@ -1,0 +1,278 @@
+#include "system/ledger/ledger.h"
+
+#include "base/object.h"
+#include "lib/until.h"
+#include "system/ledger/device.h"
+#include "system/ledger/sender.h"
+#include "system/ledger/server.h"
+
+#include <inttypes.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define TURN_MS 100
+#define PROGRESS_MS 5000
+#define ANSWERS_MS 60000 /* for the last definite answers, after the load */
+#define DRAIN_MS 120000  /* for the devices to have everything */
+#define LINGER_MS 1000   /* for what should not come any more */
+#define STOP_MS 20000
+#define TELL_LOST 20
+
+enum phase { LOAD, ANSWERS, DRAIN, LINGER, CLOSE };
+
+struct run {
+    struct ledger ledger;
+    struct server server;
+    struct device **devices;
+    struct sender **senders;
+    char **tokens;
+    uv_timer_t timer;
+    uv_signal_t interrupts[2];
+    enum phase phase;
+    uint64_t began_ms;
+    uint64_t phase_ms; /* when it began */
+    uint64_t told_ms;
+};
+
+uint16_t ledger_port(const char *authority)
+{
+    const char *colon = strrchr(authority, ':');
+    return colon != NULL ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
+}
+
+void ledger_fail(struct ledger *ledger, const char *what)
+{
+    if (ledger->failure[0] == '\0')
+        snprintf(ledger->failure, sizeof ledger->failure, "%s", what);
+}
+
+static uint64_t since(uint64_t ms)
+{
+    return until_now_ms() - ms;
+}
+
+static void enter(struct run *run, enum phase phase)
+{
+    run->phase = phase;
+    run->phase_ms = until_now_ms();
+}
+
+static void tell_progress(struct run *run)
+{
+    static const char *const names[] = {"load", "last answers", "draining", "lingering", "closing"};
+    if (since(run->told_ms) < PROGRESS_MS)
+        return;
+    run->told_ms = until_now_ms();
+    struct book_sums sums = book_sum(run->ledger.book);
+    printf("%4" PRIu64 " s  %s: accepted %" PRIu64 ", delivered %" PRIu64 " of %" PRIu64 ", kills %" PRIu32
+           ", devices up %" PRIu32 ", retries %" PRIu64 "\n",
+           since(run->began_ms) / 1000, names[run->phase], sums.accepted, sums.delivered, sums.expected,
+           run->ledger.kills, run->ledger.live, run->ledger.retries);
+}
+
+/* ---- the phases ---- */
+
+static void close_all(struct run *run)
+{
+    enter(run, CLOSE);
+    for (uint32_t i = 0; i < run->ledger.options.devices; i++)
+        device_close(&run->devices[i]);
+    for (uint32_t i = 0; i < run->ledger.options.senders; i++)
+        sender_close(&run->senders[i]);
+    server_unwatch(&run->server);
+    for (size_t i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&run->interrupts[i], NULL);
+    uv_close((uv_handle_t *)&run->timer, NULL);
+}
+
+/* The nth kill comes in the middle of the nth part of the time. */
+static bool kill_is_due(const struct run *run)
+{
+    const struct options *options = &run->ledger.options;
+    uint64_t part = 1000ULL * options->seconds / (options->kills > 0 ? options->kills : 1);
+    return run->ledger.kills < options->kills && run->server.phase == SERVER_UP &&
+           since(run->phase_ms) >= part * run->ledger.kills + part / 2;
+}
+
+static void load(struct run *run)
+{
+    struct ledger *ledger = &run->ledger;
+    if (kill_is_due(run))
+        server_kill(&run->server);
+    bool over = since(run->phase_ms) >= 1000ULL * ledger->options.seconds;
+    if (over && ledger->kills == ledger->options.kills && run->server.phase == SERVER_UP) {
+        ledger->sending = false;
+        enter(run, ANSWERS);
+    }
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+    struct run *run = timer->data;
+    struct ledger *ledger = &run->ledger;
+    tell_progress(run);
+    if (ledger->failure[0] != '\0') {
+        close_all(run);
+        return;
+    }
+    switch (run->phase) {
+    case LOAD:
+        load(run);
+        break;
+    case ANSWERS:
+        if (ledger->busy == 0 || since(run->phase_ms) > ANSWERS_MS) {
+            ledger->calm = true;
+            enter(run, DRAIN);
+        }
+        break;
+    case DRAIN:
+        if (book_sum(ledger->book).missing == 0 || since(run->phase_ms) > DRAIN_MS)
+            enter(run, LINGER);
+        break;
+    case LINGER:
+        if (since(run->phase_ms) > LINGER_MS)
+            close_all(run);
+        break;
+    case CLOSE:
+        break;
+    }
+}
+
+static void on_interrupt(uv_signal_t *handle, int number)
+{
+    (void)number;
+    struct run *run = handle->data;
+    ledger_fail(&run->ledger, "interrupted");
+}
+
+/* ---- the run ---- */
+
+static void start_all(struct run *run)
+{
+    static const int signals[] = {SIGINT, SIGTERM};
+    struct ledger *ledger = &run->ledger;
+    uv_timer_init(&ledger->loop, &run->timer);
+    run->timer.data = run;
+    uv_timer_start(&run->timer, on_turn, TURN_MS, TURN_MS);
+    for (size_t i = 0; i < 2; i++) {
+        uv_signal_init(&ledger->loop, &run->interrupts[i]);
+        run->interrupts[i].data = run;
+        uv_signal_start(&run->interrupts[i], on_interrupt, signals[i]);
+    }
+    server_watch(&run->server, ledger);
+    ledger->sending = true;
+    ledger->drop_next = ledger->options.drop_one;
+    for (uint32_t i = 0; i < ledger->options.devices; i++)
+        run->devices[i] = device_new(ledger, i, &run->tokens[i]);
+    for (uint32_t i = 0; i < ledger->options.senders; i++)
+        run->senders[i] = sender_new(ledger, i);
+    run->began_ms = run->told_ms = until_now_ms();
+    enter(run, LOAD);
+}
+
+/* The last line, and the verdict. */
+static int report(struct run *run)
+{
+    const struct ledger *ledger = &run->ledger;
+    struct book_sums sums = book_sum(ledger->book);
+    if (sums.lost > 0)
+        book_print_lost(ledger->book, TELL_LOST);
+    if (sums.strangers > 0)
+        printf("%" PRIu64 " deliveries were of no message that this device should have\n", sums.strangers);
+    if (sums.open > 0)
+        printf("%" PRIu64 " messages got no definite answer\n", sums.open);
+    if (sums.missing > sums.lost)
+        printf("%" PRIu64 " deliveries were given up by the inbox's cap, and told\n", sums.missing - sums.lost);
+    bool kept = sums.accepted > 0 && sums.lost == 0 && sums.out_of_order == 0 && sums.duplicates == 0 &&
+                sums.refused == 0 && sums.strangers == 0 && ledger->stopped == 0 &&
+                ledger->kills == ledger->options.kills;
+    printf("{\"accepted\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"out_of_order\":%" PRIu64
+           ",\"duplicates\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"kills\":%" PRIu32
+           ",\"seconds\":%" PRIu32 ",\"seed\":%" PRIu64 "}\n",
+           sums.accepted, sums.delivered, sums.lost, sums.out_of_order, sums.duplicates, sums.refused, sums.gaps,
+           ledger->kills, ledger->options.seconds, ledger->options.seed);
+    return kept ? 0 : 1;
+}
+
+static int fail(struct ledger *ledger)
+{
+    char tail[2000];
+    printf("the end of petreld's log:\n%s\nledger: %s\n", daemon_log_tail(&ledger->daemon, tail, sizeof tail),
+           ledger->failure);
+    return 1;
+}
+
+static int execute(struct run *run)
+{
+    struct ledger *ledger = &run->ledger;
+    printf("ledger: %" PRIu32 " devices of %" PRIu32 " users, %" PRIu32 " senders, %" PRIu32 " messages/s, %" PRIu32
+           " s, %" PRIu32 " kills, seed %" PRIu64 "\n",
+           ledger->options.devices, book_users(ledger->book), ledger->options.senders, ledger->options.rate,
+           ledger->options.seconds, ledger->options.kills, ledger->options.seed);
+    if (!daemon_init(&ledger->daemon) || !server_set_up(ledger, run->tokens)) {
+        ledger_fail(ledger, "no folder could be made");
+        return fail(ledger);
+    }
+    start_all(run);
+    uv_run(&ledger->loop, UV_RUN_DEFAULT);
+    petrel_assert(ledger->open == 0);
+    if (ledger->failure[0] != '\0')
+        return fail(ledger);
+    if (!daemon_stop(&ledger->daemon, SIGTERM, STOP_MS))
+        printf("petreld did not end within %d s of SIGTERM\n", STOP_MS / 1000);
+    return report(run);
+}
+
+/* Beside this program, unless it was named. */
+static const char *default_petreld(char *buffer, size_t size)
+{
+    char self[1000] = {0};
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+        return "petreld";
+    snprintf(buffer, size, "%s/petreld", dirname(self));
+    return buffer;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct run run = {0};
+    struct ledger *ledger = &run.ledger;
+    char petreld[1024];
+    int rc = options_parse(&ledger->options, argc, argv);
+    if (rc != 0)
+        return rc == 1 ? 0 : rc;
+    if (ledger->options.petreld == NULL)
+        ledger->options.petreld = default_petreld(petreld, sizeof petreld);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    uv_loop_init(&ledger->loop);
+    ledger->book = book_new(ledger->options.devices, ledger->options.senders, ledger->options.seed);
+    run.devices = object_zalloc(ledger->options.devices * sizeof(struct device *));
+    run.tokens = object_zalloc(ledger->options.devices * sizeof(char *));
+    run.senders = object_zalloc(ledger->options.senders * sizeof(struct sender *));
+    rc = execute(&run);
+    daemon_free(&ledger->daemon);
+    for (uint32_t i = 0; i < ledger->options.devices; i++)
+        free(run.tokens[i]);
+    free(run.devices);
+    free(run.tokens);
+    free(run.senders);
+    book_free(&ledger->book);
+    uv_loop_close(&ledger->loop);
+    return rc;
+}

@@ -1,0 +1,22 @@
+/* options.h: what one run of the ledger is. */
+#ifndef PETREL_LEDGER_OPTIONS_H
+#define PETREL_LEDGER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+    uint32_t kills;
+    uint32_t devices;
+    uint32_t rate; /* messages a second, of all senders */
+    uint32_t senders;
+    uint32_t seconds; /* under load, in all */
+    uint64_t seed;
+    bool drop_one;
+    const char *petreld; /* the binary */
+};
+
+/* 0: run; 1: --help was printed; 2: wrong usage, which was told. */
+int options_parse(struct options *options, int argc, char **argv);
+
+#endif

@@ -1,0 +1,226 @@
+#include "system/ledger/sender.h"
+
+#include "base/object.h"
+#include "client/client_uv.h"
+#include "system/ledger/reply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ANSWER_MS 5000
+#define CONNECT_MS 2000
+#define RETRY_MS 200 /* at most, where the server names no wait */
+#define RETRY_MAX_MS 2000
+#define REPLY_MAX 16384
+
+struct sender {
+    struct ledger *ledger;
+    struct client_uv *uv;
+    struct rng rng;
+    uint32_t number;
+    bool busy;  /* a message is under way */
+    bool open;  /* the connection stands */
+    bool asked; /* its request was written, the answer is awaited */
+    bool opening;
+    uint32_t message;
+    struct bytebuf request;
+    struct bytebuf reply;
+    double next_ms; /* when the next message is due */
+};
+
+static void wait_ms(struct sender *sender, uint64_t ms)
+{
+    client_uv_timer(sender->uv, client_uv_now(sender->uv) + ms);
+}
+
+static void write_request(struct sender *sender, uint32_t user, int mate)
+{
+    char to[64], body[256];
+    if (mate < 0)
+        snprintf(to, sizeof to, "{\"user\":\"u%" PRIu32 "\"}", user);
+    else
+        snprintf(to, sizeof to, "{\"user\":\"u%" PRIu32 "\",\"device\":\"d%d\"}", user, mate);
+    int len = snprintf(body, sizeof body, "{\"to\":%s,\"data\":{\"sender\":%" PRIu32 ",\"message\":%" PRIu32 "}}", to,
+                       sender->number, sender->message);
+    sender->request.len = 0;
+    bytes_printf(&sender->request,
+                 "POST /v1/apps/" LEDGER_APP "/messages HTTP/1.1\r\nHost: ledger\r\nAuthorization: Bearer %s\r\n"
+                 "Idempotency-Key: ledger-%" PRIu32
+                 "\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+                 sender->ledger->key, sender->message, len, body);
+}
+
+/* When the next message is due: at this sender's share of the rate, and not all that an outage held back at once. */
+static void schedule(struct sender *sender)
+{
+    const struct options *options = &sender->ledger->options;
+    double gap = 1000.0 * options->senders / options->rate;
+    double now = (double)client_uv_now(sender->uv);
+    sender->next_ms += gap * (0.5 + (double)rng_below(&sender->rng, 1000) / 1000.0);
+    if (sender->next_ms < now)
+        sender->next_ms = now;
+    client_uv_timer(sender->uv, (uint64_t)sender->next_ms);
+}
+
+static void ask(struct sender *sender)
+{
+    sender->asked = true;
+    sender->reply.len = 0;
+    client_uv_write(sender->uv, sender->request.ptr, sender->request.len);
+    wait_ms(sender, ANSWER_MS);
+}
+
+/* No answer, or none that is definite. */
+static void again(struct sender *sender, uint64_t least_ms)
+{
+    sender->asked = false;
+    sender->ledger->retries++;
+    if (least_ms > RETRY_MAX_MS)
+        least_ms = RETRY_MAX_MS;
+    wait_ms(sender, least_ms + rng_below(&sender->rng, RETRY_MS));
+}
+
+static void drop(struct sender *sender)
+{
+    client_uv_drop(sender->uv);
+    sender->open = sender->opening = false;
+}
+
+static void on_timer(void *owner)
+{
+    struct sender *sender = owner;
+    if (sender->asked) {
+        drop(sender);
+        again(sender, 0);
+        return;
+    }
+    if (!sender->busy) {
+        if (!sender->ledger->sending)
+            return;
+        uint32_t user;
+        int mate;
+        sender->busy = true;
+        sender->ledger->busy++;
+        sender->message = book_draw(sender->ledger->book, sender->number, &user, &mate);
+        write_request(sender, user, mate);
+    }
+    if (sender->open) {
+        ask(sender);
+    } else if (!sender->opening) {
+        sender->opening = true;
+        client_uv_open(sender->uv, "127.0.0.1", ledger_port(sender->ledger->daemon.api), CONNECT_MS);
+    }
+}
+
+static void on_open(void *owner)
+{
+    struct sender *sender = owner;
+    sender->open = true;
+    sender->opening = false;
+    if (sender->busy)
+        ask(sender);
+}
+
+static void definite(struct sender *sender, enum book_answer answer, const struct id *id)
+{
+    book_answered(sender->ledger->book, sender->message, answer, id);
+    sender->busy = sender->asked = false;
+    sender->ledger->busy--;
+    schedule(sender);
+}
+
+/* The uuid that the API's id begins with. */
+static bool id_of(struct bytes body, struct id *id)
+{
+    static const char member[] = "\"id\":\"";
+    const uint8_t *at = memmem(body.ptr, body.len, member, sizeof member - 1);
+    size_t before = at != NULL ? (size_t)(at - body.ptr) + sizeof member - 1 : 0;
+    return at != NULL && body.len - before >= ID_TEXT_LEN &&
+           id_parse(bytes_of(body.ptr + before, ID_TEXT_LEN), id) == 0;
+}
+
+static void refuse(struct sender *sender, const struct reply *reply)
+{
+    printf("refused: message %" PRIu32 ": %u %.*s\n", sender->message, reply->status, (int)reply->body.len,
+           (const char *)reply->body.ptr);
+    definite(sender, BOOK_REFUSED, NULL);
+}
+
+static void on_reply(struct sender *sender, const struct reply *reply)
+{
+    struct id id;
+    if (reply->status / 100 == 2 && !id_of(reply->body, &id))
+        ledger_fail(sender->ledger, "an accepted message was given no id");
+    else if (reply->status / 100 == 2)
+        definite(sender, BOOK_ACCEPTED, &id);
+    else if (reply->status / 100 == 5 || reply->status == 429 || reply->status == 408)
+        again(sender, 1000ULL * reply->retry_after_s);
+    else
+        refuse(sender, reply);
+    if (reply->close)
+        drop(sender);
+}
+
+static void on_read(void *owner, const uint8_t *bytes, size_t len)
+{
+    struct sender *sender = owner;
+    struct reply reply;
+    bytes_append(&sender->reply, bytes, len);
+    int rc = sender->asked && sender->reply.len <= REPLY_MAX ? reply_read(bytes_view(&sender->reply), &reply) : -1;
+    if (rc > 0) {
+        on_reply(sender, &reply);
+    } else if (rc < 0) {
+        /* An answer that nobody asked for, such as 408 on an idle connection, is one to nothing. */
+        drop(sender);
+        if (sender->asked)
+            again(sender, 0);
+    }
+}
+
+static void on_sent(void *owner)
+{
+    (void)owner;
+}
+
+static void on_end(void *owner, const char *text)
+{
+    (void)text;
+    struct sender *sender = owner;
+    bool waiting = sender->asked || sender->opening;
+    sender->open = sender->opening = false;
+    if (waiting)
+        again(sender, 0);
+}
+
+static const struct client_uv_ops OPS = {on_timer, on_open, on_read, on_sent, on_end};
+
+struct sender *sender_new(struct ledger *ledger, uint32_t number)
+{
+    struct sender *sender = object_zalloc(sizeof *sender);
+    sender->ledger = ledger;
+    sender->number = number;
+    sender->uv = client_uv_new(&ledger->loop, &OPS, sender);
+    petrel_assert(sender->uv != NULL);
+    rng_seed(&sender->rng, ledger->options.seed * 2 + number * UINT64_C(0x9e3779b97f4a7c15));
+    sender->next_ms = (double)client_uv_now(sender->uv);
+    ledger->open++;
+    schedule(sender);
+    return sender;
+}
+
+static void on_closed(void *owner)
+{
+    struct sender *sender = owner;
+    sender->ledger->open--;
+    bytes_reset(&sender->request);
+    bytes_reset(&sender->reply);
+    free(sender);
+}
+
+void sender_close(struct sender **sender)
+{
+    if (*sender != NULL)
+        client_uv_close(&(*sender)->uv, on_closed);
+    *sender = NULL;
+}

@@ -1,0 +1,22 @@
+/* server.h: the real petreld: started, killed under load, started again, without ever blocking the loop. */
+#ifndef PETREL_LEDGER_SERVER_H
+#define PETREL_LEDGER_SERVER_H
+
+#include "system/ledger/ledger.h"
+
+struct server {
+    struct ledger *ledger;
+    uv_timer_t timer;
+    enum { SERVER_UP, SERVER_DYING, SERVER_STARTING } phase;
+    uint64_t deadline_ms; /* of a restart */
+};
+
+/* Start petreld, make the app and the key, register all devices: tokens[device] is then the caller's to free. Blocks. */
+bool server_set_up(struct ledger *ledger, char **tokens);
+/* From now on watch it. */
+void server_watch(struct server *server, struct ledger *ledger);
+/* kill -9 and start again; server->phase tells how far that is. */
+void server_kill(struct server *server);
+void server_unwatch(struct server *server);
+
+#endif
