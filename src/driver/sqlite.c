@@ -49,13 +49,25 @@ int sqlite_error_of(int rc, int errnum)
     }
 }
 
+int sqlite_errno_of(sqlite3 *handle)
+{
+    int errnum = 0;
+    sqlite3_file *wal = NULL;
+    int rc = sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (rc == SQLITE_OK && wal != NULL && wal->pMethods != NULL)
+        wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &errnum);
+    if (errnum == 0)
+        sqlite3_file_control(handle, "main", SQLITE_FCNTL_LAST_ERRNO, &errnum);
+    return errnum;
+}
+
 int sqlite_report(const struct sqlite *db, int rc, const char *what)
 {
-    int err = sqlite_error_of(rc, sqlite3_system_errno(db->handle));
+    int errnum = (rc & 0xff) == SQLITE_IOERR ? sqlite_errno_of(db->handle) : 0;
+    int err = sqlite_error_of(rc, errnum);
     if (err != 0 && err != PETREL_E_EXISTS)
         log_at(LOG_WARN, "sqlite", "operation failed", LOG_STR("what", what), LOG_STR("file", db->path),
-               LOG_STR("error", sqlite3_errmsg(db->handle)), LOG_NUM("code", rc),
-               LOG_NUM("errno", sqlite3_system_errno(db->handle)));
+               LOG_STR("error", sqlite3_errmsg(db->handle)), LOG_NUM("code", rc), LOG_NUM("errno", errnum));
     return err;
 }
 

@@ -21,7 +21,7 @@ struct sqlite_backup {
 
 static int fail(const struct sqlite_backup *backup, int rc)
 {
-    int err = sqlite_error_of(rc, sqlite3_system_errno(backup->to));
+    int err = sqlite_error_of(rc, sqlite_errno_of(backup->to));
     log_at(LOG_WARN, "sqlite", "backup failed", LOG_STR("file", backup->path),
            LOG_STR("error", sqlite3_errmsg(backup->to)), LOG_NUM("code", rc));
     return err != 0 ? err : PETREL_E_IO;

@@ -22,9 +22,11 @@ struct sqlite {
     struct sqlite_stmt *free_pages;
 };
 
-/* The petrel_err of an (extended) SQLite result; errnum is sqlite3_system_errno(). */
+/* The petrel_err of an (extended) SQLite result; errnum says why a write failed, 0 when unknown. */
 int sqlite_error_of(int rc, int errnum);
-/* The same, logged with the connection's own text. */
+/* Why a connection's last write failed. sqlite3_system_errno() is overwritten before it can be asked; the files remember. */
+int sqlite_errno_of(sqlite3 *handle);
+/* sqlite_error_of(), logged with the connection's own text. */
 int sqlite_report(const struct sqlite *db, int rc, const char *what);
 
 #endif

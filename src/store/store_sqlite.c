@@ -146,6 +146,7 @@ static uint32_t work(void *ctx, struct worker_job *batch)
     bool more = (idle || ended) && store_sqlite_checkpoint_shrink(store);
     if (store->backup != NULL)
         store_sqlite_backup_slice(store);
+    metrics_set(store->config.metrics, METRIC_STORE_FULL, store->low || store->trouble == PETREL_E_FULL);
     metrics_set(store->config.metrics, METRIC_STORE_USERS, (int64_t)store->users.count);
     metrics_set(store->config.metrics, METRIC_STORE_JOURNAL_BYTES, (int64_t)store->journal_bytes);
     if (store->backup != NULL)

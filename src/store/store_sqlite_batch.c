@@ -336,7 +336,6 @@ static void look_at_disk(struct store_sqlite *store)
                    LOG_NUM("min_free_bytes", store->config.min_free_bytes));
         store->low = low;
     }
-    metrics_set(store->config.metrics, METRIC_STORE_FULL, store->low || store->trouble == PETREL_E_FULL);
 }
 
 /* Carry out jobs from *jobs on until the row is large; the first one that was not. */
