@@ -10,6 +10,7 @@
 #define SWEEP_SLICES 16U
 #define SLICE_MIN 1024U
 #define STALL_MS 1000U
+#define LOG_EVERY_MS 10000U
 /* A heartbeat may be late by half its interval, and by this. */
 #define HEARTBEAT_GRACE_S 5U
 
@@ -23,7 +24,11 @@ static void on_verdict(struct session *session, enum peer_verdict verdict)
     case PEER_SAME:
         return;
     case PEER_BEHIND:
-        session_flow_fall_behind(session);
+        /* A page that is under way may have been read before what this check saw. */
+        if ((session->flags & SESSION_PAGING) != 0)
+            session_agenda_want(session, SESSION_WANT_CHECK);
+        else
+            session_flow_fall_behind(session);
         return;
     case PEER_UNROUTED:
         session_bind_again(session);
@@ -59,8 +64,10 @@ static void on_checked(struct link_call *link)
 
 void session_check_ask(struct session *session)
 {
-    if ((session->flags & SESSION_CHECKING) != 0)
+    if ((session->flags & (SESSION_CHECKING | SESSION_PAGING)) != 0) {
+        session_agenda_want(session, SESSION_WANT_CHECK);
         return;
+    }
     struct session_call *call = session_call_take(session, true);
     call->link.in = (struct peer_msg){.type = PEER_CHECK};
     call->link.in.check = (struct peer_check){
@@ -107,12 +114,11 @@ static bool stuck(struct session *session, uint32_t now_s)
 static bool check_due(struct session *session, uint32_t now_s)
 {
     const struct session_role *role = session->role;
-    const struct session_sweep *sweep = &role->sweep;
-    bool lost = sweep->dirty && session->checked_s <= sweep->dirty_s;
+    bool lost = session->losses != role->sweep.losses;
     if (!lost && now_s - session->checked_s < role->config.check_interval_s)
         return false;
-    /* In the second in which the loss was seen, count as later than it. */
-    session->checked_s = sweep->dirty && now_s == sweep->dirty_s ? now_s + 1 : now_s;
+    session->losses = role->sweep.losses;
+    session->checked_s = now_s;
     return true;
 }
 
@@ -134,9 +140,7 @@ static void notice_stall(struct session_role *role)
     if (longest_ms <= STALL_MS)
         return;
     metrics_add(role->metrics, METRIC_LOOP_STALLS, 1);
-    log_at(LOG_WARN, "session", "the loop stalled; all its sessions check", LOG_NUM("loop", loop_index(role->loop)),
-           LOG_NUM("ms", longest_ms));
-    session_check_all(role);
+    session_check_all(role, "the loop stalled");
 }
 
 static void on_sweep(struct timer *timer)
@@ -166,6 +170,7 @@ void session_check_begin(struct session *session)
     /* A first check earlier than the interval by up to half of it: sessions that came together check apart. */
     uint32_t spread_s = (uint32_t)rng_below(loop_rng(role->loop), role->config.check_interval_s / 2 + 1);
     session->checked_s = now_s > spread_s ? now_s - spread_s : 0;
+    session->losses = role->sweep.losses;
     session->progress_s = now_s;
     if (timer_running(&role->sweep.timer))
         return;
@@ -174,10 +179,16 @@ void session_check_begin(struct session *session)
     timer_start(role->loop, &role->sweep.timer, SWEEP_MS, on_sweep);
 }
 
-void session_check_all(struct session_role *role)
+void session_check_all(struct session_role *role, const char *why)
 {
-    role->sweep.dirty = true;
-    role->sweep.dirty_s = session_now_s(role);
+    struct session_sweep *sweep = &role->sweep;
+    uint64_t now_ms = loop_now_ms(role->loop);
+    sweep->losses++;
+    if (sweep->told_ms != 0 && now_ms - sweep->told_ms < LOG_EVERY_MS)
+        return;
+    sweep->told_ms = now_ms;
+    log_at(LOG_WARN, "session", "messages may be late; all sessions check", LOG_STR("why", why),
+           LOG_NUM("loop", loop_index(role->loop)), LOG_NUM("sessions", role->sessions));
 }
 
 void session_check_stop(struct session_role *role)

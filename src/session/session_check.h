@@ -2,7 +2,8 @@
  * against the log (PROMISE §3). Private to this room.
  *
  * sweep   a slice of the slots every half second, all of them within eight; its timer runs only while there are sessions
- * dirty   Delivers may have been lost: every session checks at its next visit, so within 10 s */
+ * loss    Delivers may have been lost: every session checks at its next visit, so within 10 s. Losses are counted, so that
+ *         one that comes in the moment of a check is not taken for the one before it */
 #ifndef PETREL_SESSION_SESSION_CHECK_H
 #define PETREL_SESSION_SESSION_CHECK_H
 
@@ -14,15 +15,16 @@ struct session_role;
 struct session_sweep {
     struct timer timer;
     uint32_t slot; /* where the next slice begins */
-    bool dirty;
-    uint32_t dirty_s; /* since when */
+    uint32_t losses;
+    uint64_t told_ms; /* when a loss was logged last */
 };
 
 /* A session went live: it will be visited. */
 void session_check_begin(struct session *session);
-/* All sessions are to check. */
-void session_check_all(struct session_role *role);
-/* Ask whether position and route are those of the log. */
+/* Delivers may have been lost, for this reason: all sessions are to check. */
+void session_check_all(struct session_role *role, const char *why);
+/* Ask whether position and route are those of the log; later, if a page or another check is under way, whose answer may be
+ * older than what is asked now. */
 void session_check_ask(struct session *session);
 /* No more visits. */
 void session_check_stop(struct session_role *role);

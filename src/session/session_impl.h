@@ -64,6 +64,7 @@ struct session {
     uint32_t heard_s; /* these three in seconds of the role */
     uint32_t checked_s;
     uint32_t progress_s; /* the socket last took bytes, or had none to take */
+    uint32_t losses;     /* of the sweep, as counted at the last check */
     uint32_t written;    /* bytes given to the stream, modulo 2^32 */
     uint32_t taken;      /* of them, what the socket had taken when last looked at */
     uint16_t heartbeat_s;

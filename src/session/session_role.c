@@ -101,8 +101,7 @@ static void on_dirty(void *ctx)
 {
     struct session_role *role = ctx;
     object_check(role, SESSION_ROLE_MAGIC);
-    log_at(LOG_WARN, "session", "delivers may have been lost; all sessions check", LOG_NUM("sessions", role->sessions));
-    session_check_all(role);
+    session_check_all(role, "hints to this loop were dropped");
 }
 
 /* ---- life ---- */

@@ -105,6 +105,12 @@ void rig_advance(struct rig *rig, uint64_t ms)
     rig_turns(rig);
 }
 
+void rig_wait_sweep(struct rig *rig)
+{
+    rig_advance(rig, 600);
+    rig_advance(rig, 600);
+}
+
 void rig_wait_metric(struct rig *rig, enum metric metric, int64_t value)
 {
     for (int i = 0; i < WAIT_MS && metrics_get(rig->metrics, metric) != value; i++)
@@ -145,10 +151,16 @@ static struct link_call *next_call(struct rig *rig, int wait_ms)
     return call;
 }
 
-struct link_call *rig_take(struct rig *rig, enum peer_type type)
+struct link_call *rig_take_any(struct rig *rig)
 {
     struct link_call *call = next_call(rig, WAIT_MS);
     assert_non_null(call);
+    return call;
+}
+
+struct link_call *rig_take(struct rig *rig, enum peer_type type)
+{
+    struct link_call *call = rig_take_any(rig);
     assert_int_equal(call->in.type, type);
     return call;
 }

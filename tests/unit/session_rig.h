@@ -51,11 +51,15 @@ void rig_wait_role_closed(struct rig *rig);
 void rig_drain(struct rig *rig, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms);
 /* Time moves at once; the loop sees it as a stall. */
 void rig_advance(struct rig *rig, uint64_t ms);
+/* Have the sweep visit all sessions, without a stall. */
+void rig_wait_sweep(struct rig *rig);
 /* Wait until the metric has that value. */
 void rig_wait_metric(struct rig *rig, enum metric metric, int64_t value);
 
 /* The next call, which is of that type. It stays as it is until it is answered. */
 struct link_call *rig_take(struct rig *rig, enum peer_type type);
+/* The next call, whatever it is. */
+struct link_call *rig_take_any(struct rig *rig);
 /* Fail if a call waits after the loop took some turns. */
 void rig_expect_no_call(struct rig *rig);
 void rig_answer(struct rig *rig, struct link_call *call, int status);

@@ -173,6 +173,63 @@ static void behind_leads_to_a_fetch(void **state)
     rig_free(&rig);
 }
 
+static void loss_during_a_check_is_checked_again(void **state)
+{
+    (void)state;
+    struct client client;
+    struct route route;
+    struct rig *rig = open_checked(&client, &route);
+    struct link_call *check = provoke_check(rig);
+    rig_dirty(rig);
+    rig_wait_sweep(rig);
+    rig_expect_no_call(rig);
+    /* Asked before the second loss: what it says is not enough. */
+    rig_answer_checked(rig, check, PEER_SAME);
+    rig_answer_checked(rig, rig_take(rig, PEER_CHECK), PEER_SAME);
+    rig_wait_sweep(rig);
+    rig_expect_no_call(rig);
+    client_close(&client);
+    rig_free(&rig);
+}
+
+static void page_older_than_the_check_is_not_trusted(void **state)
+{
+    (void)state;
+    struct client client;
+    struct route route;
+    struct rig *rig = open_checked(&client, &route);
+    struct link_call *check = provoke_check(rig);
+    rig_deliver(rig, route, at(12), 11, NULL);
+    struct link_call *fetch = rig_take(rig, PEER_FETCH);
+    /* The log moved to 13 after the page was read and before the check; its Deliver was lost. */
+    rig_answer_checked(rig, check, PEER_BEHIND);
+    struct peer_page page = rig_page(12, 12);
+    rig_answer_page(rig, fetch, &page);
+    check = NULL;
+    while (check == NULL) {
+        struct link_call *call = rig_take_any(rig);
+        if (call->in.type == PEER_CHECK)
+            check = call;
+        else
+            rig_answer(rig, call, 0); /* the ack of an empty page */
+    }
+    assert_int_equal(check->in.check.position.seq, 12);
+    rig_answer_checked(rig, check, PEER_BEHIND);
+    page = rig_page(13, 13);
+    rig_page_add(&page, 13, "thirteen");
+    fetch = rig_take_any(rig);
+    if (fetch->in.type == PEER_ACK) {
+        rig_answer(rig, fetch, 0);
+        fetch = rig_take_any(rig);
+    }
+    assert_int_equal(fetch->in.type, PEER_FETCH);
+    rig_answer_page(rig, fetch, &page);
+    rig_page_free(&page);
+    client_take_push(&client, 13, 10, "thirteen");
+    client_close(&client);
+    rig_free(&rig);
+}
+
 static void replaced_closes(void **state)
 {
     (void)state;
@@ -472,6 +529,8 @@ int main(void)
         cmocka_unit_test(session_checks_within_its_interval),
         cmocka_unit_test(stalled_loop_has_all_sessions_check),
         cmocka_unit_test(behind_leads_to_a_fetch),
+        cmocka_unit_test(loss_during_a_check_is_checked_again),
+        cmocka_unit_test(page_older_than_the_check_is_not_trusted),
         cmocka_unit_test(replaced_closes),
         cmocka_unit_test(unrouted_binds_again_without_a_word),
         cmocka_unit_test(binding_again_tells_only_gaps_that_are_ahead),
