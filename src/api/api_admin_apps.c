@@ -47,6 +47,7 @@ void api_admin_apps_secrets(struct api_exchange *exchange, const struct api_requ
         api_exchange_fail_err(exchange, PETREL_E_NOT_FOUND, false, "app");
         return;
     }
+    log_at(LOG_INFO, "api", "app secrets shown", LOG_STR("app", app->name));
     struct bytebuf *out = &exchange->body;
     bytes_append_str(out, "{\"secrets\":[");
     for (uint32_t i = 0; i < app->secrets_count; i++) {

@@ -36,6 +36,13 @@ void api_client_close(struct api_client *client)
     *client = (struct api_client){.fd = -1};
 }
 
+void api_client_break(struct api_client *client)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    api_client_close(client);
+}
+
 void api_client_write(struct api_client *client, const void *data, size_t len)
 {
     const char *at = data;

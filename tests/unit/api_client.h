@@ -26,6 +26,8 @@ struct api_reply {
 
 void api_client_open(struct api_client *client, uint16_t port);
 void api_client_close(struct api_client *client);
+/* Break the connection off with a reset, as a peer that died does; a close is told from the end of its requests by nothing. */
+void api_client_break(struct api_client *client);
 void api_client_write(struct api_client *client, const void *data, size_t len);
 void api_client_write_text(struct api_client *client, const char *text);
 /* Write as much as the socket takes at once; false when the peer has closed. */
