@@ -26,6 +26,7 @@ struct admin {
     char *extra;                /* of the next one only */
     struct bytebuf answer;
     uint64_t timeout_ms;
+    bool timeout_given;
 };
 
 const char *admin_data_dir(const struct invocation *call)
@@ -132,6 +133,7 @@ enum command_exit admin_open(struct admin **out, const struct invocation *call)
     struct admin *admin = object_zalloc(sizeof *admin);
     admin->data_dir = admin_data_dir(call);
     admin->timeout_ms = invocation_number(call, "timeout", DEFAULT_TIMEOUT_MS);
+    admin->timeout_given = invocation_text(call, "timeout") != NULL;
     const char *token_file = invocation_text(call, "token-file");
     admin->token_path = token_file != NULL ? object_strdup(token_file) : format_text("%s/admin.token", admin->data_dir);
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -171,6 +173,12 @@ void admin_close(struct admin **ref)
 const char *admin_sessions(const struct admin *admin)
 {
     return admin->sessions;
+}
+
+void admin_patience(struct admin *admin, uint64_t ms)
+{
+    if (!admin->timeout_given)
+        admin->timeout_ms = ms;
 }
 
 void admin_header(struct admin *admin, const char *name, const char *value)

@@ -22,6 +22,9 @@ void admin_close(struct admin **admin);
 enum command_exit admin_request(struct admin *admin, const char *method, json_t *body, json_t **answer,
                                 const char *path, ...) __attribute__((format(printf, 5, 6)));
 
+/* How long a request may take, in place of 10 s, when --timeout does not say. */
+void admin_patience(struct admin *admin, uint64_t ms);
+
 /* A header for the next request only. */
 void admin_header(struct admin *admin, const char *name, const char *value);
 

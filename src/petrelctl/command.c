@@ -14,7 +14,7 @@ static const struct command_option globals[] = {
     {"admin", COMMAND_TEXT, "URL", "the admin API (PETREL_ADMIN, else what petreld.json says)", 0},
     {"token-file", COMMAND_FILE, "FILE", "holds the admin token (admin.token in the data directory)", 0},
     {"output", COMMAND_CHOICE, "table|json", "for people, or for machines", 'o'},
-    {"timeout", COMMAND_DURATION, "TIME", "how long one request may take: 500ms, 10s, 1m (10s)", 0},
+    {"timeout", COMMAND_DURATION, "TIME", "how long one request may take: 500ms, 10s, 1m (10s; a backup: 1h)", 0},
     {"help", COMMAND_FLAG, NULL, "tell how it is used", 'h'},
     {NULL},
 };

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PATIENCE_MS 3600000 /* a large store on a slow disk */
+
 /* The server is asked for an absolute path: it works in another directory than this shell. */
 static char *absolute(const char *path)
 {
@@ -35,8 +37,10 @@ enum command_exit command_backup(const struct invocation *call)
         return command_fail(COMMAND_FAILED, "the directory's whole path can't be told: %s", strerror(errno));
     }
     enum command_exit code = admin_open(&admin, call);
-    if (code == COMMAND_OK)
+    if (code == COMMAND_OK) {
+        admin_patience(admin, PATIENCE_MS);
         code = admin_request(admin, "POST", json_incref(body), &answer, "/admin/v1/backup");
+    }
     json_decref(body);
     admin_close(&admin);
     if (code == COMMAND_OK && invocation_json(call))
