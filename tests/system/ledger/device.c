@@ -216,6 +216,12 @@ static void drop(struct device *device)
     stay_away(device, rng_below(&device->rng, AWAY_MAX_MS));
 }
 
+void device_reconnect(struct device *device)
+{
+    if (device->where == UP)
+        drop(device);
+}
+
 static void set_paused(struct device *device, bool paused)
 {
     uint64_t now = client_uv_now(device->uv);

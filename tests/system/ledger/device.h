@@ -12,6 +12,8 @@ struct device;
 
 /* Takes the token over. */
 struct device *device_new(struct ledger *ledger, uint32_t number, char **token);
+/* Drop the connection, if there is one, and come back soon. */
+void device_reconnect(struct device *device);
 /* Later, from the loop; counts ledger->open down. */
 void device_close(struct device **device);
 

@@ -19,11 +19,14 @@
 #define PROGRESS_MS 5000
 #define ANSWERS_MS 60000 /* for the last definite answers, after the load */
 #define DRAIN_MS 120000  /* for the devices to have everything */
+#define STALL_MS 6000    /* without anything coming: nothing will */
 #define LINGER_MS 1000   /* for what should not come any more */
 #define STOP_MS 20000
 #define TELL_LOST 20
 
-enum phase { LOAD, ANSWERS, DRAIN, LINGER, CLOSE };
+/* LOAD: messages are sent, the server is killed. ANSWERS: senders get the last of theirs. DRAIN: devices get what is left, by
+ * themselves. RESUME: the same after each has reconnected, which must bring what no Deliver brought. LINGER: nothing more may come. */
+enum phase { LOAD, ANSWERS, DRAIN, RESUME, LINGER, CLOSE };
 
 struct run {
     struct ledger ledger;
@@ -37,6 +40,8 @@ struct run {
     uint64_t began_ms;
     uint64_t phase_ms; /* when it began */
     uint64_t told_ms;
+    uint64_t delivered; /* at the last look */
+    uint64_t moved_ms;  /* when that last grew */
 };
 
 uint16_t ledger_port(const char *authority)
@@ -59,12 +64,12 @@ static uint64_t since(uint64_t ms)
 static void enter(struct run *run, enum phase phase)
 {
     run->phase = phase;
-    run->phase_ms = until_now_ms();
+    run->phase_ms = run->moved_ms = until_now_ms();
 }
 
 static void tell_progress(struct run *run)
 {
-    static const char *const names[] = {"load", "last answers", "draining", "lingering", "closing"};
+    static const char *const names[] = {"load", "last answers", "draining", "resuming", "lingering", "closing"};
     if (since(run->told_ms) < PROGRESS_MS)
         return;
     run->told_ms = until_now_ms();
@@ -111,36 +116,51 @@ static void load(struct run *run)
     }
 }
 
+/* Whether nothing comes any more. */
+static bool has_stalled(struct run *run, uint64_t delivered)
+{
+    if (delivered != run->delivered)
+        run->moved_ms = until_now_ms();
+    run->delivered = delivered;
+    return since(run->moved_ms) > STALL_MS || since(run->phase_ms) > DRAIN_MS;
+}
+
+static void drain(struct run *run)
+{
+    struct book_sums sums = book_sum(run->ledger.book);
+    bool stalled = has_stalled(run, sums.delivered);
+    if (sums.missing == 0 || (stalled && run->phase == RESUME)) {
+        enter(run, LINGER);
+    } else if (stalled) {
+        printf("%" PRIu64 " deliveries do not come by themselves: all devices reconnect\n", sums.missing);
+        for (uint32_t i = 0; i < run->ledger.options.devices; i++)
+            device_reconnect(run->devices[i]);
+        enter(run, RESUME);
+    }
+}
+
+static void end_of_load(struct run *run)
+{
+    if (run->ledger.busy > 0 && since(run->phase_ms) <= ANSWERS_MS)
+        return;
+    run->ledger.calm = true;
+    enter(run, DRAIN);
+}
+
 static void on_turn(uv_timer_t *timer)
 {
     struct run *run = timer->data;
-    struct ledger *ledger = &run->ledger;
     tell_progress(run);
-    if (ledger->failure[0] != '\0') {
+    if (run->ledger.failure[0] != '\0')
         close_all(run);
-        return;
-    }
-    switch (run->phase) {
-    case LOAD:
+    else if (run->phase == LOAD)
         load(run);
-        break;
-    case ANSWERS:
-        if (ledger->busy == 0 || since(run->phase_ms) > ANSWERS_MS) {
-            ledger->calm = true;
-            enter(run, DRAIN);
-        }
-        break;
-    case DRAIN:
-        if (book_sum(ledger->book).missing == 0 || since(run->phase_ms) > DRAIN_MS)
-            enter(run, LINGER);
-        break;
-    case LINGER:
-        if (since(run->phase_ms) > LINGER_MS)
-            close_all(run);
-        break;
-    case CLOSE:
-        break;
-    }
+    else if (run->phase == ANSWERS)
+        end_of_load(run);
+    else if (run->phase == DRAIN || run->phase == RESUME)
+        drain(run);
+    else if (since(run->phase_ms) > LINGER_MS)
+        close_all(run);
 }
 
 static void on_interrupt(uv_signal_t *handle, int number)
