@@ -52,7 +52,7 @@ static bool device_valid(const struct peer_target *target)
 
 static bool user_or_device_valid(const struct peer_target *target)
 {
-    return user_valid(target) && (target->device.len == 0 || route_valid_device(target->device));
+    return user_valid(target) && (target->device.ptr == NULL || route_valid_device(target->device));
 }
 
 static int fill_bind(struct store_request *request, const struct peer_bind *bind)

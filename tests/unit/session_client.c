@@ -72,30 +72,31 @@ void client_send_frame(struct client *client, uint8_t type, struct bytes body)
     send_buf(client, &frame);
 }
 
-void client_connect(struct client *client, struct rig *rig, const char *device, uint64_t attempt, struct position at)
+void client_connect_as(struct client *client, const char *token, uint64_t attempt, struct position at)
 {
-    struct bytebuf token = {0};
     struct bytebuf frame = {0};
-    rig_token(rig, "ada", device, &token);
     struct session_connect connect_frame = {
         .version = SESSION_PROTOCOL_VERSION,
-        .token = bytes_str((const char *)token.ptr),
+        .token = bytes_str(token),
         .attempt = attempt,
         .position = at,
         .client = bytes_str("test/1"),
     };
     session_encode_connect(&frame, &connect_frame);
     send_buf(client, &frame);
+}
+
+void client_connect(struct client *client, struct rig *rig, const char *device, uint64_t attempt, struct position at)
+{
+    struct bytebuf token = {0};
+    rig_token(rig, "ada", device, &token);
+    client_connect_as(client, (const char *)token.ptr, attempt, at);
     bytes_reset(&token);
 }
 
 void client_connect_token(struct client *client, const char *token)
 {
-    struct bytebuf frame = {0};
-    struct session_connect connect_frame = {
-        .version = SESSION_PROTOCOL_VERSION, .token = bytes_str(token), .attempt = 1};
-    session_encode_connect(&frame, &connect_frame);
-    send_buf(client, &frame);
+    client_connect_as(client, token, 1, (struct position){0, 0});
 }
 
 void client_ack(struct client *client, uint64_t epoch, uint64_t seq)

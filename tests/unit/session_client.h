@@ -20,6 +20,7 @@ void client_close(struct client *client);
 void client_send(struct client *client, struct bytes data);
 void client_send_frame(struct client *client, uint8_t type, struct bytes body);
 void client_connect(struct client *client, struct rig *rig, const char *device, uint64_t attempt, struct position at);
+void client_connect_as(struct client *client, const char *token, uint64_t attempt, struct position at);
 void client_connect_token(struct client *client, const char *token);
 void client_ack(struct client *client, uint64_t epoch, uint64_t seq);
 void client_ping(struct client *client, uint64_t echo);

@@ -348,7 +348,7 @@ static void bad_targets_never_reach_the_store(void **state)
     open_rig(&rig, 0);
     struct buf *message = buf_copy(bytes_str("message"));
     struct buf *large = buf_new(FRAME_BODY_DEFAULT);
-    struct asked cases[10];
+    struct asked cases[11];
     for (int i = 0; i < 8; i++)
         cases[i] = send_of(message);
     cases[0].call.in.send.target.app = bytes_str("No App");
@@ -362,7 +362,9 @@ static void bad_targets_never_reach_the_store(void **state)
     cases[8] = bind_of((struct route){0});
     cases[9] = bind_of(route_of(1));
     cases[9].call.in.bind.target.device = (struct bytes){NULL, 0};
-    for (int i = 0; i < 10; i++) {
+    cases[10] = send_of(message);
+    cases[10].call.in.send.target.device = bytes_str(""); /* empty is not absent, which means all */
+    for (int i = 0; i < 11; i++) {
         ask(&rig, &cases[i]);
         assert_int_equal(cases[i].answers, 1);
         assert_int_equal(cases[i].call.reply.status, i == 7 ? PETREL_E_TOO_LARGE : PETREL_E_INVALID);
