@@ -294,18 +294,22 @@ void inbox_state_prune(struct inbox *inbox, const struct store_limits *limits, u
     uint32_t old = 0;
     while (old < inbox->recent_count && inbox->recent[old].at_ms + limits->recent_ms < now_ms)
         old++;
-    if (old > 0 && old == inbox->recent_count) {
+    inbox->recent_count -= old;
+    if (old > 0 && inbox->recent_count > 0)
+        memmove(inbox->recent, inbox->recent + old, inbox->recent_count * sizeof *inbox->recent);
+    if (inbox->recent_count == 0) {
         free(inbox->recent);
         inbox->recent = NULL;
-        inbox->recent_count = 0;
     }
     old = 0;
     while (old < inbox->fates_count && inbox->fates[old].at_ms + limits->fate_ms < now_ms)
         old++;
-    if (old > 0 && old == inbox->fates_count) {
+    inbox->fates_count -= old;
+    if (old > 0 && inbox->fates_count > 0)
+        memmove(inbox->fates, inbox->fates + old, inbox->fates_count * sizeof *inbox->fates);
+    if (inbox->fates_count == 0) {
         free(inbox->fates);
         inbox->fates = NULL;
-        inbox->fates_count = 0;
     }
 }
 

@@ -14,8 +14,9 @@
 
 static const char *const versions[] = {
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    "CREATE TABLE user (key BLOB PRIMARY KEY, as_of INTEGER NOT NULL, due_ms INTEGER, record BLOB NOT NULL)"
-    " WITHOUT ROWID;"
+    /* With a rowid: a record of a few kilobytes still lies in one leaf, where a key's tree would need overflow pages. */
+    "CREATE TABLE user (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, as_of INTEGER NOT NULL, due_ms INTEGER,"
+    " record BLOB NOT NULL);"
     "CREATE INDEX user_due ON user (due_ms) WHERE due_ms IS NOT NULL;"
     "CREATE TABLE journal (seq INTEGER PRIMARY KEY, events BLOB NOT NULL);"
     "CREATE TABLE idem (key BLOB PRIMARY KEY, body_hash INTEGER NOT NULL, id BLOB NOT NULL, epoch INTEGER NOT NULL,"
@@ -87,8 +88,8 @@ static void prepare(struct store_sqlite *store)
                                           " ON CONFLICT (key) DO UPDATE SET as_of = excluded.as_of,"
                                           " due_ms = excluded.due_ms, record = excluded.record"),
         .user_delete = sqlite_prepare(db, "DELETE FROM user WHERE key = ?1"),
-        .user_due = sqlite_prepare(db, "SELECT due_ms, key FROM user INDEXED BY user_due WHERE due_ms IS NOT NULL"
-                                       " AND due_ms <= ?1 AND (due_ms, key) > (?2, ?3) ORDER BY due_ms, key LIMIT ?4"),
+        .user_due = sqlite_prepare(db, "SELECT due_ms, id, key FROM user INDEXED BY user_due WHERE due_ms IS NOT NULL"
+                                       " AND due_ms <= ?1 AND (due_ms, id) > (?2, ?3) ORDER BY due_ms, id LIMIT ?4"),
         .key_select = sqlite_prepare(db, "SELECT body_hash, id, epoch, seq, expires_ms FROM idem WHERE key = ?1"),
         .key_upsert = sqlite_prepare(db, "INSERT OR REPLACE INTO idem (key, body_hash, id, epoch, seq, expires_ms)"
                                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
@@ -169,7 +170,6 @@ static void free_store(struct store_sqlite *store)
     idempotency_reset(&store->keys);
     bytes_reset(&store->row);
     bytes_reset(&store->record);
-    bytes_reset(&store->due_cursor);
     free((char *)store->config.path);
     store->magic = 0;
     free(store);

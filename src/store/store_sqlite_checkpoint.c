@@ -40,6 +40,7 @@ static int write_user(struct store_sqlite *store, struct store_user *user, uint6
     if (inbox_state_exists(&user->inbox)) {
         uint64_t due = inbox_due_ms(&store->txn, &user->inbox);
         stmt = store->stmts.user_upsert;
+        inbox_state_prune(&user->inbox, store->txn.limits, store->txn.now_ms);
         inbox_pack(record, &user->inbox);
         sqlite_bind_int(stmt, 2, (int64_t)as_of);
         if (due < INT64_MAX)

@@ -83,7 +83,7 @@ struct store_sqlite {
     uint64_t swept_ms;      /* monotonic */
     uint64_t due_ms;        /* monotonic: look for due records in the table again */
     uint64_t due_cursor_ms; /* where the last look ended */
-    struct bytebuf due_cursor;
+    uint64_t due_cursor_id;
 
     struct store_sqlite_backup *backup; /* the request under way */
     struct sqlite_backup *copy;

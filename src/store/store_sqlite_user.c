@@ -136,21 +136,18 @@ static size_t load_due(struct store_sqlite *store, struct store_user *due[DUE_US
     size_t count = 0;
     sqlite_bind_int(stmt, 1, (int64_t)store->txn.now_ms);
     sqlite_bind_int(stmt, 2, (int64_t)store->due_cursor_ms);
-    sqlite_bind_blob(
-        stmt, 3,
-        bytes_of(store->due_cursor.ptr != NULL ? (const void *)store->due_cursor.ptr : "", store->due_cursor.len));
+    sqlite_bind_int(stmt, 3, (int64_t)store->due_cursor_id);
     sqlite_bind_int(stmt, 4, DUE_USERS);
     while (sqlite_step(stmt) == 1) {
         store->due_cursor_ms = (uint64_t)sqlite_column_int(stmt, 0);
-        bytes_put_blob(&keys, sqlite_column_blob(stmt, 1));
+        store->due_cursor_id = (uint64_t)sqlite_column_int(stmt, 1);
+        bytes_put_blob(&keys, sqlite_column_blob(stmt, 2));
         count++;
     }
     sqlite_reset(stmt);
     struct bytes rest = bytes_view(&keys), key;
     size_t loaded = 0;
     while (bytes_get_blob(&rest, &key) == 0) {
-        store->due_cursor.len = 0;
-        bytes_append(&store->due_cursor, key.ptr, key.len);
         if (store_sqlite_user_get(store, key, &due[loaded]) == 0)
             loaded++;
     }
@@ -158,7 +155,7 @@ static size_t load_due(struct store_sqlite *store, struct store_user *due[DUE_US
     /* A full page: there is more, in the next commit. Else from the start, later. */
     if (count < DUE_USERS) {
         store->due_cursor_ms = 0;
-        store->due_cursor.len = 0;
+        store->due_cursor_id = 0;
         store->due_ms = clock_mono_ms(store->config.clock) + DUE_MS;
     }
     return loaded;
