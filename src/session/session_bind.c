@@ -28,6 +28,7 @@ static void on_bind_retry(struct timer *timer)
 static void try_again_or_refuse(struct session *session)
 {
     struct session_door *door = session->door;
+    door->maybe_bound = true;
     if (door->binds < BIND_TRIES_MAX)
         timer_start(session->role->loop, &door->timer, BIND_RETRY_MS, on_bind_retry);
     else
@@ -72,6 +73,13 @@ static void count_verdict(struct session_role *role, enum session_verdict verdic
                 1);
 }
 
+/* A server may be set to take less than it sends: messages are bounded by the default, whatever it takes. */
+static uint32_t max_frame_told(const struct session_role *role)
+{
+    uint32_t max = role->config.max_frame_bytes;
+    return max > FRAME_BODY_DEFAULT ? max : FRAME_BODY_DEFAULT;
+}
+
 static void write_connected(struct session *session, const struct peer_bound *bound)
 {
     struct session_role *role = session->role;
@@ -79,7 +87,7 @@ static void write_connected(struct session *session, const struct peer_bound *bo
         .verdict = bound->verdict,
         .position = bound->position,
         .heartbeat_s = session->heartbeat_s,
-        .max_frame_bytes = role->config.max_frame_bytes,
+        .max_frame_bytes = max_frame_told(role),
         .server_time_ms = loop_wall_ms(role->loop),
         .node = bytes_str(role->config.node_name),
     };

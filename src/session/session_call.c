@@ -162,25 +162,35 @@ static void push_parting(struct session_call *call)
     session_call_pump(call->role);
 }
 
-void session_call_part(struct session *session)
+static void part_with_ack(struct session *session, uint64_t seq)
 {
-    uint64_t seq = session_ack_due(session);
-    if (session->state == CONN_LIVE && seq > session->logged) {
-        struct session_call *ack = session_call_take(session, false);
-        ack->link.in = (struct peer_msg){.type = PEER_ACK};
-        ack->link.in.ack = (struct peer_ack){
-            .target = session_identity_target(ack->who),
-            .position = {session->at.epoch, seq},
-        };
-        push_parting(ack);
-    }
-    struct session_call *unbind = session_call_take(session, false);
-    unbind->link.in = (struct peer_msg){.type = PEER_UNBIND};
-    unbind->link.in.unbind = (struct peer_unbind){
-        .target = session_identity_target(unbind->who),
+    struct session_call *call = session_call_take(session, false);
+    call->link.in = (struct peer_msg){.type = PEER_ACK};
+    call->link.in.ack = (struct peer_ack){
+        .target = session_identity_target(call->who),
+        .position = {session->at.epoch, seq},
+    };
+    push_parting(call);
+}
+
+static void part_with_unbind(struct session *session)
+{
+    struct session_call *call = session_call_take(session, false);
+    call->link.in = (struct peer_msg){.type = PEER_UNBIND};
+    call->link.in.unbind = (struct peer_unbind){
+        .target = session_identity_target(call->who),
         .route = session_route(session),
     };
-    push_parting(unbind);
+    push_parting(call);
+}
+
+void session_call_part(struct session *session, bool unbind)
+{
+    uint64_t seq = session_ack_due(session);
+    if (session->state == CONN_LIVE && seq > session->logged)
+        part_with_ack(session, seq);
+    if (unbind)
+        part_with_unbind(session);
 }
 
 void session_call_undo_bind(struct session_call *call)

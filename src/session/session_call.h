@@ -59,8 +59,8 @@ struct session *session_call_session(const struct session_call *call);
 /* Whether a call that ended with this status may succeed if it is asked again. */
 bool session_call_again(int status);
 
-/* Send the session's last ACK, if one is unsent, and its UNBIND. */
-void session_call_part(struct session *session);
+/* The session ends: send its last ACK, if one is unsent, and, if so asked, its UNBIND. */
+void session_call_part(struct session *session, bool unbind);
 /* Turn a BIND whose session is gone into its UNBIND: it may have been written. */
 void session_call_undo_bind(struct session_call *call);
 /* Ask parting calls while there is room. */

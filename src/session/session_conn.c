@@ -90,21 +90,31 @@ static void count_end(struct session_role *role, uint32_t code)
     }
 }
 
-void session_conn_end(struct session *session, bool flushed)
+/* Whether the log may hold the session's route. While a bind is under way its answer brings the UNBIND: before it, there is
+ * nothing to delete. A storm of refused or replaced sessions should not cost a call each. */
+static bool maybe_routed(const struct session *session)
 {
-    object_check(session, SESSION_MAGIC);
-    if (session->state == CONN_CLOSING)
-        return;
-    /* While the bind is under way its answer brings the UNBIND: before it, there is nothing to delete. */
-    bool bind_under_way = session->state == CONN_BINDING && (session->flags & SESSION_PAGING) != 0;
-    if (session->state != CONN_ACCEPTED && !bind_under_way)
-        session_call_part(session);
+    if (session->state == CONN_LIVE)
+        return true;
+    return session->state == CONN_BINDING && (session->flags & SESSION_PAGING) == 0 && session->door->maybe_bound;
+}
+
+static void end(struct session *session, bool flushed, bool unbind)
+{
+    session_call_part(session, unbind && maybe_routed(session));
     session_conn_move(session, CONN_CLOSING);
     session_door_close(session);
     if (flushed)
         stream_close_flushed(session->stream, SESSION_FLUSH_MS);
     else
         stream_close(session->stream);
+}
+
+void session_conn_end(struct session *session, bool flushed)
+{
+    object_check(session, SESSION_MAGIC);
+    if (session->state != CONN_CLOSING)
+        end(session, flushed, true);
 }
 
 void session_conn_fail(struct session *session, uint32_t code, const char *text)
@@ -123,7 +133,8 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
     session_encode_error(&frame, code, text, backoff_ms);
     session_conn_write(session, bytes_view(&frame));
     bytes_reset(&frame);
-    session_conn_end(session, true);
+    bool route_gone = code == SESSION_CODE_REPLACED || code == SESSION_CODE_REVOKED;
+    end(session, true, !route_gone);
 }
 
 /* ---- frames ---- */

@@ -18,6 +18,7 @@ struct session_door {
     struct session *session;
     struct session_address *address; /* NULL once a valid token was shown */
     uint32_t binds;                  /* times the bind was asked */
+    bool maybe_bound;                /* one of them was not answered, and may have been carried out */
 };
 
 struct session_gate {

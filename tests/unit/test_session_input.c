@@ -60,7 +60,6 @@ static void truncated_connect_is_judged_at_every_offset(void **state)
             bound++;
             rig_answer(scene.rig, rig_take(scene.rig, PEER_BIND), PETREL_E_STALE);
             client_take_error(&scene.client, SESSION_CODE_STALE_ATTEMPT);
-            rig_answer(scene.rig, rig_take(scene.rig, PEER_UNBIND), 0);
         }
         scene_reopen(&scene);
     }
@@ -173,7 +172,6 @@ static void unauthenticated_sockets_are_capped(void **state)
         client_connect(&more[2], scene.rig, "tablet", 1, (struct position){0, 0});
         rig_answer(scene.rig, rig_take(scene.rig, PEER_BIND), PETREL_E_STALE);
         client_take_error(&more[2], SESSION_CODE_STALE_ATTEMPT);
-        rig_answer(scene.rig, rig_take(scene.rig, PEER_UNBIND), 0);
         rig_answer(scene.rig, bind, PETREL_E_STALE);
         for (int i = 0; i < 3; i++)
             client_close(&more[i]);
@@ -226,7 +224,6 @@ static void no_app_is_known_before_the_list_came(void **state)
     client_connect_token(&client, (const char *)token.ptr);
     rig_answer(rig, rig_take(rig, PEER_BIND), PETREL_E_STALE);
     client_take_error(&client, SESSION_CODE_STALE_ATTEMPT);
-    rig_answer(rig, rig_take(rig, PEER_UNBIND), 0);
     client_close(&client);
     /* The list replaces the one before it as a whole; an older one that arrives late does not. */
     rig_tell_app(rig, "demo", 1);
