@@ -103,13 +103,15 @@ class Background:
 class Server:
     """A petreld on a data directory. Its ports are the kernel's choice at first and the same ever after."""
 
-    def __init__(self, folder, name="data"):
+    def __init__(self, folder, name="data", flags=()):
         self.folder = folder
+        self.flags = list(flags)
         self.name = name
         self.data = os.path.join(folder, name)
         self.ports = {"session": 0, "api": 0, "admin": 0}
         self.background = None
         self.starts = 0
+        self.retry_after = 0  # seconds, in the last refusal
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def start(self):
@@ -117,7 +119,7 @@ class Server:
         flags = [word for kind, port in self.ports.items() for word in (f"--{kind}-host", "127.0.0.1",
                                                                          f"--{kind}-port", str(port))]
         self.background = Background([PETRELD, "--data-dir", self.data, "--shutdown-grace", "1s", "--shutdown-spread", "1s",
-                                      *flags], self.folder, f"{self.name}-petreld-{self.starts}")
+                                      *flags, *self.flags], self.folder, f"{self.name}-petreld-{self.starts}")
         addresses = self.background.until(self._addresses, "petreld.json of this petreld")
         self.ports = {kind: int(addresses[kind].rsplit(":", 1)[1]) for kind in self.ports}
         return self
@@ -146,6 +148,7 @@ class Server:
             with self._opener.open(request, timeout=LIMIT_S) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
+            self.retry_after = int(error.headers.get("Retry-After", 0))
             return error.code, json.load(error)
 
     def text(self, kind, path):
@@ -187,8 +190,8 @@ class Case(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def server(self, name="data"):
-        server = Server(self.folder, name)
+    def server(self, name="data", flags=()):
+        server = Server(self.folder, name, flags)
         self.addCleanup(server.end)
         return server.start()
 
