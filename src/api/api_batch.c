@@ -78,6 +78,12 @@ static void render(struct batch *batch, struct slot *slot)
     api_send_reset(&slot->send);
 }
 
+/* Nobody waits for the rest once the connection has gone; what is under way is waited for all the same. */
+static bool has_more(const struct batch *batch)
+{
+    return batch->at < batch->text.len && batch->exchange->conn != NULL;
+}
+
 /* Write out what is answered, as far as the order allows. */
 static void settle(struct batch *batch)
 {
@@ -85,8 +91,7 @@ static void settle(struct batch *batch)
         render(batch, &batch->slots[batch->oldest % WINDOW]);
         batch->oldest++;
     }
-    /* Nobody waits for the rest once the connection has gone; what is under way is waited for all the same. */
-    const bool more = batch->at < batch->text.len && batch->exchange->conn != NULL;
+    const bool more = has_more(batch);
     if (more && batch->next - batch->oldest < WINDOW)
         loop_defer(batch->exchange->role->loop, &batch->pump);
     else if (!more && batch->oldest == batch->next)
@@ -117,7 +122,7 @@ static void on_pump(struct loop_task *task)
 {
     struct batch *batch = container_of(task, struct batch, pump);
     struct bytes line;
-    for (uint32_t i = 0; i < WINDOW && batch->next - batch->oldest < WINDOW; i++) {
+    for (uint32_t i = 0; i < WINDOW && has_more(batch) && batch->next - batch->oldest < WINDOW; i++) {
         if (!take_line(bytes_view(&batch->text), &batch->at, &batch->line, &line))
             break;
         submit(batch, line);
