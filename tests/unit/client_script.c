@@ -84,7 +84,7 @@ void script_connected(struct script *script, enum session_verdict verdict, uint6
         .lost_at_most = verdict == SESSION_GAPPED ? 3 : 0,
         .reason = verdict == SESSION_GAPPED ? SESSION_GAP_CAP : SESSION_GAP_NONE,
         .heartbeat_s = 100,
-        .node = bytes_str("node"),
+        .node = bytes_str("server-1"),
     };
     session_encode_connected(&script->in, &connected);
 }

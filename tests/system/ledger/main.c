@@ -129,10 +129,11 @@ static void drain(struct run *run)
 {
     struct book_sums sums = book_sum(run->ledger.book);
     bool stalled = has_stalled(run, sums.delivered);
-    if (sums.missing == 0 || (stalled && run->phase == RESUME)) {
+    /* What gaps have paid for is not awaited, once nothing comes any more. */
+    if (sums.missing == 0 || (stalled && (run->phase == RESUME || sums.lost == 0))) {
         enter(run, LINGER);
     } else if (stalled) {
-        printf("%" PRIu64 " deliveries do not come by themselves: all devices reconnect\n", sums.missing);
+        printf("%" PRIu64 " deliveries do not come by themselves: all devices reconnect\n", sums.lost);
         for (uint32_t i = 0; i < run->ledger.options.devices; i++)
             device_reconnect(run->devices[i]);
         enter(run, RESUME);
