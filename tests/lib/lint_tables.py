@@ -93,7 +93,7 @@ PROGRAM_PACKAGES = {
     "pkg-config": "pkg-config", "protoc-c": "protobuf-c-compiler", "protoc": "protobuf-compiler",
     "clang": "clang", "clang-format": "clang-format", "clang-tidy": "clang-tidy",
     "ccache": "ccache", "git": "git", "curl": "curl", "wget": "wget", "jq": "jq",
-    "python3": "python3", "node": "nodejs", "npm": "npm", "openssl": "openssl",
+    "python3": "python3", "npm": "npm", "openssl": "openssl",
     "sqlite3": "sqlite3", "redis-server": "redis-server", "redis-cli": "redis-tools",
     "mariadbd": "mariadb-server", "mysqld": "mariadb-server", "java": "default-jre-headless",
     "nc": "netcat-openbsd", "socat": "socat", "ss": "iproute2", "ip": "iproute2",
