@@ -300,8 +300,9 @@ static void note_trouble(struct store_sqlite *store, int err)
 
 static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
 {
-    bool has_events = store->row.len > empty;
-    if (!has_events && (store->phase == CHECKPOINT_NONE || store->trouble != 0))
+    /* In trouble a row without events is the probe that finds out whether it has passed. */
+    bool has_events = store->row.len > empty || store->trouble != 0;
+    if (!has_events && store->phase == CHECKPOINT_NONE)
         return 0;
     uint64_t began = stopwatch_us();
     int err = write_all(store, has_events, operations);

@@ -74,6 +74,9 @@ static void a_full_disk_refuses_and_recovers(void **state)
 
     limit_files(RLIM_INFINITY);
     store_rig_advance(&rig, 1000);
+    /* Any request finds out, be it one that writes nothing. */
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_FULL), 0);
     assert_int_equal(put_numbered(&rig, stored, &seq), 0);
     assert_int_equal(seq, last + 1);
     assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_FULL), 0);
