@@ -26,7 +26,8 @@ void core_goaway(struct petrel_core *core, const struct session_goaway *goaway)
     struct core_goaway *told = &core->goaway;
     told->told = true;
     told->code = goaway->code;
-    told->leave_at = core->now_ms + rng_below(&core->rng, (uint64_t)goaway->spread_ms + 1);
+    uint64_t spread = goaway->spread_ms < CORE_BACKOFF_SERVER_MAX_MS ? goaway->spread_ms : CORE_BACKOFF_SERVER_MAX_MS;
+    told->leave_at = core->now_ms + rng_below(&core->rng, spread + 1);
     uint64_t deadline = core->now_ms + goaway->deadline_ms;
     told->close_at = told->leave_at < deadline ? told->leave_at : deadline;
     core->server_backoff_ms = goaway->backoff_ms;
