@@ -162,10 +162,10 @@ static void on_more(struct api_conn *conn, size_t taken)
     set_partial(conn, conn->partial + taken);
     if (conn->request_began_ms == 0)
         conn->request_began_ms = loop_now_ms(conn->role->loop);
-    if (conn->role->held <= API_HELD_MAX)
+    if (conn->role->held <= conn->role->config.max_held_bytes)
         return;
     struct api_error error;
-    (void)api_error_set(&error, API_ERROR_BUSY, NULL, NULL);
+    (void)api_error_set(&error, API_ERROR_BUSY, NULL, "too many large requests are under way");
     refuse(conn, &error);
 }
 

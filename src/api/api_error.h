@@ -45,7 +45,7 @@ enum api_error_kind {
 };
 
 #define API_ERROR_FIELD_MAX 96
-#define API_ERROR_MESSAGE_MAX 288
+#define API_ERROR_MESSAGE_MAX 240
 
 struct api_error {
     enum api_error_kind kind;

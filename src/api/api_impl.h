@@ -20,7 +20,6 @@
 #define API_OUTPUT_MAX 262144U     /* unsent bytes of a connection beyond which its requests wait */
 #define API_CLOSE_FLUSH_MS 5000U   /* how long a closing connection may take its last answers */
 #define API_CONNECTIONS_SPARE 128U /* connections beyond the cap that are told so; more are closed at once */
-#define API_HELD_MAX 268435456U    /* bytes of requests not yet answered, over all connections of a role */
 
 struct api_role {
     uint32_t magic;

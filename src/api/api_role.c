@@ -13,6 +13,7 @@ struct api_config api_role_defaults(void)
         .max_connections = 4096,
         .max_strangers_per_address = 256,
         .max_body_bytes = 4U << 20,
+        .max_held_bytes = 256U << 20,
         .max_message_bytes = 16384,
         .max_batch_lines = 1000,
         .max_pipeline = 64,

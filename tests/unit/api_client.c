@@ -137,6 +137,14 @@ struct api_reply api_client_read(struct api_client *client, bool head_only)
     return reply;
 }
 
+void api_client_expect_status(struct api_client *client, unsigned status)
+{
+    struct api_reply reply = api_client_read(client, false);
+    if (reply.status != status)
+        fail_msg("expected %u, got %u: %s", status, reply.status, reply.body);
+    api_client_free(&reply);
+}
+
 void api_client_expect_text(struct api_client *client, const char *text)
 {
     const size_t len = strlen(text);

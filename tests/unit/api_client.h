@@ -37,6 +37,8 @@ void api_client_request(struct api_client *client, const char *method, const cha
                         const char *body);
 /* Read one answer; head_only: to a HEAD. Fails the test when there is none. */
 struct api_reply api_client_read(struct api_client *client, bool head_only);
+/* Read one answer, which must have this status. */
+void api_client_expect_status(struct api_client *client, unsigned status);
 /* Read exactly this text. */
 void api_client_expect_text(struct api_client *client, const char *text);
 /* Read until the peer's end; fails the test when bytes come instead. */

@@ -295,6 +295,30 @@ static int open_role(struct api_rig *rig, enum api_kind kind, void (*change)(str
     return rc != 0 ? rc : api_role_listen(*out, &rig->ports[kind]);
 }
 
+static void on_role_closed(void *ctx)
+{
+    struct api_rig *rig = ctx;
+    bump(rig, &rig->closed);
+}
+
+static void close_send(struct api_rig *rig)
+{
+    api_role_close(&rig->send, on_role_closed, rig);
+}
+
+static void open_send_again(struct api_rig *rig)
+{
+    petrel_assert(open_role(rig, API_SEND, NULL, &rig->send) == 0);
+}
+
+void api_rig_open_early(struct api_rig *rig)
+{
+    api_rig_run(rig, close_send);
+    wait_until(rig, &rig->closed, 1);
+    rig->closed = 0;
+    api_rig_run(rig, open_send_again);
+}
+
 static void make_key(struct api_rig *rig, const char *app, char out[REGISTRY_KEY_TEXT_MAX])
 {
     char text[128];
@@ -338,12 +362,6 @@ void api_rig_open(struct api_rig *rig, void (*change)(struct api_config *config)
     make_key(rig, "other", rig->other_key);
 }
 
-static void on_role_closed(void *ctx)
-{
-    struct api_rig *rig = ctx;
-    bump(rig, &rig->closed);
-}
-
 static void close_roles(struct api_rig *rig)
 {
     if (rig->send == NULL)
@@ -384,6 +402,15 @@ void api_rig_close(struct api_rig *rig)
 }
 
 /* ---- requests ---- */
+
+void api_rig_write_send(struct api_rig *rig, struct api_client *client, const char *device)
+{
+    char headers[160];
+    char body[160];
+    (void)snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\n", rig->key);
+    (void)snprintf(body, sizeof body, "{\"to\":{\"user\":\"ann\",\"device\":\"%s\"},\"data\":1}", device);
+    api_client_request(client, "POST", "/v1/apps/shop/messages", headers, body);
+}
 
 struct api_reply api_rig_ask_with(struct api_rig *rig, enum api_kind kind, const char *method, const char *path,
                                   const char *headers, const char *body)

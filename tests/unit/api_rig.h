@@ -77,6 +77,11 @@ void api_rig_release(struct api_rig *rig, bool reverse);
 /* Publish a session server, which lookup then finds. */
 void api_rig_publish(struct api_rig *rig);
 
+/* Replace the send role by one that has not been given a snapshot. */
+void api_rig_open_early(struct api_rig *rig);
+
+/* Write a send to that device of "ann", with the key of "shop". */
+void api_rig_write_send(struct api_rig *rig, struct api_client *client, const char *device);
 /* One request on a connection of its own: with the key of "shop" (API_SEND) or the admin token. path and body as in HTTP; body
  * may be NULL. The reply is freed with api_client_free(). */
 struct api_reply api_rig_ask(struct api_rig *rig, enum api_kind kind, const char *method, const char *path,
