@@ -69,6 +69,7 @@ static void ack_goes_to_the_log_after_the_delay(void **state)
     client_ack(&client, RIG_EPOCH, 4);
     client_ack(&client, RIG_EPOCH, 5);
     client_expect_silence(&client);
+    rig_wait_sweep(rig);
     rig_expect_no_call(rig);
     rig_answer(rig, ack, 0);
     rig_answer(rig, take_ack(rig, 5), 0);
