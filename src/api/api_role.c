@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define DAY_S 86400ULL
+#define HELD_BYTES_MIN (256ULL << 20)
 
 struct api_config api_role_defaults(void)
 {
@@ -13,7 +14,6 @@ struct api_config api_role_defaults(void)
         .max_connections = 4096,
         .max_strangers_per_address = 256,
         .max_body_bytes = 4U << 20,
-        .max_held_bytes = 256U << 20,
         .max_message_bytes = 16384,
         .max_batch_lines = 1000,
         .max_pipeline = 64,
@@ -59,6 +59,12 @@ void api_role_settle(struct api_role *role)
     }
 }
 
+static uint64_t default_held_bytes(const struct api_config *config)
+{
+    const uint64_t two_bodies = 2 * (uint64_t)config->max_body_bytes;
+    return two_bodies > HELD_BYTES_MIN ? two_bodies : HELD_BYTES_MIN;
+}
+
 size_t api_role_object_max(const struct api_role *role)
 {
     const size_t of_message = 4 * (size_t)role->config.max_message_bytes;
@@ -93,6 +99,8 @@ int api_role_new(struct api_role **out, struct loop *loop, struct link *link, st
     role->config.node_name = object_strdup(config->node_name);
     role->config.version = object_strdup(config->version);
     role->config.admin_token = NULL; /* its digest will do */
+    if (role->config.max_held_bytes == 0)
+        role->config.max_held_bytes = default_held_bytes(config);
     if (config->kind == API_ADMIN)
         digest_sha256(bytes_str(config->admin_token), role->admin_digest);
     list_init(&role->conns);

@@ -44,6 +44,13 @@ static void derived_ids_and_buckets_never_change(void **state)
     uint8_t joined[] = {'d', 'e', 'm', 'o', 0, 'a', 'l', 'i', 'c', 'e'};
     assert_int_equal(hash_bucket(bytes_str("demo"), bytes_str("alice")),
                      hash_bytes(bytes_of(joined, sizeof joined), 0) % HASH_BUCKETS);
+    static const uint8_t of_nothing[] = {0x99, 0xaa, 0x06, 0xd3, 0x01, 0x47, 0x98, 0xd8,
+                                         0x60, 0x01, 0xc3, 0x24, 0x46, 0x8d, 0x49, 0x7f};
+    uint8_t digest[16];
+    hash_bytes128(bytes_str(""), digest);
+    assert_memory_equal(digest, of_nothing, sizeof digest);
+    hash_bytes128(bytes_str("x"), digest);
+    assert_memory_not_equal(digest, of_nothing, sizeof digest);
 }
 
 static void malformed_ids_are_refused(void **state)
