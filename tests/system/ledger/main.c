@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TURN_MS 100
@@ -196,8 +197,22 @@ static void start_all(struct run *run)
     enter(run, LOAD);
 }
 
+/* Whether petreld ends on SIGTERM, content with itself: a build with sanitizers says no when it has found something. */
+static bool stop_server(struct ledger *ledger)
+{
+    char tail[2000];
+    struct daemon *daemon = &ledger->daemon;
+    bool stopped = daemon_stop(daemon, SIGTERM, STOP_MS);
+    if (stopped && WIFEXITED(daemon->status) && WEXITSTATUS(daemon->status) == 0)
+        return true;
+    printf("the end of petreld's log:\n%s\n", daemon_log_tail(daemon, tail, sizeof tail));
+    printf(stopped ? "petreld ended with status %d\n" : "petreld did not end within %d s of SIGTERM\n",
+           stopped ? daemon->status : STOP_MS / 1000);
+    return false;
+}
+
 /* The last line, and the verdict. */
-static int report(struct run *run)
+static int report(struct run *run, bool orderly)
 {
     const struct ledger *ledger = &run->ledger;
     struct book_sums sums = book_sum(ledger->book);
@@ -209,7 +224,7 @@ static int report(struct run *run)
         printf("%" PRIu64 " messages got no definite answer\n", sums.open);
     if (sums.missing > sums.lost)
         printf("%" PRIu64 " deliveries were given up by the inbox's cap, and told\n", sums.missing - sums.lost);
-    bool kept = sums.accepted > 0 && sums.lost == 0 && sums.out_of_order == 0 && sums.duplicates == 0 &&
+    bool kept = orderly && sums.accepted > 0 && sums.lost == 0 && sums.out_of_order == 0 && sums.duplicates == 0 &&
                 sums.refused == 0 && sums.strangers == 0 && ledger->stopped == 0 &&
                 ledger->kills == ledger->options.kills;
     printf("{\"accepted\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"out_of_order\":%" PRIu64
@@ -244,9 +259,8 @@ static int execute(struct run *run)
     petrel_assert(ledger->open == 0);
     if (ledger->failure[0] != '\0')
         return fail(ledger);
-    if (!daemon_stop(&ledger->daemon, SIGTERM, STOP_MS))
-        printf("petreld did not end within %d s of SIGTERM\n", STOP_MS / 1000);
-    return report(run);
+    bool orderly = stop_server(ledger);
+    return report(run, orderly);
 }
 
 /* Beside this program, unless it was named. */
