@@ -60,10 +60,19 @@ struct topics_subscribed {
     uint64_t version;         /* of the device's set of subscriptions */
 };
 
+enum topics_op {
+    TOPICS_APPEND,
+    TOPICS_FETCH,
+    TOPICS_INTEREST,
+    TOPICS_SUBSCRIBE,
+    TOPICS_UNSUBSCRIBE,
+};
+
 struct topics_request {
     struct worker_job job;
     struct loop *home;
     topics_done_fn *done;
+    enum topics_op op; /* set by topics_submit() */
     int status;
     union {
         struct topics_append append;
@@ -80,7 +89,9 @@ struct topics_request {
     } out;
 };
 
-/* Rules and statuses as in struct store_ops. */
+/* Rules and statuses as in struct store_ops. append: TOO_LARGE; a topic is made by its first append or subscriber. fetch,
+ * interest: NOT_FOUND. interest: STALE: a later start of the node holds the lease; TOO_LARGE: TOPICS_NODES_MAX have one. subscribe:
+ * TOO_LARGE; again is the same. unsubscribe: of what is not subscribed is 0, and the version stays. */
 struct topics_ops {
     const char *name;
     int (*append)(struct topics *topics, struct topics_request *request);
@@ -91,8 +102,30 @@ struct topics_ops {
     void (*close)(struct topics *topics);
 };
 
-struct topics {
+struct topics { /* first member of every implementation */
     const struct topics_ops *ops;
 };
+
+static inline int topics_submit(struct topics *topics, enum topics_op op, struct topics_request *request,
+                                struct loop *home, topics_done_fn *done)
+{
+    int (*const table[])(struct topics *, struct topics_request *) = {
+        [TOPICS_APPEND] = topics->ops->append,           [TOPICS_FETCH] = topics->ops->fetch,
+        [TOPICS_INTEREST] = topics->ops->interest,       [TOPICS_SUBSCRIBE] = topics->ops->subscribe,
+        [TOPICS_UNSUBSCRIBE] = topics->ops->unsubscribe,
+    };
+    request->op = op;
+    request->home = home;
+    request->done = done;
+    return table[op](topics, request);
+}
+
+/* Close and free; NULL inside is fine. */
+static inline void topics_close(struct topics **topics)
+{
+    if (*topics != NULL)
+        (*topics)->ops->close(*topics);
+    *topics = NULL;
+}
 
 #endif
