@@ -60,15 +60,38 @@ static bool admit_stranger(struct api_conn *conn)
 
 static void on_timer(struct timer *timer);
 
-static void arm(struct api_conn *conn)
+/* Whether the peer is the one who is late: a request is partly read, and reading goes on. */
+static bool has_deadline(const struct api_conn *conn)
+{
+    return conn->request_began_ms > 0 && !conn->paused;
+}
+
+static uint64_t request_deadline(const struct api_conn *conn)
+{
+    return conn->request_began_ms + conn->role->config.request_timeout_ms;
+}
+
+static bool is_quiet(const struct api_conn *conn)
+{
+    return conn->request_began_ms == 0 && conn->exchanges_count == 0 && conn->rest.len == 0 &&
+           stream_queued(conn->stream) == 0;
+}
+
+/* A connection's first request has the deadline of a request; afterwards it may rest for longer. */
+static uint64_t idle_deadline(const struct api_conn *conn)
 {
     const struct api_config *config = &conn->role->config;
+    return conn->idle_since_ms + (conn->served ? config->idle_timeout_ms : config->request_timeout_ms);
+}
+
+static void arm(struct api_conn *conn)
+{
     const uint64_t now_ms = loop_now_ms(conn->role->loop);
-    uint64_t due_ms = now_ms + config->request_timeout_ms;
-    if (conn->request_began_ms > 0 && !conn->paused)
-        due_ms = conn->request_began_ms + config->request_timeout_ms;
-    else if (conn->exchanges_count == 0 && conn->rest.len == 0)
-        due_ms = conn->idle_since_ms + (conn->served ? config->idle_timeout_ms : config->request_timeout_ms);
+    uint64_t due_ms = now_ms + conn->role->config.request_timeout_ms;
+    if (has_deadline(conn))
+        due_ms = request_deadline(conn);
+    else if (is_quiet(conn))
+        due_ms = idle_deadline(conn);
     if (conn->retry_ms > 0 && due_ms > now_ms + conn->retry_ms)
         due_ms = now_ms + conn->retry_ms;
     /* Most requests come and go between two looks of a timer that runs anyway: it is moved only to look sooner. */
@@ -169,11 +192,17 @@ static void on_more(struct api_conn *conn, size_t taken)
     refuse(conn, &error);
 }
 
+static void write_out(struct api_conn *conn, struct bytes data)
+{
+    stream_write_copy(conn->stream, data);
+    conn->written += data.len;
+}
+
 static void say_continue(struct api_conn *conn)
 {
     conn->want_continue = conn->exchanges_count > 0; /* it must not overtake answers */
     if (!conn->want_continue)
-        stream_write_copy(conn->stream, bytes_str(HTTP_CONTINUE_TEXT));
+        write_out(conn, bytes_str(HTTP_CONTINUE_TEXT));
 }
 
 /* Take requests from the front of *in as long as there is room for their answers. */
@@ -286,41 +315,40 @@ static void on_end(void *owner, int status)
     resume(conn);
 }
 
+/* Between two looks, a request's deadline apart, a peer that reads has taken something of what waits for it. */
+static bool takes_nothing(struct api_conn *conn, uint64_t now_ms)
+{
+    const uint64_t queued = stream_queued(conn->stream);
+    if (queued == 0 || now_ms - conn->looked_ms < conn->role->config.request_timeout_ms)
+        return false;
+    const uint64_t taken = conn->written - queued;
+    const bool nothing = conn->looked_ms > 0 && taken == conn->taken_before;
+    conn->taken_before = taken;
+    conn->looked_ms = now_ms;
+    return nothing;
+}
+
 static void on_timer(struct timer *timer)
 {
     struct api_conn *conn = container_of(timer, struct api_conn, timer);
     object_check(conn, API_CONN_MAGIC);
-    const struct api_config *config = &conn->role->config;
     const uint64_t now_ms = loop_now_ms(conn->role->loop);
-    const size_t queued = stream_queued(conn->stream);
     if (conn->retry_ms > 0) {
         conn->retry_ms = conn->retry_ms < CONGESTED_RETRY_MAX_MS ? 2 * conn->retry_ms : CONGESTED_RETRY_MAX_MS;
         resume(conn);
         if (conn->closing)
             return;
     }
-    const bool stalled = conn->idle_since_ms + config->request_timeout_ms <= now_ms;
-    if (conn->request_began_ms > 0 && conn->request_began_ms + config->request_timeout_ms <= now_ms && !conn->paused) {
+    if (has_deadline(conn) && request_deadline(conn) <= now_ms) {
         struct api_error error;
         (void)api_error_set(&error, API_ERROR_REQUEST_TIMEOUT, NULL, NULL);
         refuse(conn, &error);
         resume(conn);
-        return;
-    }
-    if (queued == 0 && conn->exchanges_count == 0 && conn->request_began_ms == 0 &&
-        conn->idle_since_ms + (conn->served ? config->idle_timeout_ms : config->request_timeout_ms) <= now_ms) {
+    } else if ((is_quiet(conn) && idle_deadline(conn) <= now_ms) || takes_nothing(conn, now_ms)) {
         close_now(conn);
-        return;
+    } else {
+        arm(conn);
     }
-    if (stalled && queued > 0) {
-        if (queued == conn->queued_before) { /* its peer has taken nothing since the last look */
-            close_now(conn);
-            return;
-        }
-        conn->queued_before = queued;
-        conn->idle_since_ms = now_ms;
-    }
-    arm(conn);
 }
 
 /* ---- answers ---- */
@@ -340,7 +368,7 @@ static void write_answer(struct api_conn *conn, struct api_exchange *exchange)
     };
     out->len = 0;
     http_response_write(&response, out);
-    stream_write_copy(conn->stream, bytes_view(out));
+    write_out(conn, bytes_view(out));
 }
 
 void api_conn_answered(struct api_conn *conn)

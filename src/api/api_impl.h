@@ -78,12 +78,14 @@ struct api_conn {
     struct timer timer;
     uint64_t request_began_ms; /* 0: no request is partly read */
     uint64_t idle_since_ms;
-    size_t queued_before; /* unsent bytes when the timer last looked */
-    size_t partial;       /* bytes of the request that is partly read */
-    size_t kept;          /* bytes of batches under way */
-    uint32_t retry_ms;    /* while congested: when to look again */
-    bool served;          /* a request has come */
-    bool last;            /* no request is taken any more */
+    uint64_t written;      /* bytes given to the stream */
+    uint64_t taken_before; /* of these, what the peer had taken when the timer last looked */
+    uint64_t looked_ms;    /* and when that was */
+    size_t partial;        /* bytes of the request that is partly read */
+    size_t kept;           /* bytes of batches under way */
+    uint32_t retry_ms;     /* while congested: when to look again */
+    bool served;           /* a request has come */
+    bool last;             /* no request is taken any more */
     bool closing;
     bool parsing;
     bool paused;

@@ -45,16 +45,16 @@ struct api_config {
     uint32_t max_connections;           /* of this loop; default 4,096 */
     uint32_t max_strangers_per_address; /* connections of this loop that showed no valid key; default 256 */
     uint32_t max_body_bytes;            /* default 4 MiB: a batch */
-    uint64_t max_held_bytes;     /* requests partly read and batches under way, of all connections; default 256 MiB */
-    uint32_t max_message_bytes;  /* payload, or data as JSON text; default 16,384 */
-    uint32_t max_batch_lines;    /* default 1,000 */
-    uint32_t max_pipeline;       /* requests under way per connection; default 64 */
-    uint32_t request_timeout_ms; /* from the first byte to the last of a request; default 15,000 */
-    uint32_t idle_timeout_ms;    /* keep-alive; default 75,000 */
-    uint64_t ttl_default_s;      /* 4 weeks */
-    uint64_t ttl_max_s;          /* 4 weeks */
-    uint64_t token_ttl_s;        /* device tokens that register mints: 30 days */
-    uint32_t heartbeat_hint_s;   /* lookup: how long an answer may be cached; 300 */
+    uint64_t max_held_bytes;            /* requests under way, of all connections; 0: 256 MiB, or two bodies if more */
+    uint32_t max_message_bytes;         /* payload, or data as JSON text; default 16,384 */
+    uint32_t max_batch_lines;           /* default 1,000 */
+    uint32_t max_pipeline;              /* requests under way per connection; default 64 */
+    uint32_t request_timeout_ms;        /* from the first byte to the last of a request; default 15,000 */
+    uint32_t idle_timeout_ms;           /* keep-alive; default 75,000 */
+    uint64_t ttl_default_s;             /* 4 weeks */
+    uint64_t ttl_max_s;                 /* 4 weeks */
+    uint64_t token_ttl_s;               /* device tokens that register mints: 30 days */
+    uint32_t heartbeat_hint_s;          /* lookup: how long an answer may be cached; 300 */
 };
 
 struct api_config api_role_defaults(void);
