@@ -9,8 +9,9 @@
 
 #define MESSAGE_OP_MAGIC OBJECT_MAGIC('M', 'S', 'O', 'P')
 
-/* The longest encoded message that is taken: a PUSH with it still fits into a frame of the default size. */
-#define MESSAGE_BYTES_MAX (FRAME_BODY_DEFAULT - 256U)
+/* The longest encoded message that is taken: a PUSH with it fits into the largest frame that a server can be set to. What
+ * an app may send is the API's to bound, below the frames of its own sessions. */
+#define MESSAGE_BYTES_MAX (1048576U - 1024U)
 
 struct message_role;
 

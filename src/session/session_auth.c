@@ -118,7 +118,9 @@ uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes
     char kid[KID_MAX + 1];
     if (token_peek(token, &claims, kid, sizeof kid) != 0)
         return SESSION_CODE_TOKEN_INVALID;
-    const struct map_node *node = keyring != NULL ? map_find(&keyring->apps, bytes_str(claims.app)) : NULL;
+    if (keyring == NULL)
+        return SESSION_CODE_UNAVAILABLE;
+    const struct map_node *node = map_find(&keyring->apps, bytes_str(claims.app));
     if (node == NULL)
         return SESSION_CODE_UNKNOWN_APP;
     return verify_with(container_of(node, const struct auth_app, node), kid, token, now_s, out);

@@ -14,7 +14,8 @@ struct session_keyring *session_auth_keyring_new(struct bytes records, struct rn
 /* NULL inside is fine. */
 void session_auth_keyring_free(struct session_keyring **keyring);
 
-/* 0 and the claims, or the session_code to refuse with. keyring NULL: no app is known. */
+/* 0 and the claims, or the session_code to refuse with. keyring NULL: the apps are not known
+ * yet, which is UNAVAILABLE, for the client to come again. */
 uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes token, uint64_t now_s,
                              struct token_claims *out);
 

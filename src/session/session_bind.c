@@ -73,13 +73,6 @@ static void count_verdict(struct session_role *role, enum session_verdict verdic
                 1);
 }
 
-/* A server may be set to take less than it sends: messages are bounded by the default, whatever it takes. */
-static uint32_t max_frame_told(const struct session_role *role)
-{
-    uint32_t max = role->config.max_frame_bytes;
-    return max > FRAME_BODY_DEFAULT ? max : FRAME_BODY_DEFAULT;
-}
-
 static void write_connected(struct session *session, const struct peer_bound *bound)
 {
     struct session_role *role = session->role;
@@ -87,7 +80,7 @@ static void write_connected(struct session *session, const struct peer_bound *bo
         .verdict = bound->verdict,
         .position = bound->position,
         .heartbeat_s = session->heartbeat_s,
-        .max_frame_bytes = max_frame_told(role),
+        .max_frame_bytes = role->config.max_frame_bytes,
         .server_time_ms = loop_wall_ms(role->loop),
         .node = bytes_str(role->config.node_name),
     };

@@ -60,7 +60,7 @@ static void on_evict(struct session_role *role, const struct peer_evict *evict)
 
 static void on_apps(struct session_role *role, const struct peer_apps *apps)
 {
-    if (role->keyring != NULL && apps->version < role->keyring_version)
+    if (role->keyring != NULL && apps->version <= role->keyring_version)
         return;
     struct session_keyring *keyring = session_auth_keyring_new(buf_bytes(apps->records), loop_rng(role->loop));
     if (keyring == NULL) {

@@ -26,7 +26,7 @@ struct session_config {
     const char *host;
     uint16_t port;                            /* 0: the kernel chooses */
     uint32_t max_sessions;                    /* of this loop; beyond: OVERLOADED */
-    uint32_t max_frame_bytes;                 /* 1,024 .. 1,048,576; default 65,536 */
+    uint32_t max_frame_bytes;                 /* 1,024 .. 1,048,576, and over any message by 1,024; default 65,536 */
     uint32_t connect_timeout_ms;              /* from accept to a whole CONNECT; default 10,000 */
     uint32_t max_unauthenticated;             /* sockets of this loop before CONNECT; default 10,000 */
     uint32_t max_unauthenticated_per_address; /* default 256 */

@@ -210,11 +210,11 @@ void rig_answer_checked(struct rig *rig, struct link_call *call, enum peer_verdi
 
 /* ---- tells ---- */
 
+/* To the role itself, as a link from another node would: which routes are its own is for it to see. */
 static void do_tell(struct rig *rig, void *arg)
 {
-    const struct peer_msg *msg = arg;
-    const struct route *route = msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
-    petrel_assert(link_tell(rig->link, route->node, route->loop, msg) == 0);
+    const struct link_server *server = &rig->link->servers[LINK_SESSION];
+    server->on_tell(server->ctx, arg);
 }
 
 void rig_deliver(struct rig *rig, struct route route, struct position at, uint64_t prev, const char *text)

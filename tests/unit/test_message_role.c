@@ -347,7 +347,7 @@ static void bad_targets_never_reach_the_store(void **state)
     struct rig rig;
     open_rig(&rig, 0);
     struct buf *message = buf_copy(bytes_str("message"));
-    struct buf *large = buf_new(FRAME_BODY_DEFAULT);
+    struct buf *large = buf_new(1024 * 1024);
     struct asked cases[11];
     for (int i = 0; i < 8; i++)
         cases[i] = send_of(message);

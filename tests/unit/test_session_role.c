@@ -24,10 +24,16 @@ static void evict_takes_the_whole_route(void **state)
     struct rig *rig = rig_new(NULL);
     struct client client;
     struct route route = client_go_live(&client, rig, "phone", 0);
-    struct route other = route;
-    other.generation++;
-    rig_evict(rig, other, SESSION_CODE_REPLACED);
-    client_expect_silence(&client);
+    struct route others[] = {route, route, route, route, route};
+    others[0].generation++;
+    others[1].slot++;
+    others[2].loop++;
+    others[3].node++;
+    others[4].incarnation++;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        rig_evict(rig, others[i], SESSION_CODE_REPLACED);
+        client_expect_silence(&client);
+    }
     rig_evict(rig, route, SESSION_CODE_REPLACED);
     client_take_error(&client, SESSION_CODE_REPLACED);
     rig_evict(rig, route, SESSION_CODE_REPLACED);
