@@ -30,6 +30,7 @@ static void forget_answer(struct http_call *call)
     call->text = NULL;
     call->text_len = 0;
     call->status = 0;
+    call->retry_s = 0;
 }
 
 static struct curl_slist *headers_of(const char *bearer, const char *json_body)
@@ -65,8 +66,12 @@ long http_call(struct http_call *call, const char *method, const char *authority
     curl_easy_setopt(call->curl, CURLOPT_WRITEDATA, call);
     if (json_body != NULL)
         curl_easy_setopt(call->curl, CURLOPT_POSTFIELDS, json_body);
-    if (curl_easy_perform(call->curl) == CURLE_OK)
+    if (curl_easy_perform(call->curl) == CURLE_OK) {
+        curl_off_t retry_s = 0;
         curl_easy_getinfo(call->curl, CURLINFO_RESPONSE_CODE, &call->status);
+        curl_easy_getinfo(call->curl, CURLINFO_RETRY_AFTER, &retry_s);
+        call->retry_s = (long)retry_s;
+    }
     curl_slist_free_all(headers);
     if (call->text != NULL)
         call->body = json_loadb(call->text, call->text_len, 0, NULL);

@@ -7,6 +7,7 @@
 struct http_call {
     void *curl;   /* made at the first call */
     long status;  /* of the last call; 0: no answer */
+    long retry_s; /* its Retry-After; 0: none */
     json_t *body; /* of the last call; NULL: none, or no JSON */
     char *text;   /* as it came */
     size_t text_len;
