@@ -37,7 +37,7 @@ static int open_store_sqlite(struct backends *backends, const struct backends_en
         .metrics = env->metrics,
         .checkpoint_bytes = env->config->store_checkpoint,
         .memory_bytes = env->config->store_memory,
-        .min_free_bytes = env->config->store_min_free,
+        .min_free_bytes = env->config->store_min_free > 0 ? env->config->store_min_free : 1, /* 0: its default */
         .restored = env->restored,
     };
     return store_sqlite_open(&backends->store, &config);
