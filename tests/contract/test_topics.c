@@ -251,6 +251,14 @@ static void logs_are_trimmed_by_ttl_and_cap(void **state)
     put(&rig, "news", "thirty-bytes-thirty-bytes-3030");
     assert_int_equal(fetch(&rig, "news", (struct position){begin.epoch, begin.seq + 2}, &page), 0);
     assert_string_equal(page.texts, "m3 m4 m5 thirty-bytes-thirty-bytes-3030");
+    /* What has expired takes no room: nothing is dropped, and told of, for it. */
+    struct position gone = {begin.epoch, begin.seq + 7};
+    rig.ms += 2 * DAY;
+    put(&rig, "news", "fresh");
+    assert_int_equal(fetch(&rig, "news", gone, &page), 0);
+    assert_string_equal(page.texts, "fresh");
+    assert_int_equal(fetch(&rig, "news", (struct position){begin.epoch, begin.seq + 3}, &page), 0);
+    assert_int_equal(page.page.gap.reason, SESSION_GAP_NONE);
     assert_int_equal(append(&rig, "news", "this-one-is-longer-than-the-cap-of-forty-bytes", DAY, &out),
                      PETREL_E_TOO_LARGE);
     rig_close(&rig);
