@@ -1,5 +1,6 @@
 /* mailbox.h: how one thread hands work to a loop. Senders append under a short lock, the loop takes the whole batch; one
- * wake-up per batch. Mail from one thread to one loop is run in the order it was posted. */
+ * wake-up per batch. Mail from one thread to one loop is run in the order it was posted, and before what happens on a socket after
+ * the post is looked at. */
 #ifndef PETREL_LOOP_MAILBOX_H
 #define PETREL_LOOP_MAILBOX_H
 

@@ -16,6 +16,8 @@ static void on_ready(uv_poll_t *handle, int status, int uv_events)
     object_check(loop, LOOP_MAGIC);
     petrel_assert(status == 0);
     loop_turn_begin(loop);
+    /* Mail first: what was posted before a connection was made is known before it is accepted. */
+    (void)mailbox_run(loop);
     struct epoll_event events[POLLSET_BATCH];
     int count = epoll_wait(loop->epoll_fd, events, POLLSET_BATCH, 0);
     petrel_assert(count >= 0 || errno == EINTR);

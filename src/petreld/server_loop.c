@@ -227,7 +227,8 @@ struct snapshot_mail {
     struct snapshot *snapshot;
 };
 
-/* The first loop's message role tells every session role of the process which apps there are. */
+/* Every loop tells every session role which apps there are: each of them so hears of an app by mail that was posted before the
+ * API could answer that it was created, and mail is run before the sockets are looked at. */
 static void publish_apps(struct server_loop *node, const struct snapshot *snapshot)
 {
     size_t count = snapshot_apps_count(snapshot);
@@ -257,7 +258,7 @@ static void on_snapshot_mail(struct mail *mail)
         api_role_set_snapshot(node->api, letter->snapshot);
     if (newer && node->admin != NULL)
         api_role_set_snapshot(node->admin, letter->snapshot);
-    if (newer && loop_index(node->loop) == 0 && node->message != NULL)
+    if (newer && node->message != NULL)
         publish_apps(node, letter->snapshot);
     snapshot_unref(letter->snapshot);
     free(letter);

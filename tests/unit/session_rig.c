@@ -327,7 +327,7 @@ static void do_start(struct rig *rig, void *arg)
     petrel_assert(session_role_listen(rig->role, &rig->port) == 0);
 }
 
-struct rig *rig_new(const struct session_config *config)
+struct rig *rig_new_untold(const struct session_config *config)
 {
     struct session_config own = config != NULL ? *config : rig_config();
     struct rig *rig = calloc(1, sizeof *rig);
@@ -348,6 +348,12 @@ struct rig *rig_new(const struct session_config *config)
     rig->link = link_local_at(rig->links, 0);
     assert_int_equal(loop_start_thread(rig->loop, "rig"), 0);
     rig_run(rig, do_start, &own);
+    return rig;
+}
+
+struct rig *rig_new(const struct session_config *config)
+{
+    struct rig *rig = rig_new_untold(config);
     rig_tell_app(rig, "demo", 1);
     return rig;
 }

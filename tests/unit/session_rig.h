@@ -37,6 +37,8 @@ struct rig {
 struct session_config rig_config(void);
 /* NULL: rig_config(). The app "demo" and its key are told to the role. */
 struct rig *rig_new(const struct session_config *config);
+/* The same, before the list of apps has come. */
+struct rig *rig_new_untold(const struct session_config *config);
 /* Closes the role; calls that wait are answered UNAVAILABLE. */
 void rig_free(struct rig **rig);
 

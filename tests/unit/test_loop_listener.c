@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -260,11 +261,69 @@ static void the_loop_ends_when_the_last_stream_has_closed(void **state)
     assert_int_equal(rig.ended, STREAMS);
 }
 
+/* A loop that is kept busy finds both when it wakes: the mail, and the connection that was made after the post. */
+struct order {
+    struct door door;
+    struct mail busy, mail;
+    int began, may_go, mail_at, accepted_at, steps;
+};
+
+static void keep_busy(struct mail *mail)
+{
+    struct order *order = container_of(mail, struct order, busy);
+    loop_rig_bump(&order->door.loop, &order->began);
+    while (loop_rig_read(&order->door.loop, &order->may_go) == 0)
+        (void)sched_yield();
+}
+
+static void note_mail(struct mail *mail)
+{
+    struct order *order = container_of(mail, struct order, mail);
+    order->mail_at = ++order->steps;
+}
+
+static void note_accept(void *ctx, struct stream *stream)
+{
+    struct order *order = ctx;
+    order->accepted_at = ++order->steps;
+    stream_close(stream);
+    loop_rig_bump(&order->door.loop, &order->door.accepted);
+}
+
+static void open_order(void *arg)
+{
+    struct order *order = arg;
+    struct door *door = &order->door;
+    door->rc = listener_open(&door->listener, door->loop.loop, &door->config, note_accept, order);
+}
+
+static void mail_is_run_before_a_later_connection(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct order order = {.door.config.host = "127.0.0.1", .busy.run = keep_busy, .mail.run = note_mail};
+        loop_rig_start(&order.door.loop);
+        loop_rig_call(&order.door.loop, open_order, &order);
+        assert_int_equal(order.door.rc, 0);
+        mailbox_post(order.door.loop.loop, &order.busy);
+        loop_rig_wait(&order.door.loop, &order.began, 1);
+        mailbox_post(order.door.loop.loop, &order.mail);
+        int fd = loop_rig_connect(listener_port(order.door.listener));
+        loop_rig_bump(&order.door.loop, &order.may_go);
+        loop_rig_wait(&order.door.loop, &order.door.accepted, 1);
+        close(fd);
+        stop(&order.door);
+        assert_int_equal(order.mail_at, 1);
+        assert_int_equal(order.accepted_at, 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_loops_share_a_port),
         cmocka_unit_test(a_probe_sees_another_listener),
+        cmocka_unit_test(mail_is_run_before_a_later_connection),
         cmocka_unit_test(what_cannot_be_listened_on_is_refused),
         cmocka_unit_test(a_paused_listener_leaves_the_backlog_alone),
         cmocka_unit_test(a_listener_may_be_closed_by_its_accept),

@@ -203,7 +203,23 @@ static void sessions_are_capped(void **state)
     scene_close(&scene);
 }
 
-static void no_app_is_known_before_the_list_came(void **state)
+/* A client that is fast after a restart must not be told to stay away for good. */
+static void who_comes_before_the_list_of_apps_is_to_come_again(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new_untold(NULL);
+    struct client client;
+    client_open(&client, rig->port);
+    client_connect(&client, rig, "phone", 1, (struct position){0, 0});
+    client_take_error(&client, SESSION_CODE_UNAVAILABLE);
+    client_close(&client);
+    rig_tell_app(rig, "demo", 1);
+    client_go_live(&client, rig, "phone", 0);
+    client_close(&client);
+    rig_free(&rig);
+}
+
+static void an_app_is_known_once_the_list_has_it(void **state)
 {
     (void)state;
     struct rig *rig = rig_new(NULL);
@@ -245,7 +261,8 @@ int main(void)
         cmocka_unit_test(slow_connect_meets_its_deadline),
         cmocka_unit_test(unauthenticated_sockets_are_capped),
         cmocka_unit_test(sessions_are_capped),
-        cmocka_unit_test(no_app_is_known_before_the_list_came),
+        cmocka_unit_test(who_comes_before_the_list_of_apps_is_to_come_again),
+        cmocka_unit_test(an_app_is_known_once_the_list_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
