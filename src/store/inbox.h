@@ -76,10 +76,10 @@ void inbox_advance(struct inbox_txn *txn, struct inbox *inbox, const struct inbo
 struct inbox_judgement {
     enum session_verdict verdict;
     enum session_gap_reason reason;
-    uint64_t from;  /* where the hole begins */
-    uint64_t start; /* what comes next is after this */
-    uint64_t floor; /* the hole ends here or with the first entry left; at least start */
-    uint64_t lost;
+    uint64_t from;   /* where the hole begins */
+    uint64_t start;  /* what comes next is after this */
+    uint64_t floor;  /* the hole ends here or with the first entry left; at least start */
+    uint64_t lost;   /* without a rollback: floor less the greater of start and told_floor */
     uint64_t proven; /* the position proves that the device has everything up to here */
 };
 struct inbox_judgement inbox_judge(const struct inbox *inbox, const struct inbox_device *device,

@@ -55,8 +55,6 @@ struct inbox_judgement inbox_judge(const struct inbox *inbox, const struct inbox
     if (floor <= at.start || floor <= told_floor)
         return at;
     uint64_t known = told_floor > at.start ? told_floor : at.start;
-    if (capped && device->told > known)
-        known = device->told;
     at.verdict = SESSION_GAPPED;
     if (at.reason == SESSION_GAP_NONE)
         at.reason = capped ? SESSION_GAP_CAP : SESSION_GAP_LAPSED;
