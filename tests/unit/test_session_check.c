@@ -1,10 +1,13 @@
 /* What happens to sessions over time: heartbeats, tokens, checks. */
 #include "base/err.h"
+#include "session/session_call.h"
 #include "unit/session_client.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -114,6 +117,58 @@ static void stalled_loop_has_all_sessions_check(void **state)
         client_expect_silence(&clients[i]);
         client_close(&clients[i]);
     }
+    rig_free(&rig);
+}
+
+/* However many sessions there are, a bounded number of checks is under way; what comes back makes room for the next. */
+static void checks_are_paced(void **state)
+{
+    (void)state;
+    enum { COUNT = SESSION_CALLS_PACED_MAX + 100 };
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max < 3 * COUNT)
+        skip();
+    struct session_config config = rig_config();
+    config.max_unauthenticated_per_address = COUNT;
+    struct rig *rig = rig_new(&config);
+    atomic_store(&rig->answers_checks, false);
+    struct client *clients = calloc(COUNT, sizeof *clients);
+    assert_non_null(clients);
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "d%d", i);
+        client_go_live(&clients[i], rig, name, 0);
+    }
+    rig_dirty(rig);
+    struct link_call *checks[SESSION_CALLS_PACED_MAX];
+    for (size_t i = 0; i < SESSION_CALLS_PACED_MAX; i++)
+        checks[i] = rig_take(rig, PEER_CHECK);
+    rig_wait_sweep(rig);
+    rig_expect_no_call(rig);
+    for (size_t i = 0; i < SESSION_CALLS_PACED_MAX; i++)
+        rig_answer_checked(rig, checks[i], PEER_SAME);
+    for (size_t i = SESSION_CALLS_PACED_MAX; i < COUNT; i++)
+        rig_answer_checked(rig, rig_take(rig, PEER_CHECK), PEER_SAME);
+    rig_wait_sweep(rig);
+    rig_expect_no_call(rig);
+    assert_int_equal(metrics_get(rig->metrics, METRIC_CHECKS), COUNT);
+    for (int i = 0; i < COUNT; i++)
+        client_close(&clients[i]);
+    free(clients);
+    /* The partings are paced alike. */
+    struct link_call *unbinds[SESSION_CALLS_PACED_MAX];
+    for (size_t i = 0; i < SESSION_CALLS_PACED_MAX; i++)
+        unbinds[i] = rig_take(rig, PEER_UNBIND);
+    rig_wait_sweep(rig);
+    rig_expect_no_call(rig);
+    for (size_t i = 0; i < SESSION_CALLS_PACED_MAX; i++)
+        rig_answer(rig, unbinds[i], 0);
+    for (size_t i = SESSION_CALLS_PACED_MAX; i < COUNT; i++)
+        rig_answer(rig, rig_take(rig, PEER_UNBIND), 0);
+    rig_expect_no_call(rig);
     rig_free(&rig);
 }
 
@@ -293,6 +348,7 @@ int main(void)
         cmocka_unit_test(expired_token_ends_the_session),
         cmocka_unit_test(session_checks_within_its_interval),
         cmocka_unit_test(stalled_loop_has_all_sessions_check),
+        cmocka_unit_test(checks_are_paced),
         cmocka_unit_test(behind_leads_to_a_fetch),
         cmocka_unit_test(loss_during_a_check_is_checked_again),
         cmocka_unit_test(page_older_than_the_check_is_not_trusted),
