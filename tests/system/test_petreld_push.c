@@ -60,6 +60,12 @@ static bool comes_to_presence(struct rig *rig, const char *user, const char *wan
     return rig_until(rig, presence_is, &wish);
 }
 
+static bool has_ended(void *ctx)
+{
+    struct rig *rig = ctx;
+    return daemon_has_ended(&rig->daemon);
+}
+
 static void keep_id(const struct rig *rig, char out[512])
 {
     snprintf(out, 512, "%s", rig->id);
@@ -190,6 +196,41 @@ static void a_session_resumes_after_a_restart(void **state)
         assert_int_equal(device_verdict(phone), PETREL_RESUMED);
     }
     assert_true(device_gaps(phone) == 0);
+}
+
+/* The same port after a kill, with sessions that were cut by it: the server takes it again, and clients come back by themselves. */
+static void clients_come_back_to_a_killed_server(void **state)
+{
+    struct rig *rig = *state;
+    char port[16];
+    struct device *phone = device_join(rig, "ann", "phone"), *tablet = device_join(rig, "ann", "tablet");
+    assert_true(device_connected(rig, phone, 1) && device_connected(rig, tablet, 1));
+    snprintf(port, sizeof port, "%s", strchr(rig->daemon.session, ':') + 1);
+    const char *const args[] = {"--loops", "2", "--session-port", port, NULL};
+    assert_int_equal(rig_send(rig, "ann", "1", ""), 200);
+    assert_true(rig_restart(rig, SIGKILL, args));
+    assert_int_equal(rig_send(rig, "ann", "2", ""), 200);
+    assert_true(device_sees(rig, phone, "1 2 ") && device_sees(rig, tablet, "1 2 "));
+    assert_int_equal(device_connects(phone), 2);
+    assert_true(device_gaps(phone) == 0 && device_gaps(tablet) == 0);
+}
+
+/* Sent away in order, they come back as well. */
+static void clients_come_back_after_a_restart(void **state)
+{
+    struct rig *rig = *state;
+    char port[16];
+    struct device *phone = device_join(rig, "ann", "phone");
+    assert_true(device_connected(rig, phone, 1));
+    snprintf(port, sizeof port, "%s", strchr(rig->daemon.session, ':') + 1);
+    const char *const args[] = {"--loops", "2", "--session-port", port, NULL};
+    kill(rig->daemon.pid, SIGTERM);
+    assert_true(rig_until(rig, has_ended, rig)); /* the client leaves, as it is told: its loop turns meanwhile */
+    assert_int_equal(rig->daemon.status, 0);
+    assert_true(rig_start(rig, args));
+    assert_int_equal(rig_send(rig, "ann", "1", ""), 200);
+    assert_true(device_sees(rig, phone, "1 "));
+    assert_int_equal(device_verdict(phone), PETREL_RESUMED);
 }
 
 /* ---- devices ---- */
@@ -324,6 +365,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_cut_connection_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_killed_server_lost_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_resumes_after_a_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(clients_come_back_to_a_killed_server, setup, teardown),
+        cmocka_unit_test_setup_teardown(clients_come_back_after_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(every_device_of_a_user_gets_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_message_is_pending_until_every_device_has_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_newer_session_replaces_the_older, setup, teardown),
