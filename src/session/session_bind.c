@@ -87,7 +87,7 @@ static void write_connected(struct session *session, const struct peer_bound *bo
     if (bound->verdict == SESSION_GAPPED) {
         connected.lost_at_most = bound->page.gap.lost_at_most;
         connected.reason = bound->page.gap.reason;
-        session->who->told_floor = bound->position.seq;
+        session->who->told_floor = bound->page.gap.floor;
     }
     role->out.len = 0;
     session_encode_connected(&role->out, &connected);

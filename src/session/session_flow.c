@@ -82,9 +82,10 @@ static bool gap_counts(const struct session *session, const struct peer_page *pa
     if (page->gap.reason == SESSION_GAP_NONE)
         return false;
     return page->epoch != session->at.epoch || page->gap.reason == SESSION_GAP_ROLLBACK ||
-           page->gap.to > session->at.seq;
+           (page->gap.floor > session->at.seq && page->gap.floor > session->who->told_floor);
 }
 
+/* Entries that were left in the middle of a hole come after its GAP, so that one may end where the session stands. */
 static void tell_gap(struct session *session, const struct peer_page *page)
 {
     struct session_gap gap = {
@@ -97,7 +98,7 @@ static void tell_gap(struct session *session, const struct peer_page *page)
     metrics_add(session->role->metrics, METRIC_GAPS, 1);
     session->at = gap.to;
     session->told = gap.to.seq;
-    session->who->told_floor = gap.to.seq;
+    session->who->told_floor = page->gap.floor;
     /* After a rollback the log goes on before what was acked. */
     if (session->acked > gap.to.seq)
         session->acked = gap.to.seq;

@@ -96,6 +96,7 @@ void inbox_read(struct inbox_txn *txn, struct inbox *inbox, const struct inbox_d
     if (at->reason != SESSION_GAP_NONE) {
         page->gap.from = at->from;
         page->gap.to = end_of_hole(txn, inbox, device, at);
+        page->gap.floor = at->floor;
         page->gap.lost_at_most = at->lost;
     }
     for (uint32_t i = inbox_state_after(inbox, at->start); i < inbox->entries_count; i++) {

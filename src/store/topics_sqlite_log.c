@@ -200,6 +200,7 @@ static uint64_t judge(const struct topics_sqlite_topic *topic, struct position a
         gap->reason = gap->reason == SESSION_GAP_NONE ? SESSION_GAP_TRIMMED : gap->reason;
         gap->from = at.seq;
         gap->to = topic->floor;
+        gap->floor = topic->floor;
         gap->lost_at_most += topic->floor - start;
         start = topic->floor;
     }

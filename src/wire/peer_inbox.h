@@ -25,7 +25,8 @@ struct peer_entry {
 struct peer_gap {
     enum session_gap_reason reason; /* SESSION_GAP_NONE: no gap */
     uint64_t from;
-    uint64_t to;
+    uint64_t to;    /* ends before the first entry that is left, so it may be below floor, even equal to from */
+    uint64_t floor; /* losses up to here are told with this gap: the reader's told_floor from now on */
     uint64_t lost_at_most;
 };
 

@@ -109,6 +109,7 @@ static void the_cap_drops_low_first_and_tells(void **state)
     assert_int_equal(page.gap.reason, SESSION_GAP_CAP);
     assert_int_equal(page.gap.from, base);
     assert_int_equal(page.gap.to, base);
+    assert_int_equal(page.gap.floor, user.floor);
     assert_int_equal(page.gap.lost_at_most, 3);
     assert_int_equal(store_rig_fetch(&rig, "u", "d", first.position, user.floor, &page), 0);
     assert_int_equal(page.gap.reason, SESSION_GAP_NONE);
@@ -128,6 +129,7 @@ static void the_cap_drops_low_first_and_tells(void **state)
     assert_int_equal(bound.position.seq, base + 1);
     assert_int_equal(bound.page.gap.reason, SESSION_GAP_CAP);
     assert_int_equal(bound.page.gap.to, base + 5);
+    assert_int_equal(bound.page.gap.floor, base + 5);
     assert_int_equal(bound.page.gap.lost_at_most, 4);
     assert_int_equal(store_rig_bind(&rig, "u", "d", 3, AT(first, base + 5), &bound), 0);
     assert_int_equal(bound.verdict, SESSION_RESUMED);

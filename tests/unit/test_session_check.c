@@ -307,7 +307,7 @@ static void binding_again_tells_only_gaps_that_are_ahead(void **state)
     rig_deliver(rig, route, at(11), 10, "eleven");
     client_take_push(&client, 11, 10, "eleven");
     struct peer_bound bound = {.verdict = SESSION_GAPPED, .position = at(11), .page = rig_page(12, 12)};
-    bound.page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 10, .to = 11, .lost_at_most = 1};
+    bound.page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 10, .to = 11, .floor = 11, .lost_at_most = 1};
     rig_page_add(&bound.page, 12, "twelve");
     rig_answer_bound(rig, bind, &bound);
     rig_page_free(&bound.page);
@@ -315,7 +315,7 @@ static void binding_again_tells_only_gaps_that_are_ahead(void **state)
     rig_answer_checked(rig, provoke_check(rig), PEER_UNROUTED);
     bind = rig_take(rig, PEER_BIND);
     bound = (struct peer_bound){.verdict = SESSION_GAPPED, .position = at(20), .page = rig_page(20, 20)};
-    bound.page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 12, .to = 20, .lost_at_most = 8};
+    bound.page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 12, .to = 20, .floor = 20, .lost_at_most = 8};
     rig_answer_bound(rig, bind, &bound);
     assert_int_equal(client_take(&client, SESSION_GAP)->gap.to.seq, 20);
     client_close(&client);

@@ -71,7 +71,8 @@ static void gap_is_told_in_connected(void **state)
     client_connect(&scene.client, scene.rig, "phone", 2, (struct position){RIG_EPOCH, 10});
     struct link_call *bind = rig_take(scene.rig, PEER_BIND);
     struct peer_bound bound = {.verdict = SESSION_GAPPED, .position = {RIG_EPOCH, 30}, .page = rig_page(31, 31)};
-    bound.page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 10, .to = 30, .lost_at_most = 20};
+    bound.page.gap =
+        (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 10, .to = 30, .floor = 30, .lost_at_most = 20};
     rig_page_add(&bound.page, 31, "after");
     rig_answer_bound(scene.rig, bind, &bound);
     rig_page_free(&bound.page);

@@ -293,7 +293,7 @@ static void gap_is_told_before_the_push_after_it(void **state)
     struct route route = client_go_live(&client, rig, "phone", 10);
     rig_deliver(rig, route, at(50), 49, "fifty");
     struct peer_page page = rig_page(50, 50);
-    page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 10, .to = 40, .lost_at_most = 30};
+    page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 10, .to = 40, .floor = 40, .lost_at_most = 30};
     rig_page_add(&page, 45, "forty-five");
     rig_page_add(&page, 50, "fifty");
     answer_fetch(rig, 10, &page);
@@ -313,6 +313,38 @@ static void gap_is_told_before_the_push_after_it(void **state)
     page = rig_page(60, 60);
     rig_answer_page(rig, fetch, &page);
     client_expect_silence(&client);
+    client_close(&client);
+    rig_free(&rig);
+}
+
+/* The cap drops low priority first: the hole is behind an entry that is left, so its GAP ends where the session stands. It is told
+ * once, although the page after it begins below the floor. */
+static void a_gap_behind_what_is_left_is_told_once(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(NULL);
+    struct client client;
+    struct route route = client_go_live(&client, rig, "phone", 10);
+    rig_deliver(rig, route, at(50), 49, "not taken");
+    struct peer_page page = rig_page(11, 50);
+    page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 10, .to = 10, .floor = 40, .lost_at_most = 30};
+    rig_page_add(&page, 11, "high");
+    answer_fetch(rig, 10, &page);
+    const struct session_gap *gap = &client_take(&client, SESSION_GAP)->gap;
+    assert_int_equal(gap->to.seq, 10);
+    assert_int_equal(gap->lost_at_most, 30);
+    client_take_push(&client, 11, 10, "high");
+    struct link_call *fetch = rig_take(rig, PEER_FETCH);
+    assert_int_equal(fetch->in.fetch.position.seq, 11);
+    assert_int_equal(fetch->in.fetch.told_floor, 40);
+    /* A log that says it again all the same is not repeated. */
+    page = rig_page(50, 50);
+    page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 11, .to = 40, .floor = 40, .lost_at_most = 29};
+    rig_page_add(&page, 50, "fifty");
+    rig_answer_page(rig, fetch, &page);
+    rig_page_free(&page);
+    client_take_push(&client, 50, 11, "fifty");
+    assert_int_equal(metrics_get(rig->metrics, METRIC_GAPS), 1);
     client_close(&client);
     rig_free(&rig);
 }
@@ -368,6 +400,7 @@ int main(void)
         cmocka_unit_test(deliver_that_the_page_holds_costs_no_fetch),
         cmocka_unit_test(first_page_may_be_one_of_many),
         cmocka_unit_test(gap_is_told_before_the_push_after_it),
+        cmocka_unit_test(a_gap_behind_what_is_left_is_told_once),
         cmocka_unit_test(another_epoch_is_fetched_never_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
