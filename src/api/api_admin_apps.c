@@ -127,6 +127,13 @@ static int read_app(struct api_exchange *exchange, struct bytes text, struct api
 static void on_created(struct registry_request *request)
 {
     struct api_exchange *exchange = api_exchange_of_registry(request);
+    if (request->status == PETREL_E_EXISTS) {
+        struct api_error error;
+        (void)api_error_set(&error, API_ERROR_EXISTS, "name",
+                            "there is or was an app of that name; a name is never given again, choose another");
+        api_exchange_fail(exchange, &error);
+        return;
+    }
     if (request->status != 0) {
         api_exchange_fail_err(exchange, request->status, true, "name");
         return;

@@ -122,7 +122,7 @@ static void *run_thread(void *arg)
     const struct worker_config *config = &worker->config;
     if (!report_start(worker, config->start(config->ctx)))
         return NULL;
-    uint32_t wait_ms = UINT32_MAX;
+    uint32_t wait_ms = 0;
     bool stopping = false;
     for (;;) {
         struct worker_job *batch = take_batch(worker, wait_ms, &stopping);

@@ -25,7 +25,7 @@ struct worker_config {
     int (*start)(void *ctx);
     /* Do a batch. Each job is handed back exactly once by worker_finish(), in this call or a later one. Called with
      * batch == NULL when idle_ms passed without a job. Returns how long to wait at most for the next job, in ms
-     * (0: call again at once; UINT32_MAX: no limit). */
+     * (0: call again at once; UINT32_MAX: no limit). The first call comes at once, with or without a job. */
     uint32_t (*work)(void *ctx, struct worker_job *batch);
     /* Once, last; jobs still held are finished here. */
     void (*stop)(void *ctx);

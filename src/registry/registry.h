@@ -82,7 +82,7 @@ struct registry_request {
  * snapshot that holds them has been published before. Lists are ordered by name or id and hold what was revoked, too. */
 struct registry_ops {
     const char *name;
-    /* EXISTS; out.apps: it. It has one secret. */
+    /* EXISTS: also a name that was deleted: the store may still have what was that app's. out.apps: it, with one secret. */
     int (*app_create)(struct registry *r, struct registry_request *request);
     /* in.app given: that one; absent: all. */
     int (*app_list)(struct registry *r, struct registry_request *request);

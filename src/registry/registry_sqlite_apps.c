@@ -54,14 +54,28 @@ static int insert_secret(struct registry_sqlite_db *db, int64_t app_id)
     return status;
 }
 
+/* 0: free; EXISTS: in use, or of an app that was deleted. */
+static int check_name(struct registry_sqlite_db *db, struct bytes name)
+{
+    int64_t app_id;
+    int status = registry_sqlite_apps_find(db, name, &app_id);
+    if (status != PETREL_E_NOT_FOUND)
+        return status == 0 ? PETREL_E_EXISTS : status;
+    struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_APP_IS_GONE];
+    sqlite_bind_text(stmt, 1, name);
+    const int rc = sqlite_step(stmt);
+    sqlite_reset(stmt);
+    return rc == 1 ? PETREL_E_EXISTS : rc == 0 ? 0 : registry_sqlite_db_failure(rc);
+}
+
 int registry_sqlite_apps_create(struct registry_sqlite_db *db, struct registry_request *request)
 {
     int64_t app_id;
     if (!route_valid_app(request->in.app))
         return PETREL_E_INVALID;
-    int status = registry_sqlite_apps_find(db, request->in.app, &app_id);
-    if (status != PETREL_E_NOT_FOUND)
-        return status == 0 ? PETREL_E_EXISTS : status;
+    int status = check_name(db, request->in.app);
+    if (status != 0)
+        return status;
 
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_APP_INSERT];
     sqlite_bind_text(stmt, 1, request->in.app);
@@ -115,8 +129,9 @@ int registry_sqlite_apps_delete(struct registry_sqlite_db *db, struct registry_r
 {
     /* Keys and secrets are few. An app's devices may be millions: they are out of reach at once, since the app's number is
      * never used again, and go little by little (registry_sqlite_db_purge). */
-    static const enum registry_sqlite_statement steps[] = {REGISTRY_SQLITE_APP_DELETE, REGISTRY_SQLITE_SECRET_DELETE,
-                                                           REGISTRY_SQLITE_KEY_DELETE, REGISTRY_SQLITE_PURGE_ADD};
+    static const enum registry_sqlite_statement steps[] = {REGISTRY_SQLITE_APP_RETIRE, REGISTRY_SQLITE_APP_DELETE,
+                                                           REGISTRY_SQLITE_SECRET_DELETE, REGISTRY_SQLITE_KEY_DELETE,
+                                                           REGISTRY_SQLITE_PURGE_ADD};
     int64_t app_id;
     int status = registry_sqlite_apps_find(db, request->in.app, &app_id);
     for (size_t i = 0; status == 0 && i < sizeof steps / sizeof steps[0]; i++) {

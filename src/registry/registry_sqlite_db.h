@@ -21,6 +21,7 @@
     "CREATE TABLE device (app_id INTEGER NOT NULL, user TEXT NOT NULL, device TEXT NOT NULL, platform TEXT NOT NULL,"  \
     " created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, revoked_ms INTEGER NOT NULL,"                          \
     " PRIMARY KEY (app_id, user, device)) STRICT, WITHOUT ROWID;"                                                      \
+    "CREATE TABLE gone (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"                                                 \
     "CREATE TABLE purge (app_id INTEGER PRIMARY KEY) STRICT;"                                                          \
     "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL) STRICT;"                      \
     "INSERT INTO meta VALUES (1, 0);"
@@ -33,6 +34,8 @@
       " (SELECT count(*) FROM secret WHERE app_id = app.id) FROM app WHERE name > ?1 ORDER BY name LIMIT ?2")          \
     X(APP_ALL, "SELECT id, name, key_window_ms FROM app ORDER BY id")                                                  \
     X(APP_INSERT, "INSERT INTO app (name, created_ms, key_window_ms) VALUES (?1, ?2, ?3)")                             \
+    X(APP_RETIRE, "INSERT INTO gone SELECT name FROM app WHERE id = ?1")                                               \
+    X(APP_IS_GONE, "SELECT 1 FROM gone WHERE name = ?1")                                                               \
     X(APP_DELETE, "DELETE FROM app WHERE id = ?1")                                                                     \
     X(SECRET_ALL, "SELECT app_id, kid, secret FROM secret ORDER BY app_id, place")                                     \
     X(SECRET_INSERT, "INSERT INTO secret VALUES (?1, ?2, ?3, ?4)")                                                     \

@@ -87,6 +87,21 @@ void session_auth_keyring_free(struct session_keyring **inside)
     *inside = NULL;
 }
 
+bool session_auth_knows(const struct session_keyring *keyring, struct bytes app)
+{
+    return map_find(&keyring->apps, app) != NULL;
+}
+
+bool session_auth_lacks(const struct session_keyring *after, const struct session_keyring *before)
+{
+    for (const struct map_node *node = map_next(&before->apps, NULL); node != NULL;
+         node = map_next(&before->apps, node)) {
+        if (!session_auth_knows(after, app_name(node)))
+            return true;
+    }
+    return false;
+}
+
 static uint32_t code_of(int rc)
 {
     switch (rc) {

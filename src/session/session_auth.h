@@ -14,6 +14,10 @@ struct session_keyring *session_auth_keyring_new(struct bytes records, struct rn
 /* NULL inside is fine. */
 void session_auth_keyring_free(struct session_keyring **keyring);
 
+bool session_auth_knows(const struct session_keyring *keyring, struct bytes app);
+/* Whether some app of `before` is not in `after`. */
+bool session_auth_lacks(const struct session_keyring *after, const struct session_keyring *before);
+
 /* 0 and the claims, or the session_code to refuse with. keyring NULL: the apps are not known
  * yet, which is UNAVAILABLE, for the client to come again. */
 uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes token, uint64_t now_s,

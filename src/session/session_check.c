@@ -122,12 +122,20 @@ static bool check_due(struct session *session, uint32_t now_s)
     return true;
 }
 
+static bool app_gone(const struct session *session)
+{
+    const struct session_role *role = session->role;
+    return role->sweep.app_visits > 0 && !session_auth_knows(role->keyring, session_identity_target(session->who).app);
+}
+
 static void visit(struct session *session, uint32_t now_s)
 {
     if (silent(session, now_s))
         session_conn_fail(session, SESSION_CODE_HEARTBEAT_TIMEOUT, NULL);
     else if (expired(session))
         session_conn_fail(session, SESSION_CODE_TOKEN_EXPIRED, NULL);
+    else if (app_gone(session))
+        session_conn_fail(session, SESSION_CODE_UNKNOWN_APP, NULL);
     else if (stuck(session, now_s))
         session_conn_fail(session, SESSION_CODE_SLOW, NULL);
     else if (check_due(session, now_s))
@@ -159,6 +167,7 @@ static void on_sweep(struct timer *timer)
             visit(session, now_s);
     }
     sweep->slot = end < role->table.used ? end : 0;
+    sweep->app_visits -= sweep->app_visits > 0;
     if (role->sessions > 0)
         timer_start(role->loop, timer, SWEEP_MS, on_sweep);
 }
@@ -177,6 +186,11 @@ void session_check_begin(struct session *session)
     /* What the loop did while there was no session is no loss of theirs. */
     (void)loop_take_longest_turn_ms(role->loop);
     timer_start(role->loop, &role->sweep.timer, SWEEP_MS, on_sweep);
+}
+
+void session_check_apps(struct session_role *role)
+{
+    role->sweep.app_visits = SWEEP_SLICES + 1; /* one more: the present slice may be half over the table's end */
 }
 
 void session_check_all(struct session_role *role, const char *why)

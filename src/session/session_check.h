@@ -16,13 +16,16 @@ struct session_sweep {
     struct timer timer;
     uint32_t slot; /* where the next slice begins */
     uint32_t losses;
-    uint64_t told_ms; /* when a loss was logged last */
+    uint32_t app_visits; /* visits to make by slices in which sessions of apps that are gone are closed */
+    uint64_t told_ms;    /* when a loss was logged last */
 };
 
 /* A session went live: it will be visited. */
 void session_check_begin(struct session *session);
 /* Delivers may have been lost, for this reason: all sessions are to check. */
 void session_check_all(struct session_role *role, const char *why);
+/* An app is gone: its sessions are closed at their next visit. */
+void session_check_apps(struct session_role *role);
 /* Ask whether position and route are those of the log; later, if a page or another check is under way, whose answer may be
  * older than what is asked now. */
 void session_check_ask(struct session *session);

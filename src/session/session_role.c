@@ -68,6 +68,8 @@ static void on_apps(struct session_role *role, const struct peer_apps *apps)
                LOG_NUM("version", apps->version));
         return;
     }
+    if (role->keyring != NULL && session_auth_lacks(keyring, role->keyring))
+        session_check_apps(role);
     session_auth_keyring_free(&role->keyring);
     role->keyring = keyring;
     role->keyring_version = apps->version;

@@ -46,9 +46,9 @@ static void commit(struct registry_sqlite_db *db)
     assert_int_equal(sqlite_commit(db->sqlite), 0);
 }
 
-static void fill(struct registry_sqlite_db *db, uint32_t devices)
+static void fill(struct registry_sqlite_db *db, const char *app, uint32_t devices)
 {
-    struct registry_request request = {.in = {.app = bytes_str("demo"), .device = bytes_str("phone"), .limit = 1}};
+    struct registry_request request = {.in = {.app = bytes_str(app), .device = bytes_str("phone"), .limit = 1}};
     assert_int_equal(sqlite_begin(db->sqlite), 0);
     assert_int_equal(registry_sqlite_apps_create(db, &request), 0);
     free(request.out.rows);
@@ -80,12 +80,12 @@ static void a_deleted_apps_devices_go_in_slices(void **state)
     make_place(&place);
     assert_int_equal(registry_sqlite_db_open(&db, place.live), 0);
     assert_int_equal(registry_sqlite_db_purge(db), 0);
-    fill(db, DEVICES);
+    fill(db, "demo", DEVICES);
     assert_int_equal(registry_sqlite_db_purge(db), 0); /* nothing was deleted yet */
     assert_int_equal(sqlite_begin(db->sqlite), 0);
     assert_int_equal(registry_sqlite_apps_delete(db, &request), 0);
     commit(db);
-    fill(db, 2); /* the next app of that name is another */
+    fill(db, "other", 2); /* another app keeps its own */
 
     int64_t left = count_rows(db, "SELECT count(*) FROM device");
     assert_int_equal(left, DEVICES + 2);

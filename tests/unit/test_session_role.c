@@ -49,6 +49,19 @@ static void evict_takes_the_whole_route(void **state)
     rig_free(&rig);
 }
 
+static void sessions_of_a_deleted_app_are_closed(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(NULL);
+    struct client client;
+    client_go_live(&client, rig, "phone", 0);
+    rig_tell_app(rig, "other", 2);
+    rig_wait_sweep(rig);
+    client_take_error(&client, SESSION_CODE_UNKNOWN_APP);
+    client_close(&client);
+    rig_free(&rig);
+}
+
 struct listed {
     struct peer_session_list list;
     int status;
@@ -226,9 +239,9 @@ static void many_sessions_come_and_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(evict_takes_the_whole_route), cmocka_unit_test(sessions_are_listed_in_pages),
-        cmocka_unit_test(drain_sends_everyone_away),   cmocka_unit_test(close_waits_for_what_is_under_way),
-        cmocka_unit_test(many_sessions_come_and_go),
+        cmocka_unit_test(evict_takes_the_whole_route),          cmocka_unit_test(sessions_are_listed_in_pages),
+        cmocka_unit_test(sessions_of_a_deleted_app_are_closed), cmocka_unit_test(drain_sends_everyone_away),
+        cmocka_unit_test(close_waits_for_what_is_under_way),    cmocka_unit_test(many_sessions_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
