@@ -233,6 +233,26 @@ static void the_cap_drops_low_priority_first(void **state)
     assert_true(device_gaps(phone) >= 7);
 }
 
+/* A server keeps the fates of a user's last 32 messages: of those, not of the first. */
+static void the_newest_messages_states_are_remembered(void **state)
+{
+    struct rig *rig = *state;
+    static const char *const args[] = {"--inbox-cap-entries", "200", NULL};
+    char data[16], first[512] = "";
+    assert_true(rig_restart(rig, SIGTERM, args));
+    struct device *phone = absent(rig, "ann");
+    for (int i = 0; i < 40; i++) {
+        snprintf(data, sizeof data, "%d", i);
+        assert_int_equal(rig_send(rig, "ann", data, ""), 200);
+        if (i == 0)
+            keep_id(rig, first);
+    }
+    assert_string_equal(rig_state(rig, first), "PENDING");
+    device_return(rig, phone);
+    assert_true(comes_to_state(rig, first, "UNKNOWN"));
+    assert_string_equal(rig_state(rig, rig->id), "DELIVERED");
+}
+
 static void a_device_must_exist_if_it_is_required(void **state)
 {
     struct rig *rig = *state;
@@ -256,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_batch_keeps_its_order, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cap_is_told_to_who_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cap_drops_low_priority_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_newest_messages_states_are_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_must_exist_if_it_is_required, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
