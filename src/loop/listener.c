@@ -2,9 +2,9 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "loop/address.h"
 #include "loop/loop_impl.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -29,29 +29,6 @@ struct listener {
     bool exhausted; /* said so; until an accept succeeds again */
     bool closed;
 };
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static int parse_address(const struct listener_config *config, union address *address, socklen_t *size)
-{
-    memset(address, 0, sizeof *address);
-    if (inet_pton(AF_INET, config->host, &address->v4.sin_addr) == 1) {
-        address->v4.sin_family = AF_INET;
-        address->v4.sin_port = htons(config->port);
-        *size = sizeof address->v4;
-        return 0;
-    }
-    if (inet_pton(AF_INET6, config->host, &address->v6.sin6_addr) != 1)
-        return PETREL_E_INVALID;
-    address->v6.sin6_family = AF_INET6;
-    address->v6.sin6_port = htons(config->port);
-    *size = sizeof address->v6;
-    return 0;
-}
 
 static bool switch_on(int fd, int level, int option)
 {
@@ -134,7 +111,7 @@ int listener_probe(const struct listener_config *config)
 {
     union address address;
     socklen_t size;
-    int rc = parse_address(config, &address, &size);
+    int rc = address_parse(config->host, config->port, &address, &size);
     if (rc != 0 || config->port == 0)
         return rc;
     int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -154,7 +131,7 @@ int listener_open(struct listener **out, struct loop *loop, const struct listene
     object_check(loop, LOOP_MAGIC);
     union address address;
     socklen_t size;
-    int rc = parse_address(config, &address, &size);
+    int rc = address_parse(config->host, config->port, &address, &size);
     if (rc != 0)
         return rc;
     int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

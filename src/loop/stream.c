@@ -1,6 +1,7 @@
 #include "loop/stream.h"
 
 #include "base/err.h"
+#include "loop/address.h"
 #include "loop/loop_impl.h"
 #include "loop/outbox.h"
 
@@ -31,11 +32,12 @@ struct stream {
     bool watch_in : 1;  /* what the pollset watches for */
     bool watch_out : 1;
     bool paused : 1;
-    bool blocked : 1;  /* the socket was full: EPOLLOUT goes on */
-    bool ended : 1;    /* nothing will be read any more */
-    bool broken : 1;   /* nor written */
-    bool flushing : 1; /* stream_close_flushed() was called */
-    bool shut : 1;     /* what was queued is out, and so is our FIN */
+    bool connecting : 1; /* the peer is not reached yet; blocked until then */
+    bool blocked : 1;    /* the socket was full: EPOLLOUT goes on */
+    bool ended : 1;      /* nothing will be read any more */
+    bool broken : 1;     /* nor written */
+    bool flushing : 1;   /* stream_close_flushed() was called */
+    bool shut : 1;       /* what was queued is out, and so is our FIN */
     bool closing : 1;
 };
 
@@ -90,7 +92,7 @@ static void break_off(struct stream *stream, int status)
 /* Have the pollset watch for what is of interest now. */
 static void watch(struct stream *stream)
 {
-    bool in = !stream->ended && (stream->flushing || !stream->paused);
+    bool in = !stream->ended && !stream->connecting && (stream->flushing || !stream->paused);
     bool out = stream->blocked;
     if (stream->closing || stream->broken || (in == stream->watch_in && out == stream->watch_out))
         return;
@@ -223,10 +225,33 @@ bool stream_is_adopted(const struct stream *stream)
     return stream->ops != NULL || stream->flushing || stream->closing;
 }
 
+static void finish_connect(struct stream *stream)
+{
+    int errnum = 0;
+    socklen_t size = sizeof errnum;
+    int rc = getsockopt(stream->endpoint.fd, SOL_SOCKET, SO_ERROR, &errnum, &size);
+    petrel_assert(rc == 0);
+    if (errnum != 0) {
+        break_off(stream, err_from_errno(errnum));
+        return;
+    }
+    stream->connecting = false;
+    stream->blocked = false;
+    if (stream->out != NULL)
+        list_push_back(&stream->loop->unflushed, &stream->node);
+    watch(stream);
+    if (stream->ops->on_open != NULL && !stream->flushing)
+        stream->ops->on_open(stream->owner);
+}
+
 void stream_on_events(struct stream *stream, uint32_t events)
 {
     if (stream->closing || stream->broken)
         return; /* closed or broken earlier in the same batch */
+    if (stream->connecting) {
+        finish_connect(stream);
+        return;
+    }
     bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
     if (stream->watch_in)
         read_some(stream);
@@ -270,6 +295,33 @@ void stream_attach(struct stream *stream, const struct stream_ops *ops, void *ow
     petrel_assert(stream->ops == NULL && !stream->closing && !stream->flushing);
     stream->ops = ops;
     stream->owner = owner;
+}
+
+int stream_connect(struct stream **out, struct loop *loop, const char *host, uint16_t port,
+                   const struct stream_ops *ops, void *owner)
+{
+    union address address;
+    socklen_t size;
+    int rc = address_parse(host, port, &address, &size);
+    if (rc != 0)
+        return rc;
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    int one = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    rc = connect(fd, &address.any, size) == 0 || errno == EINPROGRESS ? 0 : err_from_errno(errno);
+    struct stream *stream = rc == 0 ? stream_new(loop, fd) : NULL;
+    if (stream == NULL) {
+        (void)close(fd);
+        return rc != 0 ? rc : PETREL_E_IO;
+    }
+    stream->connecting = true;
+    stream->blocked = true;
+    stream_attach(stream, ops, owner);
+    watch(stream);
+    *out = stream;
+    return 0;
 }
 
 static bool takes_writes(const struct stream *stream)

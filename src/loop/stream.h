@@ -18,6 +18,8 @@ struct stream;
 
 /* All on the loop's thread. owner is what stream_attach() was given. */
 struct stream_ops {
+    /* stream_connect() has reached the peer. May be NULL, and is never called for an accepted stream. */
+    void (*on_open)(void *owner);
     /* Bytes arrived. They are valid until this returns; what is incomplete the owner copies. May call anything here. */
     void (*on_data)(void *owner, struct bytes data);
     /* stream_queued() fell to 0 after it had been above it at the end of a turn; after on_end() also because the
@@ -32,6 +34,12 @@ struct stream_ops {
 
 /* Give an accepted stream its owner and begin to read. Once per stream. */
 void stream_attach(struct stream *stream, const struct stream_ops *ops, void *owner);
+
+/* Connect to a numeric address; on_open follows, or on_end with the reason, never from inside. What is written before on_open
+ * goes out with it. The owner bounds the wait with a timer of its own. 0 and the stream, attached; PETREL_E_INVALID: host; or
+ * the error of a connection that was refused at once. */
+int stream_connect(struct stream **out, struct loop *loop, const char *host, uint16_t port,
+                   const struct stream_ops *ops, void *owner);
 
 /* Queue a reference to buf (taken here; the caller keeps its own). Nothing is written once closing or broken. */
 void stream_write(struct stream *stream, struct buf *buf);
