@@ -401,6 +401,11 @@ void stream_limit_unsent(struct stream *stream, uint32_t bytes)
     (void)setsockopt(stream->endpoint.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
 }
 
+bool stream_blocked(const struct stream *stream)
+{
+    return stream->blocked;
+}
+
 /* False when the peer is gone: the kernel has forgotten it. */
 static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t *port)
 {

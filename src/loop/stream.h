@@ -47,6 +47,9 @@ void stream_write(struct stream *stream, struct buf *buf);
 void stream_write_copy(struct stream *stream, struct bytes data);
 /* Bytes queued and not yet taken by the kernel: the owner's measure of a slow reader. */
 size_t stream_queued(const struct stream *stream);
+/* Whether the socket was full when it was last written to, so that on_drain will come. Until a turn's end what is queued has not been
+ * tried, and the socket may take all of it. */
+bool stream_blocked(const struct stream *stream);
 
 /* Stop and resume reading: back-pressure. A stream begins reading. */
 void stream_pause(struct stream *stream);

@@ -49,13 +49,8 @@ static void deliver_live(struct session *session, const struct peer_deliver *del
     bool full = deliver->message != NULL && socket_full(session);
     if (behind || hole || full) {
         miss(session, position);
-        if (full && !behind) {
-            mark_behind(session);
-            /* The socket may take all of it at the turn's end, and then no on_drain would come. */
-            session_agenda_soon(session, SESSION_WANT_FETCH);
-        } else if (!behind) {
+        if (!behind)
             session_flow_fall_behind(session);
-        }
         return;
     }
     session->at = position;
@@ -132,13 +127,10 @@ static void settle(struct session *session, const struct peer_page *page, bool p
         return;
     }
     mark_behind(session);
-    if (!progress)
-        session_agenda_want(session, SESSION_WANT_FETCH);
-    else if (socket_full(session))
-        /* on_drain refills; but when the socket takes all of it at the turn's end, the agenda does. */
-        session_agenda_soon(session, SESSION_WANT_FETCH);
-    else
+    if (progress)
         session_flow_refill(session);
+    else
+        session_agenda_want(session, SESSION_WANT_FETCH);
 }
 
 static void write_out(struct session *session)
@@ -195,8 +187,14 @@ static void on_fetched(struct link_call *link)
 
 void session_flow_refill(struct session *session)
 {
-    if ((session->flags & SESSION_BEHIND) == 0 || (session->flags & SESSION_PAGING) != 0 || socket_full(session))
+    if ((session->flags & SESSION_BEHIND) == 0 || (session->flags & SESSION_PAGING) != 0)
         return;
+    if (socket_full(session)) {
+        /* on_drain refills, where it will come; it won't if the socket takes at the turn's end what is queued now. */
+        if (!stream_blocked(session->stream))
+            session_agenda_soon(session, SESSION_WANT_FETCH);
+        return;
+    }
     struct session_call *call = session_call_take(session, false);
     call->link.in = (struct peer_msg){.type = PEER_FETCH};
     call->link.in.fetch = (struct peer_fetch){

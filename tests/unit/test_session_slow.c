@@ -207,11 +207,52 @@ static void socket_that_takes_nothing_is_closed(void **state)
     rig_free(&rig);
 }
 
+/* The agenda's round may come between a page that fills the socket by count and the flush that empties it at once. */
+static void a_round_before_the_flush_does_not_end_the_refill(void **state)
+{
+    (void)state;
+    struct session_config config = rig_config();
+    config.high_water_bytes = 1000;
+    config.ack_delay_ms = 5000; /* the round comes when the test says so */
+    struct rig *rig = rig_new(&config);
+    struct client client;
+    struct route route = client_go_live(&client, rig, "phone", 0);
+    rig_deliver(rig, route, at(1), 0, "first");
+    client_take_push(&client, 1, 0, "first");
+    client_ack(&client, RIG_EPOCH, 1);
+    rig_wait_metric(rig, METRIC_ACKS, 1);
+    rig_deliver(rig, route, at(3), 2, "behind a hole");
+    struct link_call *fetch = rig_take(rig, PEER_FETCH);
+    char text[1501] = ""; /* over the mark, and yet no socket is too full for it */
+    memset(text, 'x', sizeof text - 1);
+    struct peer_page page = rig_page(2, 3);
+    rig_page_add(&page, 2, text);
+    rig_turns(rig);
+    atomic_fetch_add(&rig->offset_ms, config.ack_delay_ms + 100); /* seen by the turn that takes the page */
+    rig_answer_page(rig, fetch, &page);
+    rig_page_free(&page);
+    client_take_push(&client, 2, 1, text);
+    struct link_call *next = rig_take_any(rig);
+    if (next->in.type == PEER_ACK) {
+        rig_answer(rig, next, 0);
+        next = rig_take_any(rig);
+    }
+    assert_int_equal(next->in.type, PEER_FETCH);
+    page = rig_page(3, 3);
+    rig_page_add(&page, 3, "behind a hole");
+    rig_answer_page(rig, next, &page);
+    rig_page_free(&page);
+    client_take_push(&client, 3, 2, "behind a hole");
+    client_close(&client);
+    rig_free(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slow_socket_is_refilled_as_it_drains),
         cmocka_unit_test(burst_of_one_turn_is_refilled_without_a_drain),
+        cmocka_unit_test(a_round_before_the_flush_does_not_end_the_refill),
         cmocka_unit_test(pings_of_a_client_that_never_reads_cost_nothing),
         cmocka_unit_test(socket_that_takes_nothing_is_closed),
     };
