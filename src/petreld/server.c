@@ -152,6 +152,15 @@ static void end_start(struct server *server)
     enter(server, SERVER_SERVE);
 }
 
+static void begin_service(struct server *server)
+{
+    server->serving = true;
+    if (server->stop_wanted)
+        enter(server, SERVER_DRAIN);
+    else
+        announce(server);
+}
+
 void server_finished(struct mail *mail)
 {
     struct server_loop *node = container_of(mail, struct server_loop, to_server);
@@ -174,7 +183,7 @@ void server_finished(struct mail *mail)
     if (phase == SERVER_START)
         end_start(server);
     else if (phase == SERVER_SERVE)
-        announce(server);
+        begin_service(server);
     else
         enter(server, (enum server_phase)(phase + 1));
 }
@@ -182,10 +191,11 @@ void server_finished(struct mail *mail)
 static void on_stop(struct mail *mail)
 {
     struct server *server = container_of(mail, struct server, stop_mail);
-    if (atomic_load(&server->phase) == SERVER_START)
-        server->stop_wanted = true;
-    else if (atomic_load(&server->phase) == SERVER_SERVE)
+    /* A loop has one letter for all phases: the next is not begun before each has finished the last. */
+    if (server->serving)
         enter(server, SERVER_DRAIN);
+    else
+        server->stop_wanted = true;
 }
 
 void server_stop(struct server *server, bool at_once)

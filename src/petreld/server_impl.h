@@ -65,7 +65,8 @@ struct server {
     _Atomic(bool) at_once;
     unsigned unfinished; /* loops that have not finished the phase */
     int status;          /* why it ends; 0: asked to */
-    bool stop_wanted;    /* while it is still starting */
+    bool serving;        /* every loop has taken SERVER_SERVE */
+    bool stop_wanted;    /* before that */
     uint16_t session_port;
     uint16_t api_port;
     uint16_t admin_port;

@@ -126,6 +126,32 @@ static void sigint_is_like_sigterm(void **state)
     end_at_once(*state, SIGINT, SIGINT);
 }
 
+static bool has_run_file(const struct rig *rig)
+{
+    char path[TMPDIR_PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/petreld.json", rig->daemon.data_dir);
+    return access(path, F_OK) == 0;
+}
+
+/* The file is written while some of the loops are not up yet: the signal finds them at every step of the way. */
+static void a_sigterm_while_it_starts_ends_in_order(void **state)
+{
+    struct rig *rig = *state;
+    const char *const args[] = {"--loops", "16", "--shutdown-grace", "0s", "--shutdown-spread", "0s", NULL};
+    for (unsigned try = 0; try < 30; try++) {
+        uint64_t end_ms = until_now_ms() + RIG_WAIT_MS;
+        assert_true(daemon_spawn(&rig->daemon, PETREL_BIN_DIR "/petreld", args));
+        while (!has_run_file(rig) && until_now_ms() < end_ms) /* a wait of whole milliseconds would miss the moment */
+            continue;
+        for (unsigned turn = 0; turn < try * 10; turn++)
+            has_run_file(rig);
+        kill(rig->daemon.pid, SIGTERM);
+        assert_true(until(has_ended, &rig->daemon, RIG_WAIT_MS));
+        if (rig->daemon.status != 0)
+            fail_msg("try %u ended with status %d\n%s", try, rig->daemon.status, rig_tail(rig));
+    }
+}
+
 /* Nothing that was answered 2xx is left behind by an orderly end. */
 static void an_orderly_end_keeps_what_was_accepted(void **state)
 {
@@ -256,6 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_grace_ends_sessions_that_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_sigterm_ends_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(sigint_is_like_sigterm, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sigterm_while_it_starts_ends_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(an_orderly_end_keeps_what_was_accepted, setup, teardown),
         cmocka_unit_test_setup_teardown(sighup_opens_the_log_again, setup, teardown),
         cmocka_unit_test_setup_teardown(json_lines_are_json, setup, teardown),
