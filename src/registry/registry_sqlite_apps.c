@@ -1,9 +1,8 @@
 #include "base/err.h"
 #include "base/object.h"
-#include "base/rng.h"
+#include "registry/credential.h"
 #include "registry/registry_sqlite_db.h"
-
-#include <stdio.h>
+#include "registry/row.h"
 
 #define KEY_WINDOW_MS (24 * UINT64_C(3600000))
 
@@ -19,7 +18,7 @@ static void read_row(struct sqlite_stmt *stmt, struct registry_app *app)
 static int find(struct registry_sqlite_db *db, struct bytes name, int64_t *app_id, struct registry_app *row)
 {
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_APP_FIND];
-    sqlite_bind_text(stmt, 1, registry_sqlite_db_or_empty(name));
+    sqlite_bind_text(stmt, 1, row_or_empty(name));
     const int rc = sqlite_step(stmt);
     if (rc == 1) {
         *app_id = sqlite_column_int(stmt, 0);
@@ -37,20 +36,15 @@ int registry_sqlite_apps_find(struct registry_sqlite_db *db, struct bytes name, 
 
 static int insert_secret(struct registry_sqlite_db *db, int64_t app_id)
 {
-    uint64_t id;
-    char kid[17];
-    uint8_t secret[SNAPSHOT_SECRET_BYTES];
-    rng_secret(&id, sizeof id);
-    rng_secret(secret, sizeof secret);
-    snprintf(kid, sizeof kid, "%016llx", (unsigned long long)id);
-
+    struct snapshot_secret secret;
+    credential_make_secret(&secret);
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_SECRET_INSERT];
     sqlite_bind_int(stmt, 1, app_id);
     sqlite_bind_int(stmt, 2, 0);
-    sqlite_bind_text(stmt, 3, bytes_str(kid));
-    sqlite_bind_blob(stmt, 4, bytes_of(secret, sizeof secret));
+    sqlite_bind_text(stmt, 3, bytes_str(secret.kid));
+    sqlite_bind_blob(stmt, 4, bytes_of(secret.secret, sizeof secret.secret));
     const int status = registry_sqlite_db_run(db, REGISTRY_SQLITE_SECRET_INSERT);
-    explicit_bzero(secret, sizeof secret);
+    explicit_bzero(&secret, sizeof secret);
     return status;
 }
 
@@ -115,7 +109,7 @@ int registry_sqlite_apps_list(struct registry_sqlite_db *db, struct registry_req
         return PETREL_E_INVALID;
     request->out.apps = object_zalloc(limit * sizeof *request->out.apps);
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_APP_LIST];
-    sqlite_bind_text(stmt, 1, registry_sqlite_db_or_empty(request->in.after));
+    sqlite_bind_text(stmt, 1, row_or_empty(request->in.after));
     sqlite_bind_int(stmt, 2, limit + 1);
     int rc;
     while ((rc = sqlite_step(stmt)) == 1 && request->out.count < limit)

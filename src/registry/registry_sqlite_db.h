@@ -89,10 +89,6 @@ int registry_sqlite_db_run(struct registry_sqlite_db *db, enum registry_sqlite_s
 int registry_sqlite_db_bump(struct registry_sqlite_db *db);
 /* A text column, cut to the size of out; what was written fits. */
 void registry_sqlite_db_text(struct sqlite_stmt *stmt, int column, char *out, size_t size);
-/* Text to bind where an absent one means the empty one. */
-struct bytes registry_sqlite_db_or_empty(struct bytes text);
-/* Whether it can be a label: absent, or printable and at most REGISTRY_LABEL_MAX bytes. */
-bool registry_sqlite_db_valid_label(struct bytes text);
 
 /* Read everything that hot paths need. 0 with one reference, or a failure. */
 int registry_sqlite_db_snapshot(struct registry_sqlite_db *db, struct snapshot **out);

@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "registry/registry_sqlite_db.h"
+#include "registry/row.h"
 
 #include <stdlib.h>
 
@@ -12,14 +13,6 @@ static void read_row(struct sqlite_stmt *stmt, struct registry_device *device)
     device->created_ms = (uint64_t)sqlite_column_int(stmt, 3);
     device->updated_ms = (uint64_t)sqlite_column_int(stmt, 4);
     device->revoked_ms = (uint64_t)sqlite_column_int(stmt, 5);
-}
-
-static void copy_text(struct bytes from, char *to, size_t size)
-{
-    petrel_assert(from.len < size);
-    if (from.len > 0)
-        memcpy(to, from.ptr, from.len);
-    to[from.len] = '\0';
 }
 
 static int find(struct registry_sqlite_db *db, int64_t app_id, const struct registry_request *request,
@@ -75,7 +68,7 @@ int registry_sqlite_devices_register(struct registry_sqlite_db *db, struct regis
     int64_t app_id;
     struct registry_device row = {0};
     if (!route_valid_user(request->in.user) || !route_valid_device(request->in.device) ||
-        !registry_sqlite_db_valid_label(request->in.label))
+        !row_valid_label(request->in.label))
         return PETREL_E_INVALID;
     int status = registry_sqlite_apps_find(db, request->in.app, &app_id);
     if (status != 0)
@@ -91,12 +84,12 @@ int registry_sqlite_devices_register(struct registry_sqlite_db *db, struct regis
         if (status != 0)
             return status;
         memset(&row, 0, sizeof row);
-        copy_text(request->in.user, row.user, sizeof row.user);
-        copy_text(request->in.device, row.device, sizeof row.device);
+        row_text(request->in.user, row.user, sizeof row.user);
+        row_text(request->in.device, row.device, sizeof row.device);
         row.created_ms = db->now_ms;
     }
     if (request->in.label.ptr != NULL)
-        copy_text(request->in.label, row.platform, sizeof row.platform);
+        row_text(request->in.label, row.platform, sizeof row.platform);
     row.updated_ms = db->now_ms;
     status = put(db, app_id, &row);
     if (status != 0)
@@ -125,29 +118,14 @@ int registry_sqlite_devices_revoke(struct registry_sqlite_db *db, struct registr
     return status;
 }
 
-/* `after` of a whole app's list: user, a newline, device. No name holds a newline. */
-static bool split_after(struct bytes after, struct bytes *user, struct bytes *device)
-{
-    *user = *device = bytes_str("");
-    if (after.len == 0)
-        return true;
-    const uint8_t *newline = memchr(after.ptr, '\n', after.len);
-    if (newline == NULL)
-        return false;
-    const size_t len = (size_t)(newline - after.ptr);
-    *user = bytes_of(after.ptr, len);
-    *device = bytes_of(newline + 1, after.len - len - 1);
-    return true;
-}
-
 int registry_sqlite_devices_list(struct registry_sqlite_db *db, struct registry_request *request)
 {
     const uint32_t limit = request->in.limit;
     const bool of_user = request->in.user.ptr != NULL;
     int64_t app_id;
     struct bytes user = request->in.user;
-    struct bytes device = registry_sqlite_db_or_empty(request->in.after);
-    if (limit < 1 || limit > REGISTRY_PAGE_MAX || (!of_user && !split_after(request->in.after, &user, &device)))
+    struct bytes device = row_or_empty(request->in.after);
+    if (limit < 1 || limit > REGISTRY_PAGE_MAX || (!of_user && !row_split_after(request->in.after, &user, &device)))
         return PETREL_E_INVALID;
     const int status = registry_sqlite_apps_find(db, request->in.app, &app_id);
     if (status != 0)

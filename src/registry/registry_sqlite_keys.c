@@ -1,13 +1,9 @@
 #include "base/err.h"
 #include "base/object.h"
-#include "base/rng.h"
+#include "registry/credential.h"
 #include "registry/registry_sqlite_db.h"
+#include "registry/row.h"
 #include "wire/digest.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#define SECRET_BYTES 32
 
 static void read_row(struct sqlite_stmt *stmt, struct bytes app, struct registry_key *key)
 {
@@ -19,30 +15,11 @@ static void read_row(struct sqlite_stmt *stmt, struct bytes app, struct registry
     key->app[app.len] = '\0';
 }
 
-/* "pk_", the id, "_", 32 random bytes as base64url. */
-static void make_key(char id[17], char text[REGISTRY_KEY_TEXT_MAX])
-{
-    uint64_t number;
-    uint8_t secret[SECRET_BYTES];
-    struct bytebuf encoded = {0};
-    rng_secret(&number, sizeof number);
-    rng_secret(secret, sizeof secret);
-    snprintf(id, 17, "%016llx", (unsigned long long)number);
-    (void)bytes_reserve(&encoded, 64); /* so that it never moves and leaves a copy behind */
-    bytes_put_base64url(&encoded, bytes_of(secret, sizeof secret));
-    const int len =
-        snprintf(text, REGISTRY_KEY_TEXT_MAX, "pk_%s_%.*s", id, (int)encoded.len, (const char *)encoded.ptr);
-    petrel_assert(len > 0 && len < REGISTRY_KEY_TEXT_MAX);
-    explicit_bzero(secret, sizeof secret);
-    explicit_bzero(encoded.ptr, encoded.cap);
-    bytes_reset(&encoded);
-}
-
 static int find(struct registry_sqlite_db *db, struct registry_request *request, int64_t app_id, struct bytes id)
 {
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_KEY_FIND];
     sqlite_bind_int(stmt, 1, app_id);
-    sqlite_bind_text(stmt, 2, registry_sqlite_db_or_empty(id));
+    sqlite_bind_text(stmt, 2, row_or_empty(id));
     const int rc = sqlite_step(stmt);
     if (rc == 1) {
         request->out.keys = object_zalloc(sizeof *request->out.keys);
@@ -56,20 +33,20 @@ static int find(struct registry_sqlite_db *db, struct registry_request *request,
 int registry_sqlite_keys_create(struct registry_sqlite_db *db, struct registry_request *request)
 {
     int64_t app_id;
-    if (!registry_sqlite_db_valid_label(request->in.label))
+    if (!row_valid_label(request->in.label))
         return PETREL_E_INVALID;
     int status = registry_sqlite_apps_find(db, request->in.app, &app_id);
     if (status != 0)
         return status;
 
-    char id[17];
+    char id[CREDENTIAL_ID_SIZE];
     uint8_t digest[DIGEST_SHA256_BYTES];
-    make_key(id, request->out.key_text);
+    credential_make_key(id, request->out.key_text);
     digest_sha256(bytes_str(request->out.key_text), digest);
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_KEY_INSERT];
     sqlite_bind_int(stmt, 1, app_id);
     sqlite_bind_text(stmt, 2, bytes_str(id));
-    sqlite_bind_text(stmt, 3, registry_sqlite_db_or_empty(request->in.label));
+    sqlite_bind_text(stmt, 3, row_or_empty(request->in.label));
     sqlite_bind_blob(stmt, 4, bytes_of(digest, sizeof digest));
     sqlite_bind_int(stmt, 5, (int64_t)db->now_ms);
     status = registry_sqlite_db_run(db, REGISTRY_SQLITE_KEY_INSERT);
@@ -90,7 +67,7 @@ int registry_sqlite_keys_list(struct registry_sqlite_db *db, struct registry_req
     request->out.keys = object_zalloc(limit * sizeof *request->out.keys);
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_KEY_LIST];
     sqlite_bind_int(stmt, 1, app_id);
-    sqlite_bind_text(stmt, 2, registry_sqlite_db_or_empty(request->in.after));
+    sqlite_bind_text(stmt, 2, row_or_empty(request->in.after));
     sqlite_bind_int(stmt, 3, limit + 1);
     int rc;
     while ((rc = sqlite_step(stmt)) == 1 && request->out.count < limit)
@@ -108,7 +85,7 @@ int registry_sqlite_keys_revoke(struct registry_sqlite_db *db, struct registry_r
         return status;
     struct sqlite_stmt *stmt = db->stmts[REGISTRY_SQLITE_KEY_REVOKE];
     sqlite_bind_int(stmt, 1, app_id);
-    sqlite_bind_text(stmt, 2, registry_sqlite_db_or_empty(request->in.key_id));
+    sqlite_bind_text(stmt, 2, row_or_empty(request->in.key_id));
     sqlite_bind_int(stmt, 3, (int64_t)db->now_ms);
     status = registry_sqlite_db_run(db, REGISTRY_SQLITE_KEY_REVOKE);
     if (status == 0 && sqlite_changes(db->sqlite) > 0)

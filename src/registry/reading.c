@@ -1,0 +1,74 @@
+#include "registry/reading.h"
+
+#include "base/object.h"
+#include "registry/row.h"
+
+#include <stdlib.h>
+
+/* Room for one more: doubled when count has reached a power of two. */
+static void *room_for_one(void *array, size_t count, size_t size)
+{
+    if (count != 0 && (count & (count - 1)) != 0)
+        return array;
+    return object_realloc(array, (count == 0 ? 1 : count * 2) * size);
+}
+
+void reading_add_app(struct reading *reading, int64_t app_id, struct bytes name, uint64_t key_window_ms)
+{
+    petrel_assert(reading->keys_count == 0 && reading->secrets_at == 0);
+    const size_t place = reading->apps_count++;
+    reading->app_ids = room_for_one(reading->app_ids, place, sizeof reading->app_ids[0]);
+    reading->apps = room_for_one(reading->apps, place, sizeof reading->apps[0]);
+    struct snapshot_app *app = &reading->apps[place];
+    memset(app, 0, sizeof *app);
+    reading->app_ids[place] = app_id;
+    row_text(name, app->name, sizeof app->name);
+    app->key_window_ms = key_window_ms;
+}
+
+/* Rows come in the order of their app's number, as the apps did: walk both. False: no such app. */
+static bool walk_to(const struct reading *reading, int64_t app_id, size_t *place)
+{
+    while (*place < reading->apps_count && reading->app_ids[*place] < app_id)
+        (*place)++;
+    return *place < reading->apps_count && reading->app_ids[*place] == app_id;
+}
+
+void reading_add_secret(struct reading *reading, int64_t app_id, struct bytes kid, struct bytes secret)
+{
+    if (secret.len != SNAPSHOT_SECRET_BYTES || !walk_to(reading, app_id, &reading->secrets_at))
+        return;
+    struct snapshot_app *app = &reading->apps[reading->secrets_at];
+    if (app->secrets_count == SNAPSHOT_SECRETS_MAX)
+        return;
+    struct snapshot_secret *to = &app->secrets[app->secrets_count++];
+    row_text(kid, to->kid, sizeof to->kid);
+    memcpy(to->secret, secret.ptr, sizeof to->secret);
+}
+
+void reading_add_key(struct reading *reading, int64_t app_id, struct bytes id, struct bytes sha256)
+{
+    struct snapshot_key key = {0};
+    if (sha256.len != sizeof key.sha256 || !walk_to(reading, app_id, &reading->keys_at))
+        return;
+    row_text(id, key.id, sizeof key.id);
+    memcpy(key.sha256, sha256.ptr, sizeof key.sha256);
+    key.app = (uint32_t)reading->keys_at;
+    reading->keys = room_for_one(reading->keys, reading->keys_count, sizeof key);
+    reading->keys[reading->keys_count++] = key;
+}
+
+struct snapshot *reading_snapshot(const struct reading *reading, uint64_t version)
+{
+    return snapshot_new(version, reading->apps, reading->apps_count, reading->keys, reading->keys_count);
+}
+
+void reading_reset(struct reading *reading)
+{
+    if (reading->apps != NULL)
+        explicit_bzero(reading->apps, reading->apps_count * sizeof reading->apps[0]);
+    free(reading->apps);
+    free(reading->app_ids);
+    free(reading->keys);
+    *reading = (struct reading){0};
+}
