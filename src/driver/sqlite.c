@@ -106,10 +106,16 @@ static int make_file(const char *path)
     return 0;
 }
 
-/* The order matters: the lock before anything is looked at, auto_vacuum before the first page is written, WAL after both. */
+/* The order matters: the lock before anything is looked at, auto_vacuum before the first page is written (and only then: in
+ * a file that has pages it writes one, for which a full disk has no room), WAL after both. */
 static int take(struct sqlite *db)
 {
-    int err = sqlite_exec(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL;");
+    int64_t pages = 0;
+    int err = sqlite_exec(db, "PRAGMA locking_mode = EXCLUSIVE");
+    if (err == 0)
+        err = query_number(db, "PRAGMA page_count", &pages);
+    if (err == 0 && pages == 0)
+        err = sqlite_exec(db, "PRAGMA auto_vacuum = INCREMENTAL");
     if (err == 0)
         err = sqlite_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;");
     if (err == 0)

@@ -97,12 +97,15 @@ void inbox_expire(struct inbox_txn *txn, struct inbox *inbox)
     if (inbox->entries_count == 0 || inbox->next_expiry_ms > txn->now_ms)
         return;
     uint64_t next = UINT64_MAX;
-    for (uint32_t i = inbox->entries_count; i > 0; i--) {
-        const struct inbox_entry *entry = &inbox->entries[i - 1];
-        if (entry->expires_ms <= txn->now_ms)
+    for (uint32_t i = 0; i < inbox->entries_count;) {
+        const struct inbox_entry *entry = &inbox->entries[i];
+        if (entry->expires_ms <= txn->now_ms) {
             inbox_remove_entry(txn, inbox, entry, JOURNAL_EXPIRED);
-        else if (entry->expires_ms < next)
+            continue;
+        }
+        if (entry->expires_ms < next)
             next = entry->expires_ms;
+        i++;
     }
     inbox->next_expiry_ms = next;
 }
@@ -126,11 +129,13 @@ void inbox_trim(struct inbox_txn *txn, struct inbox *inbox)
     uint64_t all = acked_by_targets(txn, inbox, &any);
     if (all == UINT64_MAX)
         return;
-    for (uint32_t i = inbox->entries_count; i > 0; i--) {
-        const struct inbox_entry *entry = &inbox->entries[i - 1];
+    for (uint32_t i = 0; i < inbox->entries_count;) {
+        const struct inbox_entry *entry = &inbox->entries[i];
         uint64_t acked = entry->target == 0 ? all : acked_by_targets(txn, inbox, entry);
         if (acked != UINT64_MAX && acked >= entry->seq)
             inbox_remove_entry(txn, inbox, entry, JOURNAL_ACKED);
+        else
+            i++;
     }
 }
 

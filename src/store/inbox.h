@@ -64,6 +64,7 @@ void inbox_own(struct inbox_txn *txn, struct inbox *inbox);
 bool inbox_lapsed(const struct inbox_txn *txn, const struct inbox_device *device);
 /* Devices that have not lapsed. */
 uint32_t inbox_targets(const struct inbox_txn *txn, const struct inbox *inbox);
+/* The oldest go first, wherever several go: of their fates the newest are remembered. */
 void inbox_remove_entry(struct inbox_txn *txn, struct inbox *inbox, const struct inbox_entry *entry,
                         enum journal_fate fate);
 /* Remove what has expired. */

@@ -69,11 +69,17 @@ static const struct inbox_entry *victim(const struct inbox *inbox)
     return least;
 }
 
-static void make_room(struct inbox_txn *txn, struct inbox *inbox, uint32_t bytes)
+/* False: everything that waits counts for more than the new entry, which is itself what the cap drops. */
+static bool make_room(struct inbox_txn *txn, struct inbox *inbox, const struct peer_send *send)
 {
     while (inbox->entries_count > 0 && (inbox->entries_count >= txn->limits->cap_entries ||
-                                        inbox->entries_bytes + (uint64_t)bytes > txn->limits->cap_bytes))
-        inbox_remove_entry(txn, inbox, victim(inbox), JOURNAL_DROPPED);
+                                        inbox->entries_bytes + (uint64_t)send->message->len > txn->limits->cap_bytes)) {
+        const struct inbox_entry *least = victim(inbox);
+        if (least->priority > (uint8_t)send->priority)
+            return false;
+        inbox_remove_entry(txn, inbox, least, JOURNAL_DROPPED);
+    }
+    return true;
 }
 
 static bool find_hits(const struct inbox *inbox, uint32_t target, struct store_append_out *out)
@@ -97,7 +103,7 @@ static void put(struct inbox_txn *txn, struct inbox *inbox, const struct peer_se
     inbox_expire(txn, inbox);
     if (send->collapse_key.ptr != NULL)
         collapse(txn, inbox, send->collapse_key, target);
-    make_room(txn, inbox, send->message->len);
+    bool kept = make_room(txn, inbox, send);
     out->prev = inbox->head;
     bool sent = find_hits(inbox, target, out);
     inbox_emit(txn, inbox,
@@ -111,6 +117,9 @@ static void put(struct inbox_txn *txn, struct inbox *inbox, const struct peer_se
                                                  .sent = sent,
                                                  .has_key = send->has_key}});
     out->sent.position = (struct position){inbox_state_epoch(inbox), inbox->head};
+    /* Sessions that are live are sent it all the same; devices that are away are told the gap. */
+    if (!kept)
+        inbox_remove_entry(txn, inbox, &inbox->entries[inbox->entries_count - 1], JOURNAL_DROPPED);
 }
 
 int inbox_append(struct inbox_txn *txn, struct inbox *inbox, const struct peer_send *send, struct store_append_out *out)

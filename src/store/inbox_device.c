@@ -14,9 +14,11 @@ static bool is_revoked(const struct inbox *inbox, struct bytes name, uint64_t to
 
 static void drop_device(struct inbox_txn *txn, struct inbox *inbox, uint32_t number)
 {
-    for (uint32_t i = inbox->entries_count; i > 0; i--) {
-        if (inbox->entries[i - 1].target == number)
-            inbox_remove_entry(txn, inbox, &inbox->entries[i - 1], JOURNAL_ORPHANED);
+    for (uint32_t i = 0; i < inbox->entries_count;) {
+        if (inbox->entries[i].target == number)
+            inbox_remove_entry(txn, inbox, &inbox->entries[i], JOURNAL_ORPHANED);
+        else
+            i++;
     }
     inbox_emit(txn, inbox, (struct journal_event){.type = JOURNAL_GONE, .device = {.number = number}});
     inbox_trim(txn, inbox);
@@ -110,8 +112,10 @@ int inbox_bind(struct inbox_txn *txn, struct inbox *inbox, const struct peer_bin
         bound->replaced = device->route;
     device->route = bind->route;
     bound->verdict = at.verdict;
-    bound->position = (struct position){inbox_state_epoch(inbox), at.start};
     inbox_read(txn, inbox, device, &at, bind->max_entries, bind->max_bytes, &bound->page);
+    /* After a gap where it ends: nothing might come that moves the device on, and it would be told the loss at each return. */
+    bool gap = bound->page.gap.reason != SESSION_GAP_NONE;
+    bound->position = (struct position){inbox_state_epoch(inbox), gap ? bound->page.gap.to : at.start};
     return 0;
 }
 

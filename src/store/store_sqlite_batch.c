@@ -15,6 +15,8 @@
 #define RETRY_MS 500
 #define LOOK_MS 200
 #define SLICE_USERS_MIN 64
+/* Pages that a commit dirties beside its row. */
+#define COMMIT_BYTES 32768
 
 static void take_undo(struct store_sqlite *store)
 {
@@ -314,8 +316,10 @@ static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
     metrics_add(store->config.metrics, METRIC_STORE_COMMITS, 1);
     metrics_observe_us(store->config.metrics, METRIC_STORE_COMMIT_SECONDS, stopwatch_us() - began);
     if (has_events) {
+        uint64_t about = store->row.len + COMMIT_BYTES;
         store->journal_last++;
         store->journal_bytes += store->row.len;
+        store->free_bytes -= about < store->free_bytes ? about : store->free_bytes;
     }
     if (store->trouble != 0)
         log_event(LOG_INFO, "store", "writing works again");
@@ -329,8 +333,10 @@ static void look_at_disk(struct store_sqlite *store)
 {
     uint64_t now = clock_mono_ms(store->config.clock);
     struct statvfs disk;
-    if (now >= store->look_ms && statvfs(store->config.path, &disk) == 0) {
-        bool low = (uint64_t)disk.f_bavail * disk.f_frsize < store->config.min_free_bytes;
+    bool due = now >= store->look_ms || (!store->low && store->free_bytes < store->config.min_free_bytes);
+    if (due && statvfs(store->config.path, &disk) == 0) {
+        store->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+        bool low = store->free_bytes < store->config.min_free_bytes;
         store->look_ms = now + LOOK_MS;
         if (low != store->low)
             log_at(LOG_WARN, "store", low ? "the disk is nearly full: appends are refused" : "the disk has room again",

@@ -80,6 +80,7 @@ struct store_sqlite {
     uint64_t retry_ms;      /* monotonic: commits are tried again from here on */
     bool low;               /* less than min_free_bytes */
     uint64_t look_ms;       /* monotonic: look at the disk again */
+    uint64_t free_bytes;    /* of the disk: what was seen, less about what was written since */
     uint64_t swept_ms;      /* monotonic */
     uint64_t due_ms;        /* monotonic: look for due records in the table again */
     uint64_t due_cursor_ms; /* where the last look ended */

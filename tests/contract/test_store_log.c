@@ -85,6 +85,27 @@ static void one_collapse_key_too_many_drops_the_oldest(void **state)
     store_rig_close(&rig);
 }
 
+/* What waits may all count for more than what comes: then that is what the cap drops, and the device is told. */
+static void a_low_one_does_not_displace_high_ones(void **state)
+{
+    struct store_rig rig;
+    struct peer_page page;
+    struct store_rig_options options = store_rig_options();
+    options.limits.cap_entries = 2;
+    store_rig_open(&rig, *state, &options);
+    struct peer_bound first = store_rig_bound(&rig, "u", "d", 1);
+    put(&rig, "high1", PEER_PRIORITY_HIGH, NULL, NULL);
+    put(&rig, "high2", PEER_PRIORITY_HIGH, NULL, NULL);
+    uint64_t low = put(&rig, "low", PEER_PRIORITY_LOW, NULL, NULL);
+    assert_int_equal(store_rig_state(&rig, "u", "low"), PEER_STATE_DROPPED);
+    assert_int_equal(store_rig_fetch(&rig, "u", "d", first.position, 0, &page), 0);
+    store_rig_expect(&page, "high1 high2");
+    assert_int_equal(page.gap.reason, SESSION_GAP_CAP);
+    assert_int_equal(page.gap.floor, low);
+    assert_int_equal(page.upto, low);
+    store_rig_close(&rig);
+}
+
 static void the_cap_drops_low_first_and_tells(void **state)
 {
     struct store_rig rig;
@@ -123,10 +144,10 @@ static void the_cap_drops_low_first_and_tells(void **state)
     store_rig_expect(&page, "high2 high3 high4 high5");
     assert_int_equal(page.gap.to, base + 5);
     assert_int_equal(page.gap.lost_at_most, 2);
-    /* A bind says the same, and keeps the position for the page. */
+    /* A bind says the same, and goes on after the hole. */
     assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(first, base + 1), &bound), 0);
     assert_int_equal(bound.verdict, SESSION_GAPPED);
-    assert_int_equal(bound.position.seq, base + 1);
+    assert_int_equal(bound.position.seq, base + 5);
     assert_int_equal(bound.page.gap.reason, SESSION_GAP_CAP);
     assert_int_equal(bound.page.gap.to, base + 5);
     assert_int_equal(bound.page.gap.floor, base + 5);
@@ -369,6 +390,7 @@ int main(void)
         cmocka_unit_test(what_expires_is_no_gap),
         cmocka_unit_test(a_collapse_key_replaces),
         cmocka_unit_test(one_collapse_key_too_many_drops_the_oldest),
+        cmocka_unit_test(a_low_one_does_not_displace_high_ones),
         cmocka_unit_test(the_cap_drops_low_first_and_tells),
         cmocka_unit_test(bytes_are_capped),
         cmocka_unit_test(a_new_device_is_told_what_it_was_owed),

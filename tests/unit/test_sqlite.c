@@ -2,9 +2,11 @@
 #include "driver/sqlite.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,6 +104,24 @@ static void test_rows_survive_closing(void **state)
     assert_null(sqlite_column_blob(stmt, 0).ptr);
     assert_int_equal(sqlite_step(stmt), 0);
     sqlite_reset(stmt);
+}
+
+/* A server that went down on a full disk must come up on it. */
+static void test_opening_again_needs_no_room(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sqlite_stmt *stmt = sqlite_prepare(fixture->db, "INSERT INTO note (id, body) VALUES (?1, ?2)");
+    assert_int_equal(insert(fixture->db, stmt, 1, bytes_str("body")), 0);
+    sqlite_close(&fixture->db);
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    int err = sqlite_open(&fixture->db, fixture->path, &schema);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(err, 0);
 }
 
 static void test_constraint_is_exists_and_rolls_back(void **state)
@@ -218,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rows_survive_closing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_opening_again_needs_no_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_constraint_is_exists_and_rolls_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_owner_and_mode, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign_files_are_refused, set_up, tear_down),
