@@ -11,7 +11,6 @@
  * petrel_client_state() and petrel_core_state() already hold there what having the message means.
  *
  * From inside a callback every petrel_client_* may be called, and of the core disconnect, pause, target and state.
- *
  * One thread: that of the loop, or of the caller of the core. Nothing here is global. */
 #ifndef PETREL_CLIENT_H
 #define PETREL_CLIENT_H
@@ -125,7 +124,8 @@ struct petrel_client_config {
     uint32_t connect_timeout_ms; /* 0: 10,000 */
 };
 
-/* Begins to connect when the loop runs. NULL: memory is out, or the config lacks loop, host or on_message. Texts are copied. */
+/* Begins to connect when the loop runs. NULL: memory is out, or the config lacks loop, host or on_message. Texts are copied.
+ * The application ignores SIGPIPE. */
 struct petrel_client *petrel_client_new(const struct petrel_client_config *config, const struct petrel_state *state);
 /* The answer to fetch_token, and a way to hand over a new token at any time: it counts from the next connect on, which begins at
  * once if the client had stopped. NULL: none now; it is asked again after a backoff. */

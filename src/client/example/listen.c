@@ -51,8 +51,9 @@ int main(int argc, char **argv)
     struct petrel_client_config config = {.loop = uv_default_loop(), .host = argv[1], .token = argv[3]};
     config.port = (uint16_t)atoi(argv[2]);
     config.core = (struct petrel_core_config){.callbacks = &callbacks, .ctx = argv[4]};
-    uv_signal_t signal = {.data = petrel_client_new(&config, &state)};
-    uv_signal_init(config.loop, &signal);
-    uv_signal_start(&signal, on_signal, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    uv_signal_t interrupt = {.data = petrel_client_new(&config, &state)};
+    uv_signal_init(config.loop, &interrupt);
+    uv_signal_start(&interrupt, on_signal, SIGINT);
     return uv_run(config.loop, UV_RUN_DEFAULT);
 }
