@@ -212,6 +212,28 @@ static void the_cap_is_told_to_who_comes_back(void **state)
     assert_true(device_gaps(phone) == 12);
 }
 
+/* Nothing that is left moves the device on from where it was: the gap itself does. */
+static void a_loss_is_told_once_even_when_nothing_is_left(void **state)
+{
+    struct rig *rig = *state;
+    char last[512];
+    struct device *phone = absent(rig, "ann");
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(rig_send(rig, "ann", "1", ",\"ttl\":2"), 200);
+    keep_id(rig, last);
+    assert_true(comes_to_state(rig, last, "EXPIRED"));
+    device_return(rig, phone);
+    assert_true(device_connected(rig, phone, 2));
+    assert_int_equal(device_verdict(phone), PETREL_GAP);
+    assert_true(device_gaps(phone) > 0);
+    uint64_t told = device_gaps(phone);
+    assert_true(device_leave(rig, phone));
+    device_return(rig, phone);
+    assert_true(device_connected(rig, phone, 3));
+    assert_int_equal(device_verdict(phone), PETREL_RESUMED);
+    assert_true(device_gaps(phone) == told);
+}
+
 static void the_cap_drops_low_priority_first(void **state)
 {
     struct rig *rig = *state;
@@ -275,6 +297,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_retry_is_the_same_message, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_keeps_its_order, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cap_is_told_to_who_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_loss_is_told_once_even_when_nothing_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cap_drops_low_priority_first, setup, teardown),
         cmocka_unit_test_setup_teardown(the_newest_messages_states_are_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_must_exist_if_it_is_required, setup, teardown),
