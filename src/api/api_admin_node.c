@@ -97,6 +97,23 @@ static int read_backup(const struct api_exchange *exchange, struct bytes text, s
     return rc;
 }
 
+/* Where the server is not asked for a thing of its own, the general texts would say too little. */
+static void refuse_backup(struct api_exchange *exchange, int status)
+{
+    struct api_error error;
+    api_error_from(&error, status, false, "directory");
+    if (status == PETREL_E_NOT_FOUND)
+        (void)api_error_set(&error, API_ERROR_NOT_FOUND, "directory",
+                            "the directory to make it in does not exist on the server's machine");
+    else if (status == PETREL_E_FORBIDDEN)
+        (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, "directory",
+                            "the server's user may not make it there");
+    else if (status == PETREL_E_IO)
+        (void)api_error_set(&error, API_ERROR_INTERNAL, "directory",
+                            "it could not be written; the server's log has why");
+    api_exchange_fail(exchange, &error);
+}
+
 static void on_backed_up(void *arg, int status)
 {
     struct api_exchange *exchange = arg;
@@ -104,15 +121,8 @@ static void on_backed_up(void *arg, int status)
     const struct backup *backup = exchange->state;
     log_at(status == 0 ? LOG_INFO : LOG_WARN, "api", "backup", LOG_STR("directory", backup->directory),
            LOG_STR("status", err_name(status)));
-    if (status == PETREL_E_IO) {
-        struct api_error error;
-        (void)api_error_set(&error, API_ERROR_INTERNAL, "directory",
-                            "it could not be written; the server's log has why");
-        api_exchange_fail(exchange, &error);
-        return;
-    }
     if (status != 0) {
-        api_exchange_fail_err(exchange, status, false, "directory");
+        refuse_backup(exchange, status);
         return;
     }
     bytes_append_str(&exchange->body, "{\"directory\":");

@@ -107,11 +107,6 @@ uint32_t api_error_retry_s(enum api_error_kind kind)
     return rows[kind].retry_s;
 }
 
-const char *api_error_status(enum api_error_kind kind)
-{
-    return rows[kind].status;
-}
-
 void api_error_render(const struct api_error *error, uint32_t line, struct bytebuf *out)
 {
     bytes_printf(out, "{\"error\":{\"code\":%u,\"status\":\"%s\",\"message\":", rows[error->kind].http,

@@ -67,7 +67,6 @@ void api_error_from_http(struct api_error *error, unsigned http, const char *mes
 
 unsigned api_error_http(enum api_error_kind kind);
 uint32_t api_error_retry_s(enum api_error_kind kind);
-const char *api_error_status(enum api_error_kind kind);
 
 /* Append {"error":{...}}; line 0: none, else the line of a batch it is about. */
 void api_error_render(const struct api_error *error, uint32_t line, struct bytebuf *out);

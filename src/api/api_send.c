@@ -131,8 +131,9 @@ static int read_content(struct api_send *send, const json_t *object, struct byte
     const char *field = body->data != NULL ? "data" : "payload";
     out->len = 0;
     if ((body->data != NULL) == (body->payload.ptr != NULL))
-        return api_error_set(&send->error, API_ERROR_INVALID, field,
-                             body->data != NULL ? "must be alone: payload is there too" : "or data is missing");
+        return api_error_set(&send->error, API_ERROR_INVALID, "data",
+                             body->data != NULL ? "must be alone: payload is there too"
+                                                : "is missing: data or payload is asked for");
     if (body->data != NULL)
         api_json_put_member(out, text, member_index(object, "data"));
     else if (bytes_get_base64(body->payload, out) != 0)

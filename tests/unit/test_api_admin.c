@@ -172,6 +172,10 @@ static void backups(void **state)
     api_rig_expect_error(rig, API_ADMIN, "POST", BACKUP, "{}", 400, "INVALID", "directory");
     rig->backup = PETREL_E_EXISTS;
     api_rig_expect_error(rig, API_ADMIN, "POST", BACKUP, DIRECTORY, 409, "EXISTS", "directory");
+    rig->backup = PETREL_E_NOT_FOUND;
+    api_rig_expect_error(rig, API_ADMIN, "POST", BACKUP, DIRECTORY, 404, "NOT_FOUND", "directory");
+    rig->backup = PETREL_E_FORBIDDEN;
+    api_rig_expect_error(rig, API_ADMIN, "POST", BACKUP, DIRECTORY, 400, "FAILED_PRECONDITION", "directory");
     rig->backup = PETREL_E_IO;
     api_rig_expect_error(rig, API_ADMIN, "POST", BACKUP, DIRECTORY, 500, "INTERNAL", "directory");
     rig->backup = PETREL_E_BUSY;

@@ -219,7 +219,7 @@ static void fields_are_checked_and_named(void **state)
         {"{\"to\":{\"user\":7},\"data\":1}", "to.user", "must be a string, is an integer"},
         {"{\"to\":\"ann\",\"data\":1}", "to", "must be an object, is a string"},
         {"{\"to\":{\"usr\":\"ann\"},\"data\":1}", "to.usr", "unknown field"},
-        {"{" TO "}", "payload", "data is missing"},
+        {"{" TO "}", "data", "is missing"},
         {"{" TO ",\"data\":1,\"payload\":\"AA==\"}", "data", "alone"},
         {"{" TO ",\"payload\":\"AA\"}", "payload", "base64"},
         {"{" TO ",\"payload\":17}", "payload", "must be a string"},
