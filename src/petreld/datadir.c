@@ -32,6 +32,20 @@ void datadir_path(const struct datadir *dir, const char *name, char *out, size_t
     petrel_assert(len > 0 && (size_t)len < size);
 }
 
+int datadir_sync_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    char *folder = object_strndup(slash == NULL ? "." : path, len);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int errnum = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    int err = errnum != 0 ? complain("a directory can't be made durable", folder, errnum) : 0;
+    free(folder);
+    return err;
+}
+
 static int write_all(int fd, struct bytes content)
 {
     while (content.len > 0) {
@@ -61,7 +75,7 @@ int datadir_write(const struct datadir *dir, const char *name, struct bytes cont
         unlink(temporary);
         return complain("a file can't be written", path, failed);
     }
-    return 0;
+    return datadir_sync_parent(path);
 }
 
 bool datadir_has(const struct datadir *dir, const char *name)
@@ -130,11 +144,17 @@ static int lock(struct datadir *dir)
 
 int datadir_open(struct datadir **out, const char *path)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
         return complain("the data directory can't be made", path, errno);
     char *real = realpath(path, NULL);
     if (real == NULL)
         return complain("the data directory can't be used", path, errno);
+    int unsure = made ? datadir_sync_parent(real) : 0;
+    if (unsure != 0) {
+        free(real);
+        return unsure;
+    }
     size_t len = strlen(real);
     struct datadir *dir = object_zalloc(sizeof *dir + len + 1);
     memcpy(dir->path, real, len);

@@ -23,9 +23,11 @@ void datadir_close(struct datadir **dir);
 const char *datadir_token(const struct datadir *dir);
 /* "<path>/<name>" into out; asserts that it fits. */
 void datadir_path(const struct datadir *dir, const char *name, char *out, size_t size);
-/* Write the file in place of an older one, atomically. 0 or an error. */
+/* Write the file in place of an older one, atomically and durably. 0 or an error. */
 int datadir_write(const struct datadir *dir, const char *name, struct bytes content);
 bool datadir_has(const struct datadir *dir, const char *name);
 void datadir_remove(const struct datadir *dir, const char *name);
+/* What was made or renamed at this path is there after a power cut, too. 0 or an error, which is logged. */
+int datadir_sync_parent(const char *path);
 
 #endif

@@ -49,16 +49,25 @@ static void write_line(struct logfile *file, const char *text, size_t len)
     }
 }
 
+static void open_again(struct logfile *file)
+{
+    int fd = open_path(file->path);
+    if (fd < 0) {
+        log_at(LOG_ERROR, "log", "the log file can't be opened again, the old one stays in use",
+               LOG_STR("path", file->path), LOG_STR("error", strerror(errno)));
+        return;
+    }
+    close(file->fd);
+    file->fd = fd;
+    log_event(LOG_INFO, "log", "opened again on SIGHUP");
+}
+
 static void on_line(struct mail *mail)
 {
     struct line *line = container_of(mail, struct line, mail);
     struct logfile *file = line->file;
     if (line->len == 0) {
-        int fd = open_path(file->path);
-        if (fd >= 0) {
-            close(file->fd);
-            file->fd = fd;
-        }
+        open_again(file);
     } else {
         unsigned dropped = atomic_exchange(&file->dropped, 0);
         if (dropped > 0) {

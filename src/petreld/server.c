@@ -213,7 +213,6 @@ static void on_signal(void *ctx, int signum)
     struct server *server = ctx;
     if (signum == SIGHUP) {
         logfile_reopen(server->log);
-        log_event(LOG_INFO, "server", "log reopened on SIGHUP");
         return;
     }
     server_stop(server, atomic_load(&server->phase) > SERVER_SERVE);

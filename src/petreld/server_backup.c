@@ -22,8 +22,26 @@ struct run {
     char directory[];
 };
 
+/* Half a backup is none, and would be in the way of the next to that directory. */
+static void remove_parts(const struct run *run)
+{
+    size_t count;
+    const struct backends_part *parts = backends_parts(&count);
+    char path[PATH_MAX];
+    for (size_t i = 0; i < count; i++) {
+        int len = snprintf(path, sizeof path, "%s/%s", run->directory, parts[i].file);
+        if (len > 0 && (size_t)len < sizeof path)
+            unlink(path);
+    }
+    rmdir(run->directory);
+}
+
 static void end_run(struct run *run, int status)
 {
+    if (status == 0)
+        status = datadir_sync_parent(run->directory);
+    if (status != 0)
+        remove_parts(run);
     log_at(status == 0 ? LOG_INFO : LOG_ERROR, "backup", status == 0 ? "backup complete" : "backup failed",
            LOG_STR("directory", run->directory), LOG_STR("status", err_name(status)));
     run->done(run->arg, status);

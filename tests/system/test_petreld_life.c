@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -211,6 +212,24 @@ static void sighup_opens_the_log_again(void **state)
     assert_false(file_holds(&in_old));
 }
 
+static void a_log_that_cannot_be_opened_again_goes_on_in_the_old_file(void **state)
+{
+    struct rig *rig = *state;
+    char path[TMPDIR_PATH_MAX + 32], moved[TMPDIR_PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/own.log", rig->daemon.tmp.path);
+    snprintf(moved, sizeof moved, "%s/own.log.1", rig->daemon.tmp.path);
+    const char *const args[] = {"--log-file", path, NULL};
+    assert_true(rig_start(rig, args));
+    struct wanted ready = {path, "ready"}, told = {moved, "can't be opened again"}, late = {moved, "stopped"};
+    assert_true(until(file_holds, &ready, RIG_WAIT_MS));
+    assert_int_equal(rename(path, moved), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    kill(rig->daemon.pid, SIGHUP);
+    assert_true(until(file_holds, &told, RIG_WAIT_MS));
+    assert_true(daemon_stop(&rig->daemon, SIGTERM, RIG_WAIT_MS));
+    assert_true(file_holds(&late));
+}
+
 static void json_lines_are_json(void **state)
 {
     struct rig *rig = *state;
@@ -285,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_sigterm_while_it_starts_ends_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(an_orderly_end_keeps_what_was_accepted, setup, teardown),
         cmocka_unit_test_setup_teardown(sighup_opens_the_log_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_that_cannot_be_opened_again_goes_on_in_the_old_file, setup, teardown),
         cmocka_unit_test_setup_teardown(json_lines_are_json, setup, teardown),
         cmocka_unit_test_setup_teardown(the_supervisor_is_told, setup, teardown),
     };
