@@ -55,9 +55,9 @@ struct peer_bind {
 };
 struct peer_bound {
     enum session_verdict verdict;
-    struct position position; /* where the session goes on, in the log's present epoch: the end of the gap, if there is one */
+    struct position position; /* where the session goes on, in the log's present epoch; after a gap its end */
     struct route replaced;    /* generation 0: none; else the session that held the device until now */
-    struct peer_page page;    /* page.gap as with GAPPED; entries after position */
+    struct peer_page page;    /* page.gap as with GAPPED; what comes after position */
 };
 
 /* UNBIND: delete the device's route if it equals this one as a whole. Always 0. */
