@@ -16,7 +16,7 @@
     X("loops", loops, COUNT, "0", 0, 256, "Event loops, a thread each; 0: one per core") \
     X("session.host", session_host, TEXT, "0.0.0.0", 0, 0, "Address that devices connect to: numeric IPv4 or IPv6") \
     X("session.port", session_port, COUNT, "7400", 0, 65535, "Its port; 0: the kernel chooses") \
-    X("session.advertise", session_advertise, TEXT, "", 0, 0, "host:port that lookup gives to devices; empty: session.host and port") \
+    X("session.advertise", session_advertise, TEXT, "", 0, 0, "host:port that lookup gives to devices; empty: session.host and port, loopback where the host is every address") \
     X("session.max_sessions", session_max_sessions, COUNT, "1000000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \

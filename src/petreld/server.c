@@ -91,11 +91,19 @@ static int publish_node(struct server *server)
     return server->backends.discovery->ops->publish(server->backends.discovery, &self);
 }
 
+/* Devices elsewhere would be sent to themselves. */
+static bool is_every_address(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
 static void announce(struct server *server)
 {
     log_at(LOG_INFO, "server", "ready", LOG_STR("node", server->node_name), LOG_STR("version", PETREL_VERSION),
            LOG_NUM("session_port", server->session_port), LOG_NUM("api_port", server->api_port),
            LOG_NUM("admin_port", server->admin_port), LOG_NUM("loops", server->loops_count));
+    if (server->config->session_advertise[0] == '\0' && is_every_address(server->config->session_host))
+        log_event(LOG_INFO, "server", "lookup names the loopback address; set session.advertise to what devices reach");
     if (server->signals)
         sd_notify(0, "READY=1");
 }

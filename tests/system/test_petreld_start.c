@@ -247,6 +247,39 @@ static void a_configuration_file_counts(void **state)
     assert_string_equal(written(rig, "inbox.lapse"), "30d"); /* the default */
 }
 
+static bool is_ready(void *ctx)
+{
+    return rig_logged(ctx, "ready");
+}
+
+static bool has_warned(void *ctx)
+{
+    return rig_logged(ctx, "session.advertise");
+}
+
+static void expect_lookup(struct rig *rig, const char *address)
+{
+    assert_int_equal(http_call(&rig->http, "GET", rig->daemon.api, "/v1/lookup", NULL, NULL), 200);
+    const json_t *first = json_array_get(json_object_get(rig->http.body, "servers"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "address")), address);
+}
+
+static void lookup_names_what_is_advertised(void **state)
+{
+    struct rig *rig = *state;
+    const char *const advertised[] = {"--session-advertise", "push.example:443", NULL};
+    assert_true(rig_start(rig, advertised));
+    expect_lookup(rig, "push.example:443");
+    assert_true(until(is_ready, rig, RIG_WAIT_MS));
+    assert_true(daemon_stop(&rig->daemon, SIGTERM, RIG_WAIT_MS));
+    assert_false(rig_logged(rig, "session.advertise"));
+    /* Nothing better is known of this host than that it is reached here: it is said, and that it is not enough. */
+    const char *const everywhere[] = {"--session-host", "0.0.0.0", NULL};
+    assert_true(rig_start(rig, everywhere));
+    expect_lookup(rig, rig->daemon.session);
+    assert_true(until(has_warned, rig, RIG_WAIT_MS));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(help_version_and_reference_are_printed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_configuration_is_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(a_configuration_file_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(lookup_names_what_is_advertised, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
