@@ -13,8 +13,16 @@
 #define STATEMENT_TIMEOUT_MYSQL 3024
 #define NO_PASSWORD_MARIADB 1698
 
+static bool is_read_only(unsigned code)
+{
+    return code == ER_OPTION_PREVENTS_STATEMENT || code == ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION ||
+           code == ER_READ_ONLY_MODE;
+}
+
 static int error_of(unsigned code)
 {
+    if (is_read_only(code))
+        return PETREL_E_FORBIDDEN;
     switch (code) {
     case 0:
         return 0;
@@ -50,9 +58,10 @@ static int error_of(unsigned code)
 int mysqldb_report(struct mysqldb *db, unsigned code, const char *text, const char *what)
 {
     const int err = error_of(code);
-    /* A server that went, was told to be read-only, or ended the connection: another may answer to the same address. */
     if (err == PETREL_E_UNAVAILABLE)
         db->usable = false;
+    if (is_read_only(code))
+        db->read_only = true;
     if (err != 0 && err != PETREL_E_EXISTS)
         log_at(LOG_WARN, "mysql", "operation failed", LOG_STR("what", what), LOG_STR("error", text),
                LOG_NUM("code", code));
@@ -196,6 +205,12 @@ bool mysqldb_usable(const struct mysqldb *db)
 {
     object_check(db, MYSQLDB_MAGIC);
     return db->usable;
+}
+
+bool mysqldb_read_only(const struct mysqldb *db)
+{
+    object_check(db, MYSQLDB_MAGIC);
+    return db->read_only;
 }
 
 int mysqldb_begin(struct mysqldb *db)

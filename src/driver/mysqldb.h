@@ -31,6 +31,8 @@ struct mysqldb_config {
 int mysqldb_open(struct mysqldb **out, const struct mysqldb_config *config);
 void mysqldb_close(struct mysqldb **db);
 bool mysqldb_usable(const struct mysqldb *db);
+/* Whether the server has refused a write because it takes none: another may have become the primary. */
+bool mysqldb_read_only(const struct mysqldb *db);
 
 /* Text without parameters; results are dropped. Statuses as mysqldb_stmt_step(). */
 int mysqldb_exec(struct mysqldb *db, const char *sql);
@@ -53,7 +55,8 @@ int mysqldb_stmt_prepare(struct mysqldb_stmt **out, struct mysqldb *db, const ch
 void mysqldb_stmt_bind_int(struct mysqldb_stmt *stmt, unsigned index, int64_t value);
 void mysqldb_stmt_bind_bytes(struct mysqldb_stmt *stmt, unsigned index, struct bytes value); /* absent: NULL */
 /* 1: a row stands ready; 0: done; PETREL_E_FULL (disk, table space), PETREL_E_EXISTS (a constraint), PETREL_E_LOCKED (a lock was
- * not got in time, or a deadlock), PETREL_E_TIMEOUT (the server gave it up), PETREL_E_FORBIDDEN (no right to do that),
+ * not got in time, or a deadlock), PETREL_E_TIMEOUT (the server gave it up), PETREL_E_FORBIDDEN (no right to do that, or
+ * the server takes no writes),
  * PETREL_E_INVALID (what is stored is not what was expected), PETREL_E_UNAVAILABLE (all else: the connection is not usable). */
 int mysqldb_stmt_step(struct mysqldb_stmt *stmt);
 /* Columns count from 0; borrowed until the next step or reset. NULL is 0 or absent. */

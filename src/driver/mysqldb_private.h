@@ -13,6 +13,7 @@
 struct mysqldb {
     uint32_t magic;
     bool usable;
+    bool read_only;
     MYSQL *handle;
     struct list stmts;
     uint32_t lock_seconds; /* how long a statement may wait for a lock */
