@@ -1,12 +1,17 @@
 #include "contract/registry_rig.h"
 
+#include "driver/mysqldb.h"
+#include "registry/registry_mysql.h"
 #include "registry/registry_sqlite.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define SERVER_MS 60000
 
 static void on_snapshot(void *ctx, struct snapshot *snapshot)
 {
@@ -73,8 +78,55 @@ static void sqlite_row_fill(struct registry_rig *world, bool full)
     petrel_assert(rc == 0);
 }
 
+static int mysql_row_open(struct registry_rig *world)
+{
+    const struct registry_mysql_config config = {
+        .server = {.socket = world->server->socket,
+                   .user = REGISTRY_RIG_USER,
+                   .password = REGISTRY_RIG_PASSWORD,
+                   .database = world->database,
+                   .connect_timeout_ms = world->timeout_ms,
+                   .timeout_ms = world->timeout_ms},
+        .poll_ms = world->poll_ms,
+        .clock = &world->clock.clock,
+        .on_snapshot = on_snapshot,
+        .ctx = world,
+    };
+    return registry_mysql_open(&world->registry, &config);
+}
+
+/* Tables and logs of all kinds. */
+static bool folder_holds(const char *folder, struct bytes needle)
+{
+    char path[1024];
+    bool found = false;
+    DIR *dir = opendir(folder);
+    petrel_assert(dir != NULL);
+    for (struct dirent *entry = readdir(dir); entry != NULL && !found; entry = readdir(dir)) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (entry->d_type == DT_REG)
+            found = file_holds(path, needle);
+        else if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            found = folder_holds(path, needle);
+    }
+    closedir(dir);
+    return found;
+}
+
+static bool mysql_row_holds(struct registry_rig *world, struct bytes needle)
+{
+    return folder_holds(world->server->data, needle);
+}
+
+/* A server that takes no writes: what a full one of a cluster is made, too. */
+static void mysql_row_fill(struct registry_rig *world, bool full)
+{
+    registry_rig_sql(world, full ? "SET GLOBAL read_only = 1" : "SET GLOBAL read_only = 0");
+}
+
 static const struct registry_fixture fixtures[] = {
-    {"sqlite", sqlite_row_open, sqlite_row_holds, sqlite_row_fill},
+    {"sqlite", false, sqlite_row_open, sqlite_row_holds, sqlite_row_fill},
+    {"mysql", true, mysql_row_open, mysql_row_holds, mysql_row_fill},
 };
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -85,22 +137,96 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
-void registry_rig_open(struct registry_rig *world, const struct registry_fixture *fixture)
+/* ---- the server ---- */
+
+static struct mysqldb *administrator(const struct mariadb_server *server, const char *database)
+{
+    const struct mysqldb_config config = {
+        .socket = server->socket,
+        .user = "root",
+        .password = "",
+        .database = database,
+        .connect_timeout_ms = 10000,
+        .timeout_ms = 20000,
+    };
+    struct mysqldb *db = NULL;
+    assert_int_equal(mysqldb_open(&db, &config), 0);
+    return db;
+}
+
+void registry_rig_sql(struct registry_rig *world, const char *sql)
+{
+    struct mysqldb *db = administrator(world->server, world->database);
+    assert_int_equal(mysqldb_exec(db, sql), 0);
+    mysqldb_close(&db);
+}
+
+int64_t registry_rig_number(struct registry_rig *world, const char *sql)
+{
+    struct mysqldb *db = administrator(world->server, world->database);
+    int64_t number;
+    assert_int_equal(mysqldb_number(db, sql, &number), 0);
+    mysqldb_close(&db);
+    return number;
+}
+
+static void make_database(struct registry_rig *world)
+{
+    char sql[256];
+    snprintf(world->database, sizeof world->database, "r%s", world->folder + strlen(world->folder) - 6);
+    struct mysqldb *db = administrator(world->server, NULL);
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s", world->database);
+    assert_int_equal(mysqldb_exec(db, sql), 0);
+    snprintf(sql, sizeof sql,
+             "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON %s.* TO '%s'@'localhost' IDENTIFIED BY '%s'",
+             world->database, REGISTRY_RIG_USER, REGISTRY_RIG_PASSWORD);
+    assert_int_equal(mysqldb_exec(db, sql), 0);
+    mysqldb_close(&db);
+}
+
+/* ---- the world ---- */
+
+void registry_rig_prepare(struct registry_rig *world, const struct registry_backend *backend)
 {
     memset(world, 0, sizeof *world);
-    world->fixture = fixture;
+    world->fixture = backend->fixture;
+    world->server = backend->server;
+    world->poll_ms = 50;
     clock_manual_init(&world->clock, 0, WALL_MS);
     assert_int_equal(pthread_mutex_init(&world->lock, NULL), 0);
     snprintf(world->folder, sizeof world->folder, "%s", "/tmp/petrel-registry-XXXXXX");
     assert_non_null(mkdtemp(world->folder));
+    if (world->server != NULL)
+        make_database(world);
     loops_open(&world->loops, 2);
     loops_start(&world->loops);
-    assert_int_equal(fixture->open(world), 0);
+}
+
+int registry_rig_try_open(struct registry_rig *world)
+{
+    return world->fixture->open(world);
+}
+
+void registry_rig_open(struct registry_rig *world, const struct registry_backend *backend)
+{
+    registry_rig_prepare(world, backend);
+    assert_int_equal(registry_rig_try_open(world), 0);
+}
+
+void registry_rig_open_beside(struct registry_rig *world, struct registry_rig *first)
+{
+    const struct registry_backend backend = {first->fixture, first->server};
+    registry_rig_prepare(world, &backend);
+    memcpy(world->database, first->database, sizeof world->database);
+    world->timeout_ms = first->timeout_ms;
+    world->poll_ms = first->poll_ms;
+    assert_int_equal(registry_rig_try_open(world), 0);
 }
 
 static void close_registry(struct registry_rig *world)
 {
-    world->registry->ops->close(world->registry);
+    if (world->registry != NULL)
+        world->registry->ops->close(world->registry);
     world->registry = NULL;
     snapshot_unref(world->snapshot);
     world->snapshot = NULL;
@@ -252,16 +378,51 @@ bool registry_rig_key_opens(struct registry_rig *world, const char *text, const 
     return opens;
 }
 
+static bool start_server(struct mariadb_server *server)
+{
+    char log[2048];
+    if (mariadb_server_init(server) && mariadb_server_start(server, SERVER_MS))
+        return true;
+    fprintf(stderr, "the server does not start:\n%s\n", mariadb_server_log_tail(server, log, sizeof log));
+    return false;
+}
+
+static int run_fixture(const struct registry_fixture *fixture, const struct CMUnitTest *cases, size_t count)
+{
+    struct mariadb_server server;
+    struct registry_backend backend = {fixture, NULL};
+    if (fixture->on_server) {
+        if (!start_server(&server)) {
+            mariadb_server_free(&server);
+            return (int)count;
+        }
+        backend.server = &server;
+    }
+    struct CMUnitTest *tests = object_alloc(count * sizeof *tests);
+    memcpy(tests, cases, count * sizeof *tests);
+    for (size_t i = 0; i < count; i++)
+        tests[i].initial_state = &backend;
+    const int failed = _cmocka_run_group_tests(fixture->name, tests, count, NULL, NULL);
+    free(tests);
+    if (backend.server != NULL)
+        mariadb_server_free(&server);
+    return failed;
+}
+
 int registry_rig_run(const struct CMUnitTest *cases, size_t count)
 {
     int failed = 0;
-    struct CMUnitTest *tests = object_alloc(count * sizeof *tests);
+    for (size_t i = 0; i < sizeof fixtures / sizeof fixtures[0]; i++)
+        failed += run_fixture(&fixtures[i], cases, count);
+    return failed;
+}
+
+int registry_rig_run_on(const char *name, const struct CMUnitTest *cases, size_t count)
+{
+    int failed = (int)count;
     for (size_t i = 0; i < sizeof fixtures / sizeof fixtures[0]; i++) {
-        memcpy(tests, cases, count * sizeof *tests);
-        for (size_t j = 0; j < count; j++)
-            tests[j].initial_state = (void *)&fixtures[i];
-        failed += _cmocka_run_group_tests(fixtures[i].name, tests, count, NULL, NULL);
+        if (strcmp(fixtures[i].name, name) == 0)
+            failed = run_fixture(&fixtures[i], cases, count);
     }
-    free(tests);
     return failed;
 }

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "contract/loops.h"
+#include "lib/mariadb_server.h"
 #include "registry/registry.h"
 
 #include <setjmp.h>
@@ -19,9 +20,10 @@
 
 struct registry_rig;
 
-/* An implementation, kept in a folder of the test's own. */
+/* An implementation, kept in a folder of the test's own or in a database of the suite's server. */
 struct registry_fixture {
     const char *name;
+    bool on_server;
     int (*open)(struct registry_rig *world);
     /* Whether what is stored holds these bytes anywhere. */
     bool (*holds)(struct registry_rig *world, struct bytes needle);
@@ -29,8 +31,21 @@ struct registry_fixture {
     void (*fill)(struct registry_rig *world, bool full);
 };
 
+/* What a case is given: an implementation, and the server when it needs one. */
+struct registry_backend {
+    const struct registry_fixture *fixture;
+    struct mariadb_server *server;
+};
+
+#define REGISTRY_RIG_USER "petrel"
+#define REGISTRY_RIG_PASSWORD "a secret that no log shows"
+
 struct registry_rig {
     const struct registry_fixture *fixture;
+    struct mariadb_server *server; /* NULL: the implementation needs none */
+    char database[32];             /* its own, on the server */
+    uint32_t timeout_ms;           /* of a statement on the server; 0: the implementation's */
+    uint32_t poll_ms;
     struct clock_manual clock;
     struct loops loops;
     char folder[64];
@@ -59,8 +74,16 @@ struct registry_ask {
     struct loops_tally done;
 };
 
-void registry_rig_open(struct registry_rig *world, const struct registry_fixture *fixture);
+void registry_rig_open(struct registry_rig *world, const struct registry_backend *backend);
 void registry_rig_close(struct registry_rig *world);
+/* The same in two steps: make what a registry is opened in; open it. The status of the latter. */
+void registry_rig_prepare(struct registry_rig *world, const struct registry_backend *backend);
+int registry_rig_try_open(struct registry_rig *world);
+/* A second registry on the database of the first, which is closed last. */
+void registry_rig_open_beside(struct registry_rig *world, struct registry_rig *first);
+/* Run a statement on the world's server as its administrator, in the world's database if it is there. */
+void registry_rig_sql(struct registry_rig *world, const char *sql);
+int64_t registry_rig_number(struct registry_rig *world, const char *sql);
 /* Close the registry and open it again on what it stored. */
 void registry_rig_reopen(struct registry_rig *world);
 /* The newest snapshot, with a reference. */
@@ -86,7 +109,8 @@ int registry_rig_device(struct registry_rig *world, registry_op_fn *op, const ch
 /* Whether the key is one of that app, as of the newest snapshot. */
 bool registry_rig_key_opens(struct registry_rig *world, const char *text, const char *app);
 
-/* The cases against every implementation. Returns how many failed. */
+/* The cases against every implementation, or against the named one. Returns how many failed. */
 int registry_rig_run(const struct CMUnitTest *cases, size_t count);
+int registry_rig_run_on(const char *name, const struct CMUnitTest *cases, size_t count);
 
 #endif

@@ -131,6 +131,64 @@ static void devices_are_listed_by_user_and_by_app(void **state)
     registry_rig_close(&world);
 }
 
+/* Collations that pad, fold or ignore would make one of these. They stand as they are ordered. */
+static void names_are_compared_by_their_bytes(void **state)
+{
+    static const char *const users[] = {"ADA",    "Ada",        "ada",      "ada ",
+                                        "ada  x", "ad\xc3\xa1", "\xc3\xa0", "\xf0\x9f\x90\xa6"};
+    enum { COUNT = sizeof users / sizeof users[0] };
+    struct registry_rig world;
+    registry_rig_open(&world, *state);
+    const struct registry_ops *ops = world.registry->ops;
+    assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        struct registry_ask *ask = registry_rig_ask_device(&world, ops->device_register, "demo", users[i], "p");
+        assert_int_equal(ask->request.status, 0);
+        assert_true(ask->request.out.created);
+        registry_rig_ask_free(ask);
+    }
+    struct registry_ask *all = registry_rig_list(&world, ops->device_list, "demo", NULL, NULL, REGISTRY_PAGE_MAX);
+    assert_int_equal(all->request.out.count, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_string_equal(all->devices[i].user, users[i]);
+    registry_rig_ask_free(all);
+
+    assert_int_equal(registry_rig_device(&world, ops->device_register, "demo", "ada", "P"), 0);
+    struct registry_ask *two = registry_rig_list(&world, ops->device_list, "demo", "ada", NULL, REGISTRY_PAGE_MAX);
+    assert_int_equal(two->request.out.count, 2);
+    assert_string_equal(two->devices[0].device, "P");
+    registry_rig_ask_free(two);
+    registry_rig_close(&world);
+}
+
+static void names_of_full_length_are_kept_whole(void **state)
+{
+    struct registry_rig world;
+    char app[ROUTE_APP_MAX + 1], user[ROUTE_USER_MAX + 1], device[ROUTE_DEVICE_MAX + 1], label[REGISTRY_LABEL_MAX + 1];
+    memset(app, 'a', sizeof app);
+    memset(device, 'd', sizeof device);
+    for (size_t i = 0; i < sizeof user; i += 2)
+        memcpy(user + i, "\xc3\xa9", i + 2 < sizeof user ? 2 : 1);
+    memcpy(label, user, sizeof label);
+    app[ROUTE_APP_MAX] = user[ROUTE_USER_MAX] = device[ROUTE_DEVICE_MAX] = label[REGISTRY_LABEL_MAX] = '\0';
+
+    registry_rig_open(&world, *state);
+    assert_int_equal(registry_rig_create_app(&world, app), 0);
+    struct registry_ask *ask = registry_rig_ask_new(app);
+    ask->request.in.user = bytes_str(user);
+    ask->request.in.device = bytes_str(device);
+    ask->request.in.label = bytes_str(label);
+    assert_int_equal(registry_rig_ask(&world, ask, world.registry->ops->device_register), 0);
+    registry_rig_ask_free(ask);
+    struct registry_ask *rows = registry_rig_list(&world, world.registry->ops->device_list, app, user, NULL, 10);
+    assert_int_equal(rows->request.out.count, 1);
+    assert_string_equal(rows->devices[0].user, user);
+    assert_string_equal(rows->devices[0].device, device);
+    assert_string_equal(rows->devices[0].platform, label);
+    registry_rig_ask_free(rows);
+    registry_rig_close(&world);
+}
+
 /* ---- many at once, and the end ---- */
 
 #define CROWD 400
@@ -226,6 +284,8 @@ int main(void)
         cmocka_unit_test(a_user_has_so_many_live_devices),
         cmocka_unit_test(a_revoked_device_stays_on_record_and_may_return),
         cmocka_unit_test(devices_are_listed_by_user_and_by_app),
+        cmocka_unit_test(names_are_compared_by_their_bytes),
+        cmocka_unit_test(names_of_full_length_are_kept_whole),
         cmocka_unit_test(many_at_once_are_done_in_order_and_once),
         cmocka_unit_test(close_finishes_what_was_taken),
     };
