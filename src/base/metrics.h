@@ -42,6 +42,10 @@
     X(STORE_USERS, GAUGE, "petrel_store_users_in_memory", "User records held in memory")                               \
     X(STORE_JOURNAL_BYTES, GAUGE, "petrel_store_journal_bytes", "Bytes of journal not yet checkpointed")               \
     X(STORE_COMMIT_SECONDS, HISTOGRAM, "petrel_store_commit_seconds", "Time of a group commit")                        \
+    X(REDIS_REQUESTS, COUNTER, "petrel_redis_requests_total", "Requests written to Redis, repeated ones included")     \
+    X(REDIS_RETRIES, COUNTER, "petrel_redis_retries_total", "Times a request waited to be tried again")                \
+    X(REDIS_BROKEN, COUNTER, "petrel_redis_connections_broken_total", "Connections to Redis that broke in service")    \
+    X(REDIS_REFRESHES, COUNTER, "petrel_redis_map_refreshes_total", "Views of the Redis Cluster taken over")           \
     X(SEND_SECONDS, HISTOGRAM, "petrel_send_seconds", "Time from a send's last byte read to its answer")               \
     X(LOOP_STALLS, COUNTER, "petrel_loop_stalls_total", "Turns of a loop that took over a second")
 

@@ -4,7 +4,7 @@
  *
  * request      a script call or a command for one key, one reply
  * node         a server; connections to it: one for plain requests, one of its own for replicated ones
- * slot map     which node has which of the 16,384 slots; from CLUSTER SHARDS or SLOTS, refreshed when a reply says it is old
+ * slot map     which node has which of the 16,384 slots; from CLUSTER SHARDS (Redis 7), refreshed when a reply says it is old
  * replicated   after the request's write on the same connection, WAIT for all replicas of the shard, one WAIT per batch (PROMISE §5)
  *
  * What is retried here, until the request's deadline: connecting, MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, READONLY, NOSCRIPT, and
@@ -13,11 +13,15 @@
 #define PETREL_DRIVER_REDIS_H
 
 #include "base/bytes.h"
+#include "base/list.h"
 #include "base/metrics.h"
 #include "loop/loop.h"
 
 #define REDIS_ARGS_MAX 40
 #define REDIS_SEEDS_MAX 16
+#define REDIS_SCRIPTS_MAX 32
+#define REDIS_REQUEST_BYTES_MAX (8 * 1024 * 1024) /* of one request, asserted */
+#define REDIS_REPLY_BYTES_MAX (16 * 1024 * 1024) /* of one reply, decoded or not; a server that sends more is cut off */
 
 struct redis;
 
@@ -30,12 +34,13 @@ struct redis_config {
     size_t seeds_count;
     struct redis_seed seeds[REDIS_SEEDS_MAX];
     bool cluster;
-    const char *username;       /* NULL: none; copied, as is the password, and never logged */
+    const char *username; /* NULL: none; copied, as is the password, and never logged */
     const char *password;
-    uint32_t timeout_ms;        /* of one try; a connection whose reply is later is closed, its replies never used; default 1,000 */
-    uint32_t deadline_ms;       /* of a request with all its tries; default 5,000 */
-    uint32_t replicated_ms;     /* of a replicated one; default 10,000 */
-    uint32_t max_inflight;      /* requests under way; beyond: BUSY; default 65,536 */
+    uint32_t
+        timeout_ms; /* of one try; a connection whose reply is later is closed, its replies never used; default 1,000 */
+    uint32_t deadline_ms;   /* of a request with all its tries; default 5,000 */
+    uint32_t replicated_ms; /* of a replicated one; default 10,000 */
+    uint32_t max_inflight;  /* requests under way; beyond: BUSY; default 65,536 */
 };
 
 /* A reply, decoded; borrowed from the request until its callback returns. */
@@ -43,8 +48,8 @@ enum redis_type { REDIS_NIL, REDIS_STATUS, REDIS_STRING, REDIS_INTEGER, REDIS_AR
 struct redis_value {
     enum redis_type type;
     int64_t integer;
-    struct bytes text;   /* STATUS, STRING, ERROR: the whole line */
-    size_t count;        /* ARRAY */
+    struct bytes text; /* STATUS, STRING, ERROR: the whole line */
+    size_t count;      /* ARRAY */
     const struct redis_value *items;
 };
 
@@ -58,23 +63,28 @@ typedef void redis_done_fn(struct redis_request *request);
 struct redis_request {
     const struct redis_script *script; /* NULL: argv is a whole command */
     struct bytes key;                  /* decides the node; KEYS[1] of a script */
+    struct bytes second_key;           /* KEYS[2] of a script, of the same slot; absent: none */
     size_t argc;
     struct bytes argv[REDIS_ARGS_MAX]; /* ARGV of a script */
     bool replicated;
-    bool readonly;                     /* has no effect, so it is tried again also after it was written */
+    bool readonly; /* has no effect, so it is tried again also after it was written */
     redis_done_fn *done;
     /* result */
-    int status;                        /* 0; see redis_ask() */
-    const struct redis_value *reply;   /* NULL unless status is 0; may be of type ERROR, with an error that is the script's own */
+    int status; /* 0; see redis_ask() */
+    const struct redis_value
+        *reply; /* NULL unless status is 0; may be of type ERROR, with an error that is the script's own */
     /* the client's own */
     struct list node;
     void *state;
     uint64_t deadline_ms;
+    uint64_t due_ms; /* while it waits to be tried again */
     uint32_t tries;
     bool written;
+    bool asking; /* its next node takes it only after ASKING */
 };
 
-/* Nothing is connected before the first request. 0, or PETREL_E_INVALID: a seed. */
+/* Nothing is connected before the first request. 0, or PETREL_E_INVALID: a seed that is no numeric address, or none, or several
+ * without cluster. */
 int redis_new(struct redis **out, struct loop *loop, const struct redis_config *config, struct metrics_shard *metrics);
 /* The script's text is copied. Before the first request that uses it. Lives as long as the client. */
 const struct redis_script *redis_script_add(struct redis *redis, struct bytes text);

@@ -1,0 +1,506 @@
+#include "driver/redis_conn.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "driver/redis_cluster.h"
+#include "driver/redis_codec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CONN_MAGIC OBJECT_MAGIC('r', 'd', 'c', 'n')
+/* What is on its way to a node at a time; the rest waits here, where it can still be sent elsewhere. */
+#define PIPELINE_MAX 1024
+#define PIPELINE_BYTES (4 * 1024 * 1024)
+/* A request goes back to a node that does not know its script this often before it is given a rest. */
+#define NOSCRIPT_TRIES 8
+
+enum conn_state { CONN_CONNECTING, CONN_GREETING, CONN_READY, CONN_GONE };
+
+/* What a reply answers. */
+enum question { ASKED_REQUEST, ASKED_AUTH, ASKED_ROLE, ASKED_ASKING, ASKED_SCRIPT, ASKED_WAIT, ASKED_VIEW };
+
+struct pending {
+    enum question question;
+    uint64_t number; /* counts what was written on this connection */
+    uint64_t due_ms;
+    struct redis_request *request;
+};
+
+/* An answer that waits for its batch's WAIT. */
+struct held {
+    struct redis_arena arena;
+    const struct redis_value *reply;
+};
+
+struct redis_conn {
+    uint32_t magic;
+    enum conn_state state;
+    struct redis *redis;
+    struct redis_lane *lane; /* NULL once gone */
+    struct stream *stream;
+    struct redis_codec *codec;
+    struct timer timer; /* when the oldest question, or the connecting, is overdue */
+    uint64_t due_ms;    /* of the connecting */
+    struct list waiting;
+    struct loop_task batch_task;
+    bool batch_open; /* a WAIT is under way */
+    bool view_wanted;
+    uint32_t replicas; /* that WAIT has to count, as of the batch; on a single server as of the handshake */
+    struct list held;
+    uint64_t written;
+    uint64_t script_written[REDIS_SCRIPTS_MAX]; /* number of the SCRIPT LOAD; 0: never */
+    bool script_wanted[REDIS_SCRIPTS_MAX];
+    size_t pending_head;
+    size_t pending_count;
+    struct pending pending[PIPELINE_MAX + 8]; /* a ring; 8: what is asked beside requests */
+};
+
+#define PENDING_SIZE (sizeof((struct redis_conn *)0)->pending / sizeof(struct pending))
+
+static bool is_replicated(const struct redis_conn *conn)
+{
+    return conn->lane->kind == REDIS_LANE_REPLICATED;
+}
+
+bool redis_conn_is_idle(const struct redis_conn *conn)
+{
+    return conn->pending_count == 0 && list_empty(&conn->waiting) && list_empty(&conn->held) && !conn->view_wanted;
+}
+
+static void say_broken(const struct redis_conn *conn, int status)
+{
+    const struct redis_lane *lane = conn->lane;
+    char address[sizeof lane->node->address.host + 8];
+    snprintf(address, sizeof address, "%s:%u", lane->node->address.host, lane->node->address.port);
+    /* A server that stays away is told once; the debug log has every try. */
+    log_at(lane->failures == 1 ? LOG_WARN : LOG_DEBUG, "redis",
+           conn->state == CONN_READY ? "connection broke" : "cannot connect", LOG_STR("server", address),
+           LOG_STR("error", err_name(status)), LOG_NUM("failures", lane->failures));
+}
+
+static struct held *take_held(struct redis_request *request)
+{
+    struct held *held = request->state;
+    request->state = NULL;
+    return held;
+}
+
+static void free_held(struct held *held)
+{
+    redis_codec_drop(&held->arena);
+    free(held);
+}
+
+/* Give back everything that was entrusted to a connection that is no more. */
+static void hand_back(struct redis_conn *conn, int status)
+{
+    struct redis *redis = conn->redis;
+    bool view_lost = conn->view_wanted;
+    for (struct list *node; (node = list_pop_front(&conn->held)) != NULL;) {
+        struct redis_request *request = container_of(node, struct redis_request, node);
+        free_held(take_held(request));
+        redis_dropped(redis, request, status);
+    }
+    for (size_t i = 0; i < conn->pending_count; i++) {
+        const struct pending *pending = &conn->pending[(conn->pending_head + i) % PENDING_SIZE];
+        view_lost = view_lost || pending->question == ASKED_VIEW;
+        if (pending->question == ASKED_REQUEST)
+            redis_dropped(redis, pending->request, status);
+    }
+    conn->pending_count = 0;
+    for (struct list *node; (node = list_pop_front(&conn->waiting)) != NULL;)
+        redis_dropped(redis, container_of(node, struct redis_request, node), status);
+    if (view_lost)
+        redis_cluster_no_view(redis);
+}
+
+void redis_conn_close(struct redis_conn *conn, int status)
+{
+    object_check(conn, CONN_MAGIC);
+    if (conn->state == CONN_GONE)
+        return;
+    conn->state = CONN_GONE;
+    conn->lane->conn = NULL;
+    conn->lane = NULL;
+    timer_stop(&conn->timer);
+    loop_undefer(&conn->batch_task);
+    stream_close(conn->stream);
+    hand_back(conn, status);
+}
+
+/* The connection is of no use any more. */
+static void break_off(struct redis_conn *conn, int status)
+{
+    struct redis *redis = conn->redis;
+    struct redis_lane *lane = conn->lane;
+    bool was_ready = conn->state == CONN_READY;
+    redis_cluster_lane_failed(redis, lane);
+    say_broken(conn, status);
+    if (was_ready) {
+        metrics_add(redis->metrics, METRIC_REDIS_BROKEN, 1);
+        redis_changed(redis);
+    }
+    redis_conn_close(conn, status);
+    redis_cluster_refresh(redis, NULL);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct redis_conn *conn = container_of(timer, struct redis_conn, timer);
+    object_check(conn, CONN_MAGIC);
+    uint64_t now_ms = loop_now_ms(conn->redis->loop);
+    uint64_t due_ms = conn->state == CONN_CONNECTING ? conn->due_ms : conn->pending[conn->pending_head].due_ms;
+    if (conn->state != CONN_CONNECTING && conn->pending_count == 0)
+        return;
+    if (now_ms < due_ms)
+        timer_start(conn->redis->loop, timer, due_ms - now_ms, on_timer);
+    else
+        break_off(conn, PETREL_E_TIMEOUT);
+}
+
+static void write_question(struct redis_conn *conn, enum question question, struct redis_request *request, size_t argc,
+                           const struct bytes *argv)
+{
+    petrel_assert(conn->pending_count < PENDING_SIZE);
+    struct redis *redis = conn->redis;
+    uint32_t timeout_ms = redis->config.timeout_ms;
+    redis_codec_write(conn->stream, argc, argv);
+    conn->pending[(conn->pending_head + conn->pending_count) % PENDING_SIZE] = (struct pending){
+        .question = question,
+        .number = ++conn->written,
+        .due_ms = loop_now_ms(redis->loop) + timeout_ms,
+        .request = request,
+    };
+    conn->pending_count++;
+    if (!timer_running(&conn->timer))
+        timer_start(redis->loop, &conn->timer, timeout_ms, on_timer);
+}
+
+static void write_script(struct redis_conn *conn, const struct redis_script *script)
+{
+    const struct bytes argv[] = {bytes_str("SCRIPT"), bytes_str("LOAD"), bytes_of(script->text, script->len)};
+    write_question(conn, ASKED_SCRIPT, NULL, 3, argv);
+    conn->script_wanted[script->index] = false;
+    conn->script_written[script->index] = conn->written;
+}
+
+static void write_request(struct redis_conn *conn, struct redis_request *request)
+{
+    const struct redis_script *script = request->script;
+    if (script != NULL && conn->script_wanted[script->index])
+        write_script(conn, script);
+    if (request->asking) {
+        const struct bytes asking = bytes_str("ASKING");
+        write_question(conn, ASKED_ASKING, NULL, 1, &asking);
+    }
+    request->written = true;
+    request->tries++;
+    metrics_add(conn->redis->metrics, METRIC_REDIS_REQUESTS, 1);
+    if (script == NULL) {
+        write_question(conn, ASKED_REQUEST, request, request->argc, request->argv);
+        return;
+    }
+    size_t keys = request->second_key.ptr != NULL ? 2 : 1;
+    struct bytes argv[REDIS_ARGS_MAX + 5] = {bytes_str("EVALSHA"), bytes_str(script->sha),
+                                             bytes_str(keys == 2 ? "2" : "1"), request->key, request->second_key};
+    memcpy(argv + 3 + keys, request->argv, request->argc * sizeof argv[0]);
+    write_question(conn, ASKED_REQUEST, request, request->argc + 3 + keys, argv);
+}
+
+static bool has_room(const struct redis_conn *conn)
+{
+    return conn->pending_count + 4 <= PIPELINE_MAX && stream_queued(conn->stream) < PIPELINE_BYTES;
+}
+
+/* Write what waits, as far as the pipeline has room. Whether something was written. */
+static bool pump(struct redis_conn *conn)
+{
+    struct redis *redis = conn->redis;
+    bool any = false;
+    while (!list_empty(&conn->waiting) && has_room(conn)) {
+        struct list *node = list_pop_front(&conn->waiting);
+        struct redis_request *request = container_of(node, struct redis_request, node);
+        if (loop_now_ms(redis->loop) >= request->deadline_ms) {
+            redis_fail(redis, request, PETREL_E_BUSY);
+            continue;
+        }
+        write_request(conn, request);
+        any = true;
+    }
+    return any;
+}
+
+static void write_role(struct redis_conn *conn)
+{
+    const struct bytes role = bytes_str("ROLE");
+    write_question(conn, ASKED_ROLE, NULL, 1, &role);
+}
+
+static void write_batch(struct redis_conn *conn)
+{
+    struct redis *redis = conn->redis;
+    if (conn->state != CONN_READY || conn->batch_open || !pump(conn))
+        return;
+    if (redis->config.cluster)
+        conn->replicas = conn->lane->node->replicas > 0 ? (uint32_t)conn->lane->node->replicas : 1;
+    char replicas[16], wait_ms[16];
+    snprintf(replicas, sizeof replicas, "%u", conn->replicas);
+    /* Its answer, that it was in vain, has to arrive before the connection is taken for dead. */
+    snprintf(wait_ms, sizeof wait_ms, "%u", redis->config.timeout_ms / 4 * 3 + 1);
+    const struct bytes argv[] = {bytes_str("WAIT"), bytes_str(replicas), bytes_str(wait_ms)};
+    write_question(conn, ASKED_WAIT, NULL, 3, argv);
+    if (!redis->config.cluster)
+        write_role(conn); /* for the next batch: replicas come and go */
+    conn->batch_open = true;
+}
+
+static void run_batch(struct loop_task *task)
+{
+    write_batch(container_of(task, struct redis_conn, batch_task));
+}
+
+static void write_more(struct redis_conn *conn)
+{
+    if (conn->state != CONN_READY)
+        return;
+    if (conn->view_wanted) {
+        const struct bytes argv[] = {bytes_str("CLUSTER"), bytes_str("SHARDS")};
+        conn->view_wanted = false;
+        write_question(conn, ASKED_VIEW, NULL, 2, argv);
+    }
+    if (!is_replicated(conn))
+        pump(conn);
+    else if (!conn->batch_open && !list_empty(&conn->waiting))
+        loop_at_turn_end(conn->redis->loop, &conn->batch_task); /* with what else this turn brings */
+}
+
+void redis_conn_submit(struct redis_conn *conn, struct redis_request *request)
+{
+    object_check(conn, CONN_MAGIC);
+    petrel_assert(conn->state != CONN_GONE);
+    list_push_back(&conn->waiting, &request->node);
+    write_more(conn);
+}
+
+void redis_conn_ask_view(struct redis_conn *conn)
+{
+    object_check(conn, CONN_MAGIC);
+    conn->view_wanted = true;
+    write_more(conn);
+}
+
+static void write_greeting(struct redis_conn *conn)
+{
+    const struct redis_config *config = &conn->redis->config;
+    conn->state = CONN_GREETING;
+    if (config->password != NULL) {
+        const struct bytes named[] = {bytes_str("AUTH"), bytes_str(config->username), bytes_str(config->password)};
+        const struct bytes plain[] = {bytes_str("AUTH"), bytes_str(config->password)};
+        if (config->username != NULL)
+            write_question(conn, ASKED_AUTH, NULL, 3, named);
+        else
+            write_question(conn, ASKED_AUTH, NULL, 2, plain);
+    }
+    write_role(conn);
+}
+
+static void on_refused_greeting(struct redis_conn *conn, const char *what, const struct redis_value *reply)
+{
+    /* Error texts of Redis name users and commands, never passwords. */
+    log_at(LOG_ERROR, "redis", "a server refused the connection's first words",
+           LOG_STR("server", conn->lane->node->address.host), LOG_NUM("port", conn->lane->node->address.port),
+           LOG_STR("command", what),
+           LOG_STR("error", reply->type == REDIS_ERROR ? (const char *)reply->text.ptr : "another form"));
+    break_off(conn, PETREL_E_UNAVAILABLE);
+}
+
+/* ["master", offset, [replicas...]], or ["slave", ...]. */
+static void on_role(struct redis_conn *conn, const struct redis_value *reply)
+{
+    if (reply->type != REDIS_ARRAY || reply->count < 3) {
+        on_refused_greeting(conn, "ROLE", reply);
+        return;
+    }
+    const struct redis_value *replicas = &reply->items[2];
+    conn->replicas = replicas->type == REDIS_ARRAY && replicas->count > 0 ? (uint32_t)replicas->count : 1;
+    if (conn->state == CONN_READY)
+        return;
+    conn->state = CONN_READY;
+    if (conn->lane->failures > 0)
+        log_at(LOG_INFO, "redis", "connected again", LOG_STR("server", conn->lane->node->address.host),
+               LOG_NUM("port", conn->lane->node->address.port), LOG_NUM("failures", conn->lane->failures));
+    conn->lane->failures = 0;
+    write_more(conn);
+}
+
+/* Not all of a batch's answers count before the replicas have what it wrote. */
+static void hold(struct redis_conn *conn, struct redis_request *request, const struct redis_value *reply)
+{
+    struct held *held = object_alloc(sizeof *held);
+    *held = (struct held){.arena = redis_codec_keep(conn->codec), .reply = reply};
+    request->state = held;
+    list_push_back(&conn->held, &request->node);
+}
+
+static void on_wait(struct redis_conn *conn, const struct redis_value *reply)
+{
+    struct redis *redis = conn->redis;
+    bool confirmed = reply->type == REDIS_INTEGER && reply->integer >= (int64_t)conn->replicas;
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &conn->held);
+    conn->batch_open = false;
+    for (struct list *node; (node = list_pop_front(&batch)) != NULL;) {
+        struct redis_request *request = container_of(node, struct redis_request, node);
+        struct held *held = take_held(request);
+        if (confirmed)
+            redis_answer(redis, request, held->reply);
+        else
+            redis_fail(redis, request, PETREL_E_UNAVAILABLE);
+        free_held(held);
+    }
+}
+
+static void on_noscript(struct redis_conn *conn, const struct pending *pending)
+{
+    struct redis_request *request = pending->request;
+    size_t index = request->script->index;
+    request->written = false;
+    if (request->tries % NOSCRIPT_TRIES == 0) {
+        request->asking = false;
+        redis_park(conn->redis, request, REDIS_PARK_LATER);
+        return;
+    }
+    /* Others of the pipeline may have found out before, and the script be under way. */
+    if (pending->number > conn->script_written[index])
+        conn->script_wanted[index] = true;
+    list_push_front(&conn->waiting, &request->node);
+}
+
+static void on_request(struct redis_conn *conn, const struct pending *pending, const struct redis_value *reply)
+{
+    struct redis_request *request = pending->request;
+    enum redis_verdict verdict = redis_verdict_of(reply);
+    if (verdict == REDIS_VERDICT_NOSCRIPT && request->script != NULL)
+        on_noscript(conn, pending);
+    else if (verdict != REDIS_VERDICT_ANSWER && verdict != REDIS_VERDICT_NOSCRIPT)
+        redis_refused(conn->redis, conn->lane->node, request, verdict, reply);
+    else if (is_replicated(conn))
+        hold(conn, request, reply);
+    else
+        redis_answer(conn->redis, request, reply);
+}
+
+static void on_script(const struct redis_value *reply)
+{
+    if (reply->type == REDIS_ERROR)
+        log_at(LOG_ERROR, "redis", "a script was not taken", LOG_STR("error", (const char *)reply->text.ptr));
+}
+
+static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
+{
+    const struct pending pending = conn->pending[conn->pending_head];
+    conn->pending_head = (conn->pending_head + 1) % PENDING_SIZE;
+    conn->pending_count--;
+    switch (pending.question) {
+    case ASKED_REQUEST:
+        on_request(conn, &pending, reply);
+        break;
+    case ASKED_AUTH:
+        if (reply->type != REDIS_STATUS)
+            on_refused_greeting(conn, "AUTH", reply);
+        break;
+    case ASKED_ROLE:
+        on_role(conn, reply);
+        break;
+    case ASKED_SCRIPT:
+        on_script(reply);
+        break;
+    case ASKED_WAIT:
+        on_wait(conn, reply);
+        break;
+    case ASKED_VIEW:
+        redis_cluster_view(conn->redis, conn->lane->node, reply);
+        break;
+    case ASKED_ASKING:
+        break;
+    }
+}
+
+static void on_open(void *owner)
+{
+    struct redis_conn *conn = owner;
+    object_check(conn, CONN_MAGIC);
+    timer_stop(&conn->timer);
+    write_greeting(conn);
+}
+
+static void on_data(void *owner, struct bytes data)
+{
+    struct redis_conn *conn = owner;
+    object_check(conn, CONN_MAGIC);
+    int rc = redis_codec_feed(conn->codec, data);
+    const struct redis_value *reply = NULL;
+    /* A callback may close the client, and an answer the connection; what else has arrived is then nobody's. */
+    while (rc == 0 && conn->state != CONN_GONE && !conn->redis->closing &&
+           (rc = redis_codec_next(conn->codec, &reply)) == 1) {
+        rc = conn->pending_count > 0 ? 0 : PETREL_E_PROTOCOL;
+        if (rc == 0)
+            on_reply(conn, reply);
+    }
+    if (conn->state == CONN_GONE)
+        return;
+    if (rc < 0)
+        break_off(conn, rc);
+    else
+        write_more(conn);
+}
+
+static void on_drain(void *owner)
+{
+    write_more(owner);
+}
+
+static void on_end(void *owner, int status)
+{
+    struct redis_conn *conn = owner;
+    object_check(conn, CONN_MAGIC);
+    break_off(conn, status == PETREL_E_EOF ? PETREL_E_UNAVAILABLE : status);
+}
+
+static void on_closed(void *owner)
+{
+    struct redis_conn *conn = owner;
+    object_check(conn, CONN_MAGIC);
+    struct redis *redis = conn->redis;
+    redis_codec_free(&conn->codec);
+    conn->magic = 0;
+    free(conn);
+    redis_conn_gone(redis);
+}
+
+struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane)
+{
+    static const struct stream_ops ops = {on_open, on_data, on_drain, on_end, on_closed};
+    struct redis_conn *conn = object_zalloc(sizeof *conn);
+    conn->magic = CONN_MAGIC;
+    conn->redis = redis;
+    conn->lane = lane;
+    conn->batch_task.run = run_batch;
+    list_init(&conn->waiting);
+    list_init(&conn->held);
+    int rc = stream_connect(&conn->stream, redis->loop, lane->node->address.host, lane->node->address.port, &ops, conn);
+    if (rc != 0) {
+        redis_cluster_lane_failed(redis, lane);
+        say_broken(conn, rc);
+        free(conn);
+        return NULL;
+    }
+    conn->codec = redis_codec_new();
+    conn->due_ms = loop_now_ms(redis->loop) + redis->config.timeout_ms;
+    timer_start(redis->loop, &conn->timer, redis->config.timeout_ms, on_timer);
+    lane->conn = conn;
+    redis->conns++;
+    return conn;
+}
