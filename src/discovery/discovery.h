@@ -34,7 +34,7 @@ struct discovery_node {
 struct discovery_view {
     atomic_uint refs;
     uint64_t version;
-    uint64_t as_of_ms; /* wall clock; an old one means the service is away */
+    uint64_t as_of_ms; /* wall clock: when it was known to be so; while the service is away, since when it is */
     size_t count;
     struct discovery_node nodes[];
 };
@@ -45,10 +45,11 @@ typedef void discovery_watch_fn(void *ctx, struct discovery_view *view);
 
 struct discovery_ops {
     const char *name;
-    /* The node that this process is; copies. Later calls replace its load, state and addresses. Main loop. 0, or
-     * PETREL_E_INVALID: a text of it does not end. */
+    /* The node that this process is; copies. It is first in the views from here on, whether or not the service behind can be told.
+     * Later calls replace its load, state and addresses. Main loop. 0, or PETREL_E_INVALID: a text of it does not end or has control
+     * characters; or nodes find each other by it and it lacks a name, number or incarnation. */
     int (*publish)(struct discovery *discovery, const struct discovery_node *self);
-    /* The present view, with a reference for the caller; without a node before the first publish. Any thread. */
+    /* The present view, with a reference for the caller; without this node before the first publish. Any thread. */
     struct discovery_view *(*view)(struct discovery *discovery);
     /* Call on_view on loop when there is a new view, until close. The newest always arrives; one that a newer one overtakes on the
      * way may be left out. Watch first, then ask view(), and none is missed. 0; PETREL_E_EXISTS: that loop watches already;
@@ -71,5 +72,8 @@ static inline struct discovery_view *discovery_view_ref(struct discovery_view *v
     return view;
 }
 void discovery_view_unref(struct discovery_view *view);
+
+/* Whether the node's texts end and have no control characters. */
+bool discovery_node_has_texts(const struct discovery_node *node);
 
 #endif
