@@ -168,6 +168,7 @@ static void free_store(struct store_sqlite *store)
 {
     store_sqlite_user_free_all(store);
     idempotency_reset(&store->keys);
+    free(store->undos);
     bytes_reset(&store->row);
     bytes_reset(&store->record);
     free((char *)store->config.path);
@@ -231,7 +232,6 @@ int store_sqlite_open(struct store **out, const struct store_sqlite_config *conf
     idempotency_init(&store->keys, rng_u64(&rng));
     list_init(&store->clock);
     list_init(&store->dirty);
-    list_init(&store->touched);
     list_init(&store->pending);
     list_init(&store->written);
     struct worker_config worker = {

@@ -15,31 +15,32 @@
 #define RETRY_MS 500
 #define LOOK_MS 200
 #define SLICE_USERS_MIN 64
+#define UNDOS_FIRST 64
 /* Pages that a commit dirties beside its row. */
 #define COMMIT_BYTES 32768
 
 static void take_undo(struct store_sqlite *store)
 {
-    struct list *node;
-    while ((node = list_pop_front(&store->touched)) != NULL) {
-        struct store_user *user = container_of(node, struct store_user, touched);
-        inbox_state_reset(&user->inbox);
-        user->inbox = user->undo;
-        user->is_touched = false;
+    for (size_t i = 0; i < store->undos_count; i++) {
+        struct store_undo *undo = &store->undos[i];
+        inbox_state_reset(&undo->user->inbox);
+        undo->user->inbox = undo->inbox;
+        undo->user->is_touched = false;
     }
+    store->undos_count = 0;
     idempotency_undo(&store->keys, store->journal_last + 1);
 }
 
 static void drop_undo(struct store_sqlite *store)
 {
-    struct list *node;
-    while ((node = list_pop_front(&store->touched)) != NULL) {
-        struct store_user *user = container_of(node, struct store_user, touched);
-        inbox_state_reset(&user->undo);
-        user->is_touched = false;
-        store_sqlite_user_dirty(store, user);
-        store_sqlite_user_charge(store, user);
+    for (size_t i = 0; i < store->undos_count; i++) {
+        struct store_undo *undo = &store->undos[i];
+        inbox_state_reset(&undo->inbox);
+        undo->user->is_touched = false;
+        store_sqlite_user_dirty(store, undo->user);
+        store_sqlite_user_charge(store, undo->user);
     }
+    store->undos_count = 0;
 }
 
 void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox)
@@ -48,9 +49,14 @@ void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox)
     struct store_user *user = container_of(inbox, struct store_user, inbox);
     if (user->is_touched)
         return;
-    inbox_state_copy(&user->undo, inbox);
+    if (store->undos_count == store->undos_room) {
+        store->undos_room = store->undos_room > 0 ? store->undos_room * 2 : UNDOS_FIRST;
+        store->undos = object_realloc(store->undos, store->undos_room * sizeof *store->undos);
+    }
+    struct store_undo *undo = &store->undos[store->undos_count++];
+    undo->user = user;
+    inbox_state_copy(&undo->inbox, inbox);
     user->is_touched = true;
-    list_push_back(&store->touched, &user->touched);
 }
 
 static void begin(struct store_sqlite *store, int refusal)

@@ -24,15 +24,19 @@ struct store_user {
     struct map_node node;
     struct list clock;  /* all users, for sweeps and eviction */
     struct list change; /* dirty, pending or written */
-    struct list touched;
     enum store_user_change where;
     bool is_touched;
     bool used; /* since the sweep last came by */
     size_t charged;
     struct inbox inbox;
-    struct inbox undo;
     size_t key_len;
     uint8_t key[];
+};
+
+/* What a touched user was before the commit under way. */
+struct store_undo {
+    struct store_user *user;
+    struct inbox inbox;
 };
 
 enum store_checkpoint_phase { CHECKPOINT_NONE, CHECKPOINT_USERS, CHECKPOINT_KEYS, CHECKPOINT_JOURNAL };
@@ -55,7 +59,8 @@ struct store_sqlite {
     struct map users;
     struct list clock;
     struct list dirty;
-    struct list touched;
+    struct store_undo *undos; /* a row for each user touched; its memory is kept from commit to commit */
+    size_t undos_count, undos_room;
     size_t memory;
     struct idempotency keys;
     uint64_t starts[STORE_SQLITE_STARTS_MAX];

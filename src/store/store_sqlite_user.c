@@ -45,7 +45,6 @@ int store_sqlite_user_load(struct store_sqlite *store, struct bytes key, struct 
     user->key_len = key.len;
     user->inbox.key = bytes_of(user->key, key.len);
     list_init(&user->change);
-    list_init(&user->touched);
     int err = read_record(store, user, as_of);
     if (err != 0) {
         free(user);
