@@ -138,8 +138,9 @@ static int read_row(struct sqlite_stmt *stmt, uint64_t *first, uint64_t *second)
 static int raise_version(struct topics_sqlite *topics, const struct peer_target *device, uint64_t *version)
 {
     struct sqlite_stmt *stmt = topics->stmts.version_upsert;
+    *version += 1;
     bind_device(stmt, device);
-    sqlite_bind_int(stmt, 4, (int64_t)++ * version);
+    sqlite_bind_int(stmt, 4, (int64_t)*version);
     return sqlite_run(stmt);
 }
 
