@@ -156,6 +156,11 @@ void redis_dropped(struct redis *redis, struct redis_request *request, int statu
         redis_park(redis, request, REDIS_PARK_SOON);
 }
 
+uint32_t redis_slot(struct bytes key)
+{
+    return redis_slots_of(key);
+}
+
 static void tell_changed(struct loop_task *task)
 {
     struct redis *redis = container_of(task, struct redis, watch_task);

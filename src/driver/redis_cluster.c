@@ -70,7 +70,7 @@ struct redis_node *redis_cluster_node_of(struct redis *redis, struct bytes key)
     const struct redis_map *map = &redis->map;
     if (!redis->config.cluster)
         return map->nodes[0];
-    uint16_t index = map->slots[redis_slot(key)];
+    uint16_t index = map->slots[redis_slots_of(key)];
     return index != REDIS_NODE_NONE ? map->nodes[index] : NULL;
 }
 

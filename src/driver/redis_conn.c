@@ -2,8 +2,8 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "driver/redis_batch.h"
 #include "driver/redis_cluster.h"
-#include "driver/redis_codec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,12 +27,6 @@ struct pending {
     struct redis_request *request;
 };
 
-/* An answer that waits for its batch's WAIT. */
-struct held {
-    struct redis_arena arena;
-    const struct redis_value *reply;
-};
-
 struct redis_conn {
     uint32_t magic;
     enum conn_state state;
@@ -44,10 +38,8 @@ struct redis_conn {
     uint64_t due_ms;    /* of the connecting */
     struct list waiting;
     struct loop_task batch_task;
-    bool batch_open; /* a WAIT is under way */
     bool view_wanted;
-    uint32_t replicas; /* that WAIT has to count, as of the batch; on a single server as of the handshake */
-    struct list held;
+    struct redis_batch batch; /* on a replicated lane */
     uint64_t written;
     uint64_t script_written[REDIS_SCRIPTS_MAX]; /* number of the SCRIPT LOAD; 0: never */
     bool script_wanted[REDIS_SCRIPTS_MAX];
@@ -65,7 +57,8 @@ static bool is_replicated(const struct redis_conn *conn)
 
 bool redis_conn_is_idle(const struct redis_conn *conn)
 {
-    return conn->pending_count == 0 && list_empty(&conn->waiting) && list_empty(&conn->held) && !conn->view_wanted;
+    return conn->pending_count == 0 && list_empty(&conn->waiting) && list_empty(&conn->batch.held) &&
+           !conn->view_wanted;
 }
 
 static void say_broken(const struct redis_conn *conn, int status)
@@ -79,29 +72,12 @@ static void say_broken(const struct redis_conn *conn, int status)
            LOG_STR("error", err_name(status)), LOG_NUM("failures", lane->failures));
 }
 
-static struct held *take_held(struct redis_request *request)
-{
-    struct held *held = request->state;
-    request->state = NULL;
-    return held;
-}
-
-static void free_held(struct held *held)
-{
-    redis_codec_drop(&held->arena);
-    free(held);
-}
-
 /* Give back everything that was entrusted to a connection that is no more. */
 static void hand_back(struct redis_conn *conn, int status)
 {
     struct redis *redis = conn->redis;
     bool view_lost = conn->view_wanted;
-    for (struct list *node; (node = list_pop_front(&conn->held)) != NULL;) {
-        struct redis_request *request = container_of(node, struct redis_request, node);
-        free_held(take_held(request));
-        redis_dropped(redis, request, status);
-    }
+    redis_batch_drop(redis, &conn->batch, status);
     for (size_t i = 0; i < conn->pending_count; i++) {
         const struct pending *pending = &conn->pending[(conn->pending_head + i) % PENDING_SIZE];
         view_lost = view_lost || pending->question == ASKED_VIEW;
@@ -240,19 +216,19 @@ static void write_role(struct redis_conn *conn)
 static void write_batch(struct redis_conn *conn)
 {
     struct redis *redis = conn->redis;
-    if (conn->state != CONN_READY || conn->batch_open || !pump(conn))
+    if (conn->state != CONN_READY || conn->batch.open || !pump(conn))
         return;
     if (redis->config.cluster)
-        conn->replicas = conn->lane->node->replicas > 0 ? (uint32_t)conn->lane->node->replicas : 1;
+        conn->batch.replicas = conn->lane->node->replicas > 0 ? (uint32_t)conn->lane->node->replicas : 1;
     char replicas[16], wait_ms[16];
-    snprintf(replicas, sizeof replicas, "%u", conn->replicas);
+    snprintf(replicas, sizeof replicas, "%u", conn->batch.replicas);
     /* Its answer, that it was in vain, has to arrive before the connection is taken for dead. */
     snprintf(wait_ms, sizeof wait_ms, "%u", redis->config.timeout_ms / 4 * 3 + 1);
     const struct bytes argv[] = {bytes_str("WAIT"), bytes_str(replicas), bytes_str(wait_ms)};
     write_question(conn, ASKED_WAIT, NULL, 3, argv);
     if (!redis->config.cluster)
         write_role(conn); /* for the next batch: replicas come and go */
-    conn->batch_open = true;
+    conn->batch.open = true;
 }
 
 static void run_batch(struct loop_task *task)
@@ -271,7 +247,7 @@ static void write_more(struct redis_conn *conn)
     }
     if (!is_replicated(conn))
         pump(conn);
-    else if (!conn->batch_open && !list_empty(&conn->waiting))
+    else if (!conn->batch.open && !list_empty(&conn->waiting))
         loop_at_turn_end(conn->redis->loop, &conn->batch_task); /* with what else this turn brings */
 }
 
@@ -323,7 +299,7 @@ static void on_role(struct redis_conn *conn, const struct redis_value *reply)
         return;
     }
     const struct redis_value *replicas = &reply->items[2];
-    conn->replicas = replicas->type == REDIS_ARRAY && replicas->count > 0 ? (uint32_t)replicas->count : 1;
+    conn->batch.replicas = replicas->type == REDIS_ARRAY && replicas->count > 0 ? (uint32_t)replicas->count : 1;
     if (conn->state == CONN_READY)
         return;
     conn->state = CONN_READY;
@@ -332,34 +308,6 @@ static void on_role(struct redis_conn *conn, const struct redis_value *reply)
                LOG_NUM("port", conn->lane->node->address.port), LOG_NUM("failures", conn->lane->failures));
     conn->lane->failures = 0;
     write_more(conn);
-}
-
-/* Not all of a batch's answers count before the replicas have what it wrote. */
-static void hold(struct redis_conn *conn, struct redis_request *request, const struct redis_value *reply)
-{
-    struct held *held = object_alloc(sizeof *held);
-    *held = (struct held){.arena = redis_codec_keep(conn->codec), .reply = reply};
-    request->state = held;
-    list_push_back(&conn->held, &request->node);
-}
-
-static void on_wait(struct redis_conn *conn, const struct redis_value *reply)
-{
-    struct redis *redis = conn->redis;
-    bool confirmed = reply->type == REDIS_INTEGER && reply->integer >= (int64_t)conn->replicas;
-    struct list batch;
-    list_init(&batch);
-    list_splice(&batch, &conn->held);
-    conn->batch_open = false;
-    for (struct list *node; (node = list_pop_front(&batch)) != NULL;) {
-        struct redis_request *request = container_of(node, struct redis_request, node);
-        struct held *held = take_held(request);
-        if (confirmed)
-            redis_answer(redis, request, held->reply);
-        else
-            redis_fail(redis, request, PETREL_E_UNAVAILABLE);
-        free_held(held);
-    }
 }
 
 static void on_noscript(struct redis_conn *conn, const struct pending *pending)
@@ -387,7 +335,7 @@ static void on_request(struct redis_conn *conn, const struct pending *pending, c
     else if (verdict != REDIS_VERDICT_ANSWER && verdict != REDIS_VERDICT_NOSCRIPT)
         redis_refused(conn->redis, conn->lane->node, request, verdict, reply);
     else if (is_replicated(conn))
-        hold(conn, request, reply);
+        redis_batch_hold(&conn->batch, request, conn->codec, reply); /* until the replicas have it too */
     else
         redis_answer(conn->redis, request, reply);
 }
@@ -418,7 +366,7 @@ static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
         on_script(reply);
         break;
     case ASKED_WAIT:
-        on_wait(conn, reply);
+        redis_batch_end(conn->redis, &conn->batch, reply);
         break;
     case ASKED_VIEW:
         redis_cluster_view(conn->redis, conn->lane->node, reply);
@@ -489,7 +437,7 @@ struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane)
     conn->lane = lane;
     conn->batch_task.run = run_batch;
     list_init(&conn->waiting);
-    list_init(&conn->held);
+    redis_batch_init(&conn->batch);
     int rc = stream_connect(&conn->stream, redis->loop, lane->node->address.host, lane->node->address.port, &ops, conn);
     if (rc != 0) {
         redis_cluster_lane_failed(redis, lane);

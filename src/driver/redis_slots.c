@@ -18,7 +18,7 @@ static uint16_t crc16(struct bytes in)
     return (uint16_t)crc;
 }
 
-uint32_t redis_slot(struct bytes key)
+uint32_t redis_slots_of(struct bytes key)
 {
     const uint8_t *open = key.len > 0 ? memchr(key.ptr, '{', key.len) : NULL;
     if (open != NULL) {

@@ -34,6 +34,9 @@ struct redis_view {
         replicas[REDIS_NODES_MAX]; /* by shard; those that have failed count as well: they may come back as masters */
 };
 
+/* redis_slot(). */
+uint32_t redis_slots_of(struct bytes key);
+
 /* 0; PETREL_E_INVALID: host is no numeric address, or port none. */
 int redis_slots_address(struct bytes host, uint32_t port, struct redis_address *out);
 
