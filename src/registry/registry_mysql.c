@@ -165,23 +165,20 @@ static void settle(struct registry_mysql *self)
     wait_to_connect(self);
 }
 
-static int connect_now(struct registry_mysql *self)
-{
-    const int err = registry_mysql_db_open(&self->db, &self->config.server);
-    self->poll_at_ms = 0; /* something may have changed meanwhile */
-    if (err != 0) {
-        tell_away(self, true);
-        wait_to_connect(self);
-    }
-    return err;
-}
-
 /* 0: there is a connection, which may turn out to be dead. */
 static int connect_if_due(struct registry_mysql *self)
 {
     if (self->db != NULL)
         return 0;
-    return now_ms() < self->connect_at_ms ? PETREL_E_UNAVAILABLE : connect_now(self);
+    if (now_ms() < self->connect_at_ms)
+        return PETREL_E_UNAVAILABLE;
+    if (registry_mysql_db_open(&self->db, &self->config.server) != 0) {
+        tell_away(self, true);
+        wait_to_connect(self);
+        return PETREL_E_UNAVAILABLE;
+    }
+    self->poll_at_ms = 0; /* something may have changed meanwhile */
+    return 0;
 }
 
 /* The server has answered. */
@@ -372,7 +369,7 @@ static int find_primary(struct registry_mysql *self)
     if (!mysqldb_read_only(self->db->mysql))
         return 0;
     registry_mysql_db_close(&self->db);
-    return connect_now(self);
+    return connect_if_due(self);
 }
 
 /* Do what is due. Returns how long the next may wait. */
@@ -400,7 +397,7 @@ static uint32_t on_work(void *ctx, struct worker_job *batch)
 static int on_start(void *ctx)
 {
     struct registry_mysql *self = ctx;
-    int err = connect_now(self);
+    int err = registry_mysql_db_open(&self->db, &self->config.server);
     if (err == 0)
         err = publish(self);
     if (err != 0)

@@ -154,16 +154,21 @@ static struct mysqldb *administrator(const struct mariadb_server *server, const 
     return db;
 }
 
+struct mysqldb *registry_rig_administrator(const struct registry_rig *world)
+{
+    return administrator(world->server, world->database);
+}
+
 void registry_rig_sql(struct registry_rig *world, const char *sql)
 {
-    struct mysqldb *db = administrator(world->server, world->database);
+    struct mysqldb *db = registry_rig_administrator(world);
     assert_int_equal(mysqldb_exec(db, sql), 0);
     mysqldb_close(&db);
 }
 
 int64_t registry_rig_number(struct registry_rig *world, const char *sql)
 {
-    struct mysqldb *db = administrator(world->server, world->database);
+    struct mysqldb *db = registry_rig_administrator(world);
     int64_t number;
     assert_int_equal(mysqldb_number(db, sql, &number), 0);
     mysqldb_close(&db);
@@ -213,14 +218,13 @@ void registry_rig_open(struct registry_rig *world, const struct registry_backend
     assert_int_equal(registry_rig_try_open(world), 0);
 }
 
-void registry_rig_open_beside(struct registry_rig *world, struct registry_rig *first)
+void registry_rig_prepare_beside(struct registry_rig *world, const struct registry_rig *first)
 {
     const struct registry_backend backend = {first->fixture, first->server};
     registry_rig_prepare(world, &backend);
     memcpy(world->database, first->database, sizeof world->database);
     world->timeout_ms = first->timeout_ms;
     world->poll_ms = first->poll_ms;
-    assert_int_equal(registry_rig_try_open(world), 0);
 }
 
 static void close_registry(struct registry_rig *world)

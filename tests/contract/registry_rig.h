@@ -19,6 +19,7 @@
 #define WALL_MS 1700000000000
 
 struct registry_rig;
+struct mysqldb;
 
 /* An implementation, kept in a folder of the test's own or in a database of the suite's server. */
 struct registry_fixture {
@@ -79,9 +80,10 @@ void registry_rig_close(struct registry_rig *world);
 /* The same in two steps: make what a registry is opened in; open it. The status of the latter. */
 void registry_rig_prepare(struct registry_rig *world, const struct registry_backend *backend);
 int registry_rig_try_open(struct registry_rig *world);
-/* A second registry on the database of the first, which is closed last. */
-void registry_rig_open_beside(struct registry_rig *world, struct registry_rig *first);
-/* Run a statement on the world's server as its administrator, in the world's database if it is there. */
+/* Make what a second registry is opened in, on the database of the first. */
+void registry_rig_prepare_beside(struct registry_rig *world, const struct registry_rig *first);
+/* A connection of the server's administrator to the world's database; run one statement on such a one. */
+struct mysqldb *registry_rig_administrator(const struct registry_rig *world);
 void registry_rig_sql(struct registry_rig *world, const char *sql);
 int64_t registry_rig_number(struct registry_rig *world, const char *sql);
 /* Close the registry and open it again on what it stored. */
