@@ -5,7 +5,8 @@
  * tell   a hint with none (DELIVER, EVICT ...)
  *
  * Read peer_inbox.h (what the session role asks) and peer_send.h (what the API asks) with it.
- * To add a message: its number and struct here, its place in peer_msg, its body in proto/peer.proto. */
+ * To add a message: its number and struct here, its place in peer_msg, its body in proto/peer.proto, its rows in the tables of
+ * peer_codec_encode.c and peer_codec_decode.c. */
 #ifndef PETREL_WIRE_PEER_H
 #define PETREL_WIRE_PEER_H
 
@@ -15,7 +16,10 @@
 #define PEER_PROTOCOL_VERSION 1
 
 enum peer_type {
+    /* of the connection itself: see peer_codec.h */
     PEER_HELLO = 1,
+    PEER_PROOF = 2,
+    PEER_PING = 3,
     /* calls to the message role, by the session role */
     PEER_BIND = 16,
     PEER_UNBIND = 17,
@@ -35,6 +39,7 @@ enum peer_type {
     PEER_DELIVER = 64,
     PEER_EVICT = 65,
     PEER_APPS = 66,
+    PEER_DIRTY = 67, /* of the connection: tells were dropped */
 };
 
 /* SESSIONS of one loop: from `slot` on, at most limit. The answer is a buf of packed peer_session records. */
