@@ -28,11 +28,15 @@ struct link_call {
     struct link *to;
     struct mail mail;
     struct loop_task task;
+    uint32_t far_node; /* whose role is asked, when it is not of this process */
+    uint16_t far_loop;
+    bool far;
     bool serving;
     bool answered;
 };
 
-enum link_role { LINK_MESSAGE, LINK_SESSION, LINK_ROLES };
+/* LINK_FAR is no role: it is what carries calls and tells for other nodes out of the process (link_tcp.c). */
+enum link_role { LINK_MESSAGE, LINK_SESSION, LINK_FAR, LINK_ROLES };
 
 /* A role's side, on its loop. */
 struct link_server {

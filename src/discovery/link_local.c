@@ -94,7 +94,8 @@ static void serve(struct link_call *call)
 {
     struct local *to = local_of(call->to);
     const bool here = call->from == call->to;
-    const struct link_server *server = &to->link.servers[call->in.type >= PEER_SESSIONS ? LINK_SESSION : LINK_MESSAGE];
+    const enum link_role near = call->in.type >= PEER_SESSIONS ? LINK_SESSION : LINK_MESSAGE;
+    const struct link_server *server = &to->link.servers[call->far ? LINK_FAR : near];
 
     /* Only a call of this loop is still ours after on_call: another loop's caller may have its answer by then. */
     if (here)
@@ -137,8 +138,17 @@ static int local_call(struct link *link, struct link_call *call)
     petrel_assert(call->in.type >= PEER_BIND && call->in.type < PEER_SESSIONS);
     if (from->closed)
         return PETREL_E_CLOSING;
+    call->far = false;
     begin(from, from, call);
     return 0;
+}
+
+void link_local_pass(struct link *from, size_t index, struct link_call *call)
+{
+    struct local *local = local_of(from);
+    petrel_assert(index < local->set->count && !local->closed);
+    call->far = true;
+    begin(local, local->set->locals[index], call);
 }
 
 static int local_call_at(struct link *link, uint32_t node, uint16_t loop, struct link_call *call)
@@ -149,6 +159,7 @@ static int local_call_at(struct link *link, uint32_t node, uint16_t loop, struct
     if (from->closed)
         return PETREL_E_CLOSING;
     if (node == set->node && loop < set->count) {
+        call->far = false;
         begin(from, set->locals[loop], call);
         return 0;
     }
@@ -204,10 +215,23 @@ static void batch_free(struct batch *batch)
     free(batch);
 }
 
+/* Whether it is for another node. APPS are for those of this process and for the others. */
+static bool is_far(const struct link_local *set, const struct peer_msg *msg)
+{
+    if (msg->type == PEER_APPS)
+        return false;
+    return (msg->type == PEER_DELIVER ? msg->deliver.route.node : msg->evict.route.node) != set->node;
+}
+
 static int hand_over(struct local *to, const struct peer_msg *msg)
 {
-    const struct link_server *server = &to->link.servers[LINK_SESSION];
-    if (to->closed || server->on_tell == NULL)
+    const struct link_server *far = &to->link.servers[LINK_FAR];
+    const struct link_server *server = is_far(to->set, msg) ? far : &to->link.servers[LINK_SESSION];
+    if (to->closed)
+        return PETREL_E_UNAVAILABLE;
+    if (msg->type == PEER_APPS && far->on_tell != NULL)
+        far->on_tell(far->ctx, msg);
+    if (server->on_tell == NULL)
         return PETREL_E_UNAVAILABLE;
     server->on_tell(server->ctx, msg);
     return 0;
@@ -230,9 +254,11 @@ static void on_dirty_mail(struct mail *mail)
     object_check(local, LOCAL_MAGIC);
     /* Cleared first: a tell that is dropped from here on is told again. */
     atomic_store(&local->dirty, false);
-    const struct link_server *server = &local->link.servers[LINK_SESSION];
-    if (!local->closed && server->on_dirty != NULL)
-        server->on_dirty(server->ctx);
+    for (int role = 0; role < LINK_ROLES && !local->closed; role++) {
+        const struct link_server *server = &local->link.servers[role];
+        if (role != LINK_MESSAGE && server->on_dirty != NULL)
+            server->on_dirty(server->ctx);
+    }
 }
 
 static void mark_dirty(struct local *to)
@@ -306,6 +332,13 @@ static int tell_loop(struct local *from, size_t index, const struct peer_msg *ms
     tell_take(&batch->tells[batch->count++], msg);
     loop_at_turn_end(from->link.loop, &from->flush);
     return 0;
+}
+
+int link_local_carry(struct link *from, size_t index, const struct peer_msg *msg)
+{
+    struct local *local = local_of(from);
+    petrel_assert(index < local->set->count && is_far(local->set, msg));
+    return local->closed ? PETREL_E_CLOSING : tell_loop(local, index, msg);
 }
 
 /* Whether the session it names can be of this process: a route of an earlier start of the node leads nowhere. */
