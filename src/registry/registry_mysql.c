@@ -155,14 +155,17 @@ static void tell_away(struct registry_mysql *self, bool away)
     self->away = away;
 }
 
-/* After a failure: a connection that can't be used any more is given up. */
-static void settle(struct registry_mysql *self)
+/* After anything was asked, with its status: the server has answered, or a connection that can't be used any more is given up. */
+static void settle(struct registry_mysql *self, int status)
 {
-    if (self->db == NULL || mysqldb_usable(self->db->mysql))
-        return;
-    registry_mysql_db_close(&self->db);
-    tell_away(self, true);
-    wait_to_connect(self);
+    if (status == 0) {
+        tell_away(self, false);
+        self->backoff_ms = 0;
+    } else if (self->db != NULL && !mysqldb_usable(self->db->mysql)) {
+        registry_mysql_db_close(&self->db);
+        tell_away(self, true);
+        wait_to_connect(self);
+    }
 }
 
 /* 0: there is a connection, which may turn out to be dead. */
@@ -179,13 +182,6 @@ static int connect_if_due(struct registry_mysql *self)
     }
     self->poll_at_ms = 0; /* something may have changed meanwhile */
     return 0;
-}
-
-/* The server has answered. */
-static void prove(struct registry_mysql *self)
-{
-    tell_away(self, false);
-    self->backoff_ms = 0;
 }
 
 /* 0 or a failure. */
@@ -272,9 +268,7 @@ static int try_slice(struct registry_mysql *self, struct worker_job *slice)
     self->db->now_ms = clock_wall_ms(self->config.clock);
     self->db->changed = false;
     const int failure = run_transaction(self, slice);
-    if (failure == 0)
-        prove(self);
-    settle(self);
+    settle(self, failure);
     return failure;
 }
 
@@ -287,7 +281,7 @@ static void fail_slice(struct registry_mysql *self, struct worker_job *slice, in
         take_back(request, again ? 0 : failure);
         if (again)
             run_one(self, request);
-        settle(self);
+        settle(self, request->status);
     }
 }
 
@@ -305,7 +299,7 @@ static void run_slice(struct registry_mysql *self, struct worker_job *slice)
     if (failure == 0 && self->db->changed) {
         failure = publish(self);
         self->poll_at_ms = failure == 0 ? self->poll_at_ms : 0;
-        settle(self);
+        settle(self, failure);
     }
     if (failure != 0)
         fail_slice(self, slice, failure);
@@ -343,18 +337,16 @@ static void poll_version(struct registry_mysql *self)
     uint64_t version;
     int status = registry_mysql_db_poll(self->db, &version, &self->purging);
     self->poll_at_ms = now_ms() + self->config.poll_ms;
-    if (status == 0)
-        prove(self);
     if (status == 0 && version != self->version)
         status = publish(self);
-    settle(self);
+    settle(self, status);
 }
 
 static void purge_slice(struct registry_mysql *self)
 {
     const int rc = registry_mysql_db_purge(self->db);
     self->purging = rc == 1; /* after a failure the next poll says whether there is something to do */
-    settle(self);
+    settle(self, rc < 0 ? rc : 0);
 }
 
 static uint32_t until(uint64_t due_ms)

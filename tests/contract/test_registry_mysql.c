@@ -13,6 +13,7 @@
 #define RECOVERY_MS 30000
 #define NEVER_MS 600000
 #define SHOTS 100
+#define FULL_ROWS 2000
 
 static bool is_in_snapshot(struct registry_rig *world, const char *app)
 {
@@ -233,6 +234,29 @@ static void a_node_that_hangs_loses_its_lock(void **state)
     registry_rig_close(&world);
 }
 
+/* A table that takes no more rows, by the server's own word. */
+static void a_full_table_is_told_as_full(void **state)
+{
+    struct registry_rig world;
+    char user[32];
+    registry_rig_open(&world, *state);
+    registry_op_fn *op = world.registry->ops->device_register;
+    assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
+    struct mysqldb *db = registry_rig_administrator(&world);
+    assert_int_equal(mysqldb_exec(db, "SET SESSION max_heap_table_size = 16384"), 0);
+    assert_int_equal(mysqldb_exec(db, "ALTER TABLE device ENGINE = MEMORY"), 0);
+    int status = 0;
+    for (int i = 0; i < FULL_ROWS && status == 0; i++) {
+        snprintf(user, sizeof user, "user-%d", i);
+        status = registry_rig_device(&world, op, "demo", user, "phone");
+    }
+    assert_int_equal(status, PETREL_E_FULL);
+    assert_int_equal(mysqldb_exec(db, "ALTER TABLE device ENGINE = InnoDB"), 0);
+    mysqldb_close(&db);
+    assert_int_equal(registry_rig_device(&world, op, "demo", user, "phone"), 0);
+    registry_rig_close(&world);
+}
+
 /* ---- opening, and what is told about it ---- */
 
 struct heard {
@@ -314,6 +338,7 @@ int main(void)
         cmocka_unit_test(close_ends_while_the_server_hangs),
         cmocka_unit_test(a_lock_that_is_kept_fails_writes_and_not_reads),
         cmocka_unit_test(a_node_that_hangs_loses_its_lock),
+        cmocka_unit_test(a_full_table_is_told_as_full),
         cmocka_unit_test(opening_says_what_is_wrong_and_no_secret),
     };
     return registry_rig_run_on("mysql", cases, sizeof cases / sizeof cases[0]);
