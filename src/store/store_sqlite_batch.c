@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "store/store_request.h"
 #include "store/store_sqlite_private.h"
 
 #include <stdlib.h>
@@ -68,50 +69,10 @@ static void begin(struct store_sqlite *store, int refusal)
     journal_begin(&store->row, store->txn.now_ms);
 }
 
-static struct peer_target target_of(const struct store_request *request)
-{
-    switch (request->op) {
-    case STORE_BIND:
-        return request->in.bind.target;
-    case STORE_UNBIND:
-        return request->in.unbind.target;
-    case STORE_ENROL:
-        return request->in.enrol;
-    case STORE_REMOVE:
-        return request->in.remove.target;
-    case STORE_APPEND:
-        return request->in.append.target;
-    case STORE_FETCH:
-        return request->in.fetch.target;
-    case STORE_ACK:
-        return request->in.ack.target;
-    case STORE_CHECK:
-        return request->in.check.target;
-    case STORE_RECALL:
-        return request->in.recall.target;
-    case STORE_MESSAGE_STATE:
-        return request->in.message_state.target;
-    case STORE_USER:
-        return request->in.user;
-    }
-    object_panic(__FILE__, __LINE__, "an operation of the port");
-    return (struct peer_target){0};
-}
-
-static bool needs_device(enum store_op op)
-{
-    return op == STORE_BIND || op == STORE_UNBIND || op == STORE_ENROL || op == STORE_REMOVE || op == STORE_FETCH ||
-           op == STORE_ACK || op == STORE_CHECK;
-}
-
-/* Names become keys and records of bounded size, so they are held to their rules here as well. */
 static int make_key(const struct store_request *request, struct bytebuf *key)
 {
-    struct peer_target target = target_of(request);
-    if (!route_valid_app(target.app) || !route_valid_user(target.user))
-        return PETREL_E_INVALID;
-    if ((needs_device(request->op) || (request->op == STORE_APPEND && target.device.ptr != NULL)) &&
-        !route_valid_device(target.device))
+    struct peer_target target = store_request_target(request);
+    if (store_request_check(request) != 0)
         return PETREL_E_INVALID;
     key->len = 0;
     bytes_append(key, target.app.ptr, target.app.len);
@@ -162,8 +123,6 @@ static int append(struct store_sqlite *store, struct inbox *inbox, struct store_
 {
     const struct peer_send *send = &request->in.append;
     struct store_append_out *out = &request->out.append;
-    if (send->collapse_key.ptr != NULL && !route_valid_collapse_key(send->collapse_key))
-        return PETREL_E_INVALID;
     if (send->has_key) {
         struct journal_key found;
         int result = find_key(store, send->key, &found);

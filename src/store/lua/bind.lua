@@ -1,0 +1,39 @@
+-- ARGV: 3 device, 4 attempt (big endian), 5 when the token was issued, 6 epoch (low, high), 7 seq, 8 route, 9 entries, 10 bytes.
+local name, attempt, route = ARGV[3], ARGV[4], ARGV[8]
+
+-- Writes the route and reads what is pending in one step: an append comes wholly before or after.
+local function bind_device(r, device)
+    local low, high = unpack('<I4I4', ARGV[6])
+    local at = judge(r, device, high, low, tonumber(ARGV[7]), 0)
+    local replaced = device.route ~= route and device.route or nil
+    device.route, device.attempt, device.bound_ms = route, attempt, now
+    expire(r)
+    advance(r, device, at.proven)
+    local upto, hole, page = read_page(r, device, at, tonumber(ARGV[9]), tonumber(ARGV[10]))
+    save_log(r)
+    return page_reply(r, at, upto, hole, page, replaced)
+end
+
+local function bind()
+    local r = load_record()
+    local revoked = r and find_tombstone(r, name)
+    if revoked and tonumber(ARGV[5]) <= revoked then
+        return refuse('REVOKED')
+    end
+    local device = r and find_device(r, name)
+    if device then
+        local was_high, was_low = unpack('>I4I4', device.attempt)
+        local high, low = unpack('>I4I4', attempt)
+        if before(high, low, was_high, was_low) then
+            return refuse('STALE')
+        end
+    end
+    if r and (not device or lapsed(device)) and targets(r) >= DEVICES_MAX then
+        return refuse('TOO_LARGE')
+    end
+    -- An earlier owner's log is taken over before the position is judged against it.
+    r = own(r)
+    return bind_device(r, device or enrol(r, name))
+end
+
+return bind()

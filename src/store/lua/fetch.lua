@@ -1,0 +1,17 @@
+-- ARGV: 3 device, 4 epoch (low, high), 5 seq, 6 told_floor, 7 entries, 8 bytes.
+local function fetch()
+    local r = load_record()
+    local device = r and find_device(r, ARGV[3])
+    if not device then
+        return refuse('UNREGISTERED')
+    end
+    local low, high = unpack('<I4I4', ARGV[4])
+    local at = judge(r, device, high, low, tonumber(ARGV[5]), tonumber(ARGV[6]))
+    local upto, hole, page, unsent = read_page(r, device, at, tonumber(ARGV[7]), tonumber(ARGV[8]))
+    if unsent then
+        save_record(r)
+    end
+    return page_reply(r, at, upto, hole, page)
+end
+
+return fetch()

@@ -1,0 +1,243 @@
+#include "store/store_redis.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "store/store_redis_private.h"
+#include "store/store_request.h"
+
+#include <stdlib.h>
+
+#define STORE_MAGIC OBJECT_MAGIC('s', 't', 'r', 'd')
+#define REPEAT_MS 10000 /* PROMISE §5; well within the 20 s in which an id may be used again */
+
+static struct store_redis *of(struct store *base)
+{
+    struct store_redis *store = container_of(base, struct store_redis, base);
+    object_check(store, STORE_MAGIC);
+    return store;
+}
+
+static void free_store(struct store_redis *store)
+{
+    free((void *)(uintptr_t)store->config.redis.username);
+    if (store->config.redis.password != NULL)
+        explicit_bzero((void *)(uintptr_t)store->config.redis.password, strlen(store->config.redis.password));
+    free((void *)(uintptr_t)store->config.redis.password);
+    free(store->seats);
+    store->magic = 0;
+    free(store);
+}
+
+static void unref(struct store_redis *store)
+{
+    if (atomic_fetch_sub(&store->refs, 1) == 1)
+        free_store(store);
+}
+
+static void on_client_closed(void *ctx)
+{
+    struct store_redis_seat *seat = ctx;
+    unref(seat->store);
+}
+
+static void leave(struct store_redis_seat *seat)
+{
+    seat->left = true;
+    if (seat->redis != NULL)
+        redis_close(&seat->redis, on_client_closed, seat);
+}
+
+/* The seat's client, made now if this is the loop's first request. */
+static int sit(struct store_redis_seat *seat, struct loop *loop)
+{
+    struct store_redis *store = seat->store;
+    if (seat->left || atomic_load(&store->closing))
+        return PETREL_E_CLOSING;
+    if (seat->redis != NULL)
+        return 0;
+    struct metrics_shard *shard =
+        store->config.metrics != NULL ? metrics_shard(store->config.metrics, loop_index(loop)) : NULL;
+    int err = redis_new(&seat->redis, loop, &store->config.redis, shard);
+    if (err != 0)
+        return err;
+    atomic_fetch_add(&store->refs, 1);
+    store_redis_script_add(seat->redis, seat->scripts);
+    /* Whoever closes the store sees this, or what it wrote before is seen here: the client never stays behind. */
+    atomic_store(&seat->loop, loop);
+    if (!atomic_load(&store->closing))
+        return 0;
+    leave(seat);
+    return PETREL_E_CLOSING;
+}
+
+/* The callback may free the request, so what it lends is kept aside. */
+static void finish(struct store_request *request, int status)
+{
+    request->status = status;
+    struct store_request lent = {.op = request->op, .status = status, .out = request->out};
+    request->done(request);
+    store_redis_reply_release(&lent);
+}
+
+static void on_invalid(struct mail *mail)
+{
+    finish(container_of(mail, struct store_request, job.mail), PETREL_E_INVALID);
+}
+
+static void note_full(struct store_redis_seat *seat, const struct store_request *request, int status)
+{
+    if (seat->store->config.metrics == NULL || request->op != STORE_APPEND || (status != 0 && status != PETREL_E_FULL))
+        return;
+    struct metrics_shard *shard = metrics_shard(seat->store->config.metrics, loop_index(request->home));
+    metrics_set(shard, METRIC_STORE_FULL, status == PETREL_E_FULL);
+}
+
+static void count(struct store_redis_seat *seat, const struct store_request *request, int status)
+{
+    if (seat->store->config.metrics == NULL)
+        return;
+    struct metrics_shard *shard = metrics_shard(seat->store->config.metrics, loop_index(request->home));
+    metrics_add(shard, METRIC_STORE_OPERATIONS, 1);
+    if (status == PETREL_E_UNAVAILABLE || status == PETREL_E_TIMEOUT || status == PETREL_E_BUSY)
+        metrics_add(shard, METRIC_STORE_ERRORS, 1);
+}
+
+/* An append whose outcome is unknown is asked again under the same id, as long as it makes sense. */
+static bool repeat(struct store_redis_call *call)
+{
+    bool unknown = call->ask.status == PETREL_E_UNAVAILABLE || call->ask.status == PETREL_E_TIMEOUT;
+    if (!unknown || call->request->op != STORE_APPEND || call->seat->redis == NULL ||
+        loop_now_ms(call->request->home) >= call->until_ms)
+        return false;
+    store_redis_call_repeat(call);
+    return redis_ask(call->seat->redis, &call->ask) == 0;
+}
+
+static void on_answer(struct redis_request *ask)
+{
+    struct store_redis_call *call = container_of(ask, struct store_redis_call, ask);
+    struct store_request *request = call->request;
+    struct store_redis_seat *seat = call->seat;
+    if (repeat(call))
+        return;
+    int status = ask->status;
+    if (status == 0)
+        status = store_redis_reply_read(request, ask->reply);
+    note_full(seat, request, status);
+    count(seat, request, status);
+    free(call);
+    finish(request, status);
+}
+
+static int submit(struct store *base, struct store_request *request)
+{
+    struct store_redis *store = of(base);
+    uint16_t index = loop_index(request->home);
+    petrel_assert(index < store->config.loops);
+    struct store_redis_seat *seat = &store->seats[index];
+    int err = sit(seat, request->home);
+    if (err != 0)
+        return err;
+    if (store_request_check(request) != 0) {
+        request->job.mail.run = on_invalid;
+        mailbox_post(request->home, &request->job.mail);
+        return 0;
+    }
+    struct store_redis_call *call = store_redis_call_new(seat, request);
+    call->until_ms = loop_now_ms(request->home) + REPEAT_MS;
+    call->ask.done = on_answer;
+    err = redis_ask(seat->redis, &call->ask);
+    if (err != 0)
+        free(call);
+    return err;
+}
+
+static void on_leave(struct mail *mail)
+{
+    struct store_redis_seat *seat = container_of(mail, struct store_redis_seat, leave);
+    struct store_redis *store = seat->store;
+    leave(seat);
+    unref(store);
+}
+
+void store_redis_leave(struct store *base, struct loop *loop)
+{
+    struct store_redis *store = of(base);
+    petrel_assert(loop_index(loop) < store->config.loops);
+    leave(&store->seats[loop_index(loop)]);
+}
+
+static void close_store(struct store *base)
+{
+    struct store_redis *store = of(base);
+    atomic_store(&store->closing, true);
+    for (size_t i = 0; i < store->config.loops; i++) {
+        struct store_redis_seat *seat = &store->seats[i];
+        struct loop *loop = atomic_load(&seat->loop);
+        if (loop == NULL)
+            continue;
+        atomic_fetch_add(&store->refs, 1);
+        seat->leave.run = on_leave;
+        mailbox_post(loop, &seat->leave);
+    }
+    unref(store);
+}
+
+static const struct store_ops ops = {
+    .name = "redis",
+    .bind = submit,
+    .unbind = submit,
+    .enrol = submit,
+    .remove = submit,
+    .append = submit,
+    .fetch = submit,
+    .ack = submit,
+    .check = submit,
+    .recall = submit,
+    .message_state = submit,
+    .user = submit,
+    .close = close_store,
+};
+
+static void pack_limits(uint8_t out[STORE_REDIS_LIMITS_BYTES], const struct store_limits *limits)
+{
+    struct bytebuf packed = {0};
+    bytes_put_u32(&packed, limits->cap_entries);
+    bytes_put_u32(&packed, limits->cap_bytes);
+    bytes_put_u32(&packed, limits->cap_collapse);
+    bytes_put_u32(&packed, limits->recent_ids);
+    bytes_put_u64(&packed, limits->recent_ms);
+    bytes_put_u64(&packed, limits->lapse_ms);
+    bytes_put_u64(&packed, limits->fate_ms);
+    bytes_put_u32(&packed, limits->fates);
+    petrel_assert(packed.len == STORE_REDIS_LIMITS_BYTES);
+    memcpy(out, packed.ptr, packed.len);
+    bytes_reset(&packed);
+}
+
+int store_redis_open(struct store **out, const struct store_redis_config *config)
+{
+    *out = NULL;
+    petrel_assert(config->loops > 0);
+    int err = redis_check(&config->redis);
+    if (err != 0)
+        return err;
+    struct store_redis *store = object_zalloc(sizeof *store);
+    store->magic = STORE_MAGIC;
+    store->base.ops = &ops;
+    store->config = *config;
+    if (config->redis.username != NULL)
+        store->config.redis.username = object_strdup(config->redis.username);
+    if (config->redis.password != NULL)
+        store->config.redis.password = object_strdup(config->redis.password);
+    pack_limits(store->limits, &config->limits);
+    atomic_init(&store->refs, 1);
+    store->seats = aligned_alloc(_Alignof(struct store_redis_seat), config->loops * sizeof *store->seats);
+    petrel_assert(store->seats != NULL);
+    memset(store->seats, 0, config->loops * sizeof *store->seats);
+    for (size_t i = 0; i < config->loops; i++)
+        store->seats[i].store = store;
+    *out = &store->base;
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* store_redis_private.h: what the files of the Redis store share.
+ *
+ * seat     what one loop has: its client, its scripts. Touched on that loop only, but for `loop`
+ * call     one request under way: the script's arguments, which live as long as it
+ *
+ * Files, in the order to read them: store_redis.c (port, seats), _call.c (arguments), _reply.c (answers), _script.c (texts). */
+#ifndef PETREL_STORE_STORE_REDIS_PRIVATE_H
+#define PETREL_STORE_STORE_REDIS_PRIVATE_H
+
+#include "loop/mailbox.h"
+#include "store/store_redis.h"
+
+#include <stdatomic.h>
+
+#define STORE_REDIS_OPS (STORE_USER + 1)
+#define STORE_REDIS_LIMITS_BYTES 44
+
+struct store_redis;
+
+struct store_redis_seat {
+    _Alignas(64) struct store_redis *store;
+    _Atomic(struct loop *) loop; /* NULL until the client is made */
+    struct redis *redis;
+    bool left; /* there will be no client any more */
+    const struct redis_script *scripts[STORE_REDIS_OPS];
+    struct mail leave;
+};
+
+struct store_redis {
+    struct store base;
+    uint32_t magic;
+    struct store_redis_config config; /* texts owned */
+    uint8_t limits[STORE_REDIS_LIMITS_BYTES];
+    atomic_bool closing;
+    /* One for who opened it, one for each client and each mail under way: the last frees. */
+    atomic_uint refs;
+    struct store_redis_seat *seats;
+};
+
+struct store_redis_call {
+    struct redis_request ask;
+    struct store_redis_seat *seat;
+    struct store_request *request;
+    uint64_t until_ms; /* of the loop: an append is repeated no longer */
+    size_t used;
+    size_t room;
+    uint8_t memory[]; /* what key and arguments borrow */
+};
+
+/* A call of the request's script, ready to be asked. Freed with free(). */
+struct store_redis_call *store_redis_call_new(struct store_redis_seat *seat, struct store_request *request);
+/* Say that it may have been carried out before: whoever it then found is answered as if it was now. */
+void store_redis_call_repeat(struct store_redis_call *call);
+
+/* Read the script's answer into request->out: the request's status. */
+int store_redis_reply_read(struct store_request *request, const struct redis_value *reply);
+/* Free what a request that ended with 0 lends. */
+void store_redis_reply_release(struct store_request *request);
+
+/* Name the scripts of all operations to a client. */
+void store_redis_script_add(struct redis *redis, const struct redis_script *scripts[STORE_REDIS_OPS]);
+
+#endif
