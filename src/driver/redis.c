@@ -186,7 +186,7 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value != 0 ? value : otherwise;
 }
 
-static int check(const struct redis_config *config)
+int redis_check(const struct redis_config *config)
 {
     if (config->seeds_count == 0 || config->seeds_count > (config->cluster ? REDIS_SEEDS_MAX : 1))
         return PETREL_E_INVALID;
@@ -205,7 +205,7 @@ static void tear_down(struct loop_task *task);
 int redis_new(struct redis **out, struct loop *loop, const struct redis_config *config, struct metrics_shard *metrics)
 {
     static const uint32_t delays_ms[REDIS_PARKS] = {PARK_SOON_MS, PARK_LATER_MS};
-    if (check(config) != 0)
+    if (redis_check(config) != 0)
         return PETREL_E_INVALID;
     struct redis *redis = object_zalloc(sizeof *redis);
     redis->magic = REDIS_CLIENT_MAGIC;

@@ -83,8 +83,9 @@ struct redis_request {
     bool asking; /* its next node takes it only after ASKING */
 };
 
-/* Nothing is connected before the first request. 0, or PETREL_E_INVALID: a seed that is no numeric address, or none, or several
- * without cluster. */
+/* 0, or PETREL_E_INVALID: a seed that is no numeric address, or none, or several without cluster. Any thread. */
+int redis_check(const struct redis_config *config);
+/* Nothing is connected before the first request. 0, or what redis_check() says. */
 int redis_new(struct redis **out, struct loop *loop, const struct redis_config *config, struct metrics_shard *metrics);
 /* The script's text is copied. Before the first request that uses it. Lives as long as the client. */
 const struct redis_script *redis_script_add(struct redis *redis, struct bytes text);
