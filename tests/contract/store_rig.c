@@ -1,4 +1,5 @@
 #include "contract/store_rig.h"
+#include "contract/store_rig_redis.h"
 
 #include "loop/mailbox.h"
 #include "store/store_sqlite.h"
@@ -35,10 +36,21 @@ static int open_sqlite(struct store_rig *rig)
     return store_sqlite_open(&rig->store, &config);
 }
 
-const struct store_rig_backend store_rig_backends[] = {
-    {"sqlite", open_sqlite},
+static const struct store_rig_backend backends[] = {
+    {.name = "sqlite", .open = open_sqlite},
+    {.name = "redis",
+     .keeps_routes = true,
+     .start = store_rig_redis_start,
+     .clear = store_rig_redis_clear,
+     .stop = store_rig_redis_stop,
+     .open = store_rig_redis_open},
+    {.name = "redis-cluster",
+     .keeps_routes = true,
+     .start = store_rig_redis_start_cluster,
+     .clear = store_rig_redis_clear,
+     .stop = store_rig_redis_stop,
+     .open = store_rig_redis_open},
 };
-const size_t store_rig_backends_count = sizeof store_rig_backends / sizeof store_rig_backends[0];
 
 static uint64_t read_clock(const struct clock *clock)
 {
@@ -50,14 +62,16 @@ struct store_rig_options store_rig_options(void)
     return (struct store_rig_options){.limits = store_limits_default(), .loops = 1, .min_free_bytes = 1};
 }
 
-void store_rig_prepare(struct store_rig *rig, const void *backend, const struct store_rig_options *options)
+void store_rig_prepare(struct store_rig *rig, const void *subject, const struct store_rig_options *options)
 {
     memset(rig, 0, sizeof *rig);
-    rig->backend = backend;
+    rig->subject = subject;
+    if (rig->subject->backend->clear != NULL)
+        rig->subject->backend->clear(rig->subject->servers);
     rig->options = options != NULL ? *options : store_rig_options();
     rig->clock.clock = (struct clock){.mono_ms = read_clock, .wall_ms = read_clock};
     rig->clock.ms = STORE_RIG_T0;
-    rig->metrics = metrics_new(1);
+    rig->metrics = metrics_new(rig->options.loops);
     snprintf(rig->folder, sizeof rig->folder, "/tmp/petrel-store-XXXXXX");
     assert_non_null(mkdtemp(rig->folder));
     snprintf(rig->path, sizeof rig->path, "%s/store.db", rig->folder);
@@ -68,7 +82,7 @@ void store_rig_start(struct store_rig *rig)
     loops_open(&rig->loops, rig->options.loops);
     loops_start(&rig->loops);
     /* Not an assertion of cmocka's: a forked child starts it too. */
-    int err = rig->backend->open(rig);
+    int err = rig->subject->backend->open(rig);
     petrel_assert(err == 0);
 }
 
@@ -79,9 +93,9 @@ void store_rig_stop(struct store_rig *rig)
     loops_free(&rig->loops);
 }
 
-void store_rig_open(struct store_rig *rig, const void *backend, const struct store_rig_options *options)
+void store_rig_open(struct store_rig *rig, const void *subject, const struct store_rig_options *options)
 {
-    store_rig_prepare(rig, backend, options);
+    store_rig_prepare(rig, subject, options);
     store_rig_start(rig);
 }
 
@@ -128,7 +142,7 @@ uint64_t store_rig_file_bytes(const struct store_rig *rig)
 void store_rig_reopen(struct store_rig *rig)
 {
     store_close(&rig->store);
-    assert_int_equal(rig->backend->open(rig), 0);
+    assert_int_equal(rig->subject->backend->open(rig), 0);
 }
 
 void store_rig_advance(struct store_rig *rig, uint64_t ms)
@@ -352,20 +366,36 @@ void store_rig_expect(const struct peer_page *page, const char *texts)
     assert_string_equal(found, texts);
 }
 
-int store_rig_main(const char *group, const struct CMUnitTest *tests, size_t count)
+static int run_on(const struct store_rig_backend *backend, const char *group, struct CMUnitTest *tests, size_t count)
+{
+    struct store_rig_subject subject = {.backend = backend};
+    char name[64];
+    if (backend->start != NULL)
+        subject.servers = backend->start();
+    snprintf(name, sizeof name, "%s on %s", group, backend->name);
+    for (size_t i = 0; i < count; i++)
+        tests[i].initial_state = &subject;
+    int failed = _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+    if (backend->stop != NULL)
+        backend->stop(subject.servers);
+    return failed;
+}
+
+int store_rig_main_on(const char *backend, const char *group, const struct CMUnitTest *tests, size_t count)
 {
     struct CMUnitTest *mine = calloc(count, sizeof *mine);
     int failed = 0;
     petrel_assert(mine != NULL);
-    for (size_t i = 0; i < store_rig_backends_count; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s on %s", group, store_rig_backends[i].name);
-        for (size_t t = 0; t < count; t++) {
-            mine[t] = tests[t];
-            mine[t].initial_state = (void *)&store_rig_backends[i];
-        }
-        failed += _cmocka_run_group_tests(name, mine, count, NULL, NULL);
+    memcpy(mine, tests, count * sizeof *mine);
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+        if (backend == NULL || strcmp(backend, backends[i].name) == 0)
+            failed += run_on(&backends[i], group, mine, count);
     }
     free(mine);
     return failed;
+}
+
+int store_rig_main(const char *group, const struct CMUnitTest *tests, size_t count)
+{
+    return store_rig_main_on(NULL, group, tests, count);
 }

@@ -24,11 +24,19 @@ struct store_rig;
 
 struct store_rig_backend {
     const char *name;
+    bool keeps_routes; /* a store that is opened again finds the routes it had: they are not its process's */
+    /* The servers it needs, started once per program; NULL: none. clear: as if they were new, before each test. */
+    void *(*start)(void);
+    void (*clear)(void *servers);
+    void (*stop)(void *servers);
     int (*open)(struct store_rig *rig);
 };
 
-extern const struct store_rig_backend store_rig_backends[];
-extern const size_t store_rig_backends_count;
+/* What tests get as their state: a backend and its servers. */
+struct store_rig_subject {
+    const struct store_rig_backend *backend;
+    void *servers;
+};
 
 /* What a test may set before store_rig_open(). */
 struct store_rig_options {
@@ -47,7 +55,7 @@ struct store_rig_clock {
 };
 
 struct store_rig {
-    const struct store_rig_backend *backend;
+    const struct store_rig_subject *subject;
     struct store_rig_options options;
     struct store_rig_clock clock;
     struct metrics *metrics;
@@ -61,12 +69,12 @@ struct store_rig {
 
 struct store_rig_options store_rig_options(void);
 /* All but the loops and the store: for a test that forks. */
-void store_rig_prepare(struct store_rig *rig, const void *backend, const struct store_rig_options *options);
+void store_rig_prepare(struct store_rig *rig, const void *subject, const struct store_rig_options *options);
 void store_rig_start(struct store_rig *rig);
 /* Close the store and the loops: no thread is left; start again or close. */
 void store_rig_stop(struct store_rig *rig);
 /* prepare and start. options NULL: store_rig_options(). */
-void store_rig_open(struct store_rig *rig, const void *backend, const struct store_rig_options *options);
+void store_rig_open(struct store_rig *rig, const void *subject, const struct store_rig_options *options);
 void store_rig_close(struct store_rig *rig);
 /* Close the store and open it again, as a restart does. */
 void store_rig_reopen(struct store_rig *rig);
@@ -110,7 +118,8 @@ uint64_t store_rig_file_bytes(const struct store_rig *rig);
 /* The page holds exactly these texts, separated by spaces. */
 void store_rig_expect(const struct peer_page *page, const char *texts);
 
-/* Run the tests against every backend. */
+/* Run the tests against every backend, or against the one of this name. */
 int store_rig_main(const char *group, const struct CMUnitTest *tests, size_t count);
+int store_rig_main_on(const char *backend, const char *group, const struct CMUnitTest *tests, size_t count);
 
 #endif

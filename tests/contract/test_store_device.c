@@ -87,6 +87,10 @@ static void bound_devices_never_lapse_and_restarts_are_fair(void **state)
     store_rig_advance(&rig, 2 * LAPSE);
     assert_int_equal(store_rig_user(&rig, "u", &user), 0);
     assert_int_equal(user.count, 1);
+    if (rig.subject->backend->keeps_routes) {
+        store_rig_close(&rig);
+        return;
+    }
     /* It was bound when the store went down, so it was there until now; later starts give it no more time. */
     store_rig_reopen(&rig);
     assert_int_equal(store_rig_user(&rig, "u", &user), 0);

@@ -138,5 +138,5 @@ int main(void)
         cmocka_unit_test(a_full_disk_refuses_and_recovers),
         cmocka_unit_test(appends_stop_while_there_is_room_for_acks),
     };
-    return store_rig_main("store on a full disk", tests, sizeof tests / sizeof tests[0]);
+    return store_rig_main_on("sqlite", "store on a full disk", tests, sizeof tests / sizeof tests[0]);
 }

@@ -52,7 +52,10 @@ static bool send_next(struct store_load *load, struct store_load_slot *slot)
         .message = buf_copy(bytes_of(text, (size_t)len)),
         .priority = PEER_PRIORITY_NORMAL,
         .expires_ms = STORE_RIG_T0 + STORE_RIG_DAY,
+        .has_key = true,
+        .key_expires_ms = STORE_RIG_T0 + STORE_RIG_DAY,
     };
+    memcpy(slot->request.in.append.key, slot->request.in.append.id.bytes, sizeof slot->request.in.append.key);
     return true;
 }
 
@@ -123,7 +126,6 @@ static void each_append_is_in_the_page_or_hits_the_route(void **state)
     struct store_rig rig;
     struct store_rig_options options = store_rig_options();
     options.loops = SENDERS + 1;
-    options.limits.recent_ids = SENDERS * MESSAGES;
     options.limits.cap_entries = SENDERS * MESSAGES;
     options.limits.cap_bytes = 1 << 24;
     options.checkpoint_bytes = 1 << 16;

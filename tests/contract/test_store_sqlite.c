@@ -146,7 +146,7 @@ static void a_backup_under_load_holds_what_was_answered(void **state)
 
     snprintf(rig.path, sizeof rig.path, "%s/copy.db", rig.folder);
     rig.options.restored = true;
-    assert_int_equal(rig.backend->open(&rig), 0);
+    assert_int_equal(rig.subject->backend->open(&rig), 0);
     uint64_t held = 0;
     for (uint32_t i = 0; i < USERS; i++) {
         assert_int_equal(store_rig_user(&rig, writer.names[i], &user), 0);
@@ -185,7 +185,7 @@ static void one_backup_at_a_time(void **state)
     int status = backup_wait(&third);
     assert_true(status == PETREL_E_CLOSING || status == 0);
     assert_int_equal(access(paths[2], F_OK) == 0, status == 0);
-    assert_int_equal(rig.backend->open(&rig), 0);
+    assert_int_equal(rig.subject->backend->open(&rig), 0);
     backup_begin(&third, &rig, "/nonexistent/folder/copy.db");
     assert_int_equal(backup_wait(&third), PETREL_E_IO);
     store_rig_close(&rig);
@@ -264,5 +264,5 @@ int main(void)
         cmocka_unit_test(room_is_given_back),
         cmocka_unit_test(the_file_has_one_owner),
     };
-    return store_rig_main("store on SQLite", tests, sizeof tests / sizeof tests[0]);
+    return store_rig_main_on("sqlite", "store on SQLite", tests, sizeof tests / sizeof tests[0]);
 }
