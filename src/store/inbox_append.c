@@ -3,7 +3,8 @@
 #include "base/object.h"
 #include "store/inbox.h"
 
-/* The first append of this id, if it was lately and without a key; else how many such ids there were lately. */
+/* The first append of this id, if it was lately and without a key; else how many such ids there were lately. Those of a time
+ * that is still to come, by a clock that was set back, are known and do not count: they would for as long as it was set back. */
 static const struct inbox_recent *find_recent(const struct inbox_txn *txn, const struct inbox *inbox,
                                               const struct id *id, uint32_t *count)
 {
@@ -15,7 +16,7 @@ static const struct inbox_recent *find_recent(const struct inbox_txn *txn, const
             break;
         if (recent->hash == hash)
             return recent;
-        (*count)++;
+        *count += recent->at_ms <= txn->now_ms;
     }
     return NULL;
 }

@@ -316,13 +316,43 @@ static void cut_rows_never_read_beyond(void **state)
     world_close(&world);
 }
 
+static int append_without_key(struct world *world, uint64_t number)
+{
+    struct store_append_out out;
+    struct buf *message = buf_copy(bytes_str("m"));
+    struct peer_send send = {.message = message, .expires_ms = world->txn.now_ms + DAY};
+    send.id = id_derive(bytes_str("m"), bytes_of(&number, sizeof number));
+    int err = inbox_append(&world->txn, &world->live, &send, &out);
+    assert_int_equal(out.sent.duplicate, err == 0 && number < world->messages);
+    buf_unref(message);
+    if (err == 0 && number == world->messages)
+        world->messages++;
+    return err;
+}
+
+/* A sender is not held to what it sent before the clock was set back, for as long as it was; retries are still known. */
+static void a_clock_set_back_refuses_nobody(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 1);
+    for (uint64_t i = 0; i < world.limits.recent_ids; i++)
+        assert_int_equal(append_without_key(&world, i), 0);
+    assert_int_equal(append_without_key(&world, world.messages), PETREL_E_RATE_LIMITED);
+    world.txn.now_ms -= DAY / 24;
+    assert_int_equal(append_without_key(&world, world.messages - 1), 0);
+    for (uint64_t i = 0; i < world.limits.recent_ids; i++)
+        assert_int_equal(append_without_key(&world, world.messages), 0);
+    assert_int_equal(append_without_key(&world, world.messages), PETREL_E_RATE_LIMITED);
+    world_close(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replay_gives_the_same_state),
-        cmocka_unit_test(records_and_copies_are_faithful),
-        cmocka_unit_test(cut_records_are_refused_whole),
-        cmocka_unit_test(cut_rows_never_read_beyond),
+        cmocka_unit_test(replay_gives_the_same_state),     cmocka_unit_test(records_and_copies_are_faithful),
+        cmocka_unit_test(cut_records_are_refused_whole),   cmocka_unit_test(cut_rows_never_read_beyond),
+        cmocka_unit_test(a_clock_set_back_refuses_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
