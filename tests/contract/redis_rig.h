@@ -33,6 +33,7 @@ struct redis_rig_call {
     char key[64];
     char args[4][64];
     struct loops_tally *done; /* counted up at the end */
+    void *ctx;                /* a test's own */
 };
 
 void redis_rig_config(struct redis_config *config, uint16_t port, bool cluster);

@@ -270,13 +270,3 @@ bool redis_server_wait_synced(const struct redis_server *replica)
 {
     return until(is_synced, (void *)(uintptr_t)replica, WAIT_MS);
 }
-
-static bool is_master(void *ctx)
-{
-    return redis_server_is_master(ctx);
-}
-
-bool redis_server_wait_master(struct redis_server *server)
-{
-    return until(is_master, server, WAIT_MS);
-}

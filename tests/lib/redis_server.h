@@ -64,8 +64,8 @@ bool redis_server_cluster_replicate(struct redis_server *replica, const struct r
 void redis_server_cluster_forget(struct redis_server_cluster *cluster, const struct redis_server *gone);
 /* Move a slot key by key, as operators do. */
 bool redis_server_cluster_move(struct redis_server_cluster *cluster, uint32_t slot, struct redis_server *to);
-/* Wait until a replica has become master. */
-bool redis_server_wait_master(struct redis_server *server);
+/* Have a replica take over from its living master. */
+bool redis_server_cluster_take_over(struct redis_server *replica);
 /* Wait until all running nodes find the cluster whole. */
 bool redis_server_cluster_wait_ok(struct redis_server_cluster *cluster);
 

@@ -9,13 +9,6 @@
 #define WAIT_MS 30000
 #define SLOTS 16384
 
-/* What a wait looks at. */
-struct expectation {
-    struct redis_server_cluster *cluster;
-    const struct redis_server *server;
-    const char *id;
-};
-
 static bool is_ok(const struct redis_server *server, size_t members)
 {
     char reply[REDIS_SERVER_REPLY_MAX];
@@ -44,27 +37,10 @@ bool redis_server_cluster_wait_ok(struct redis_server_cluster *cluster)
     return until(all_ok, cluster, WAIT_MS);
 }
 
-/* Whether every running node has heard of the member. */
-static bool is_known(void *ctx)
-{
-    const struct expectation *expected = ctx;
-    char reply[REDIS_SERVER_REPLY_MAX];
-    for (size_t i = 0; i < expected->cluster->count; i++) {
-        const struct redis_server *node = &expected->cluster->nodes[i];
-        if (node->pid != 0 &&
-            (!redis_server_command(node, reply, "CLUSTER NODES") || strstr(reply, expected->id) == NULL))
-            return false;
-    }
-    return true;
-}
-
-static bool meet(struct redis_server_cluster *cluster, const struct redis_server *first,
-                 const struct redis_server *node)
+static bool meet(const struct redis_server *first, const struct redis_server *node)
 {
     char reply[REDIS_SERVER_REPLY_MAX];
-    struct expectation expected = {.cluster = cluster, .id = node->id};
-    return redis_server_command(first, reply, "CLUSTER MEET 127.0.0.1 %u %u", node->port, node->bus_port) &&
-           until(is_known, &expected, WAIT_MS);
+    return redis_server_command(first, reply, "CLUSTER MEET 127.0.0.1 %u %u", node->port, node->bus_port);
 }
 
 bool redis_server_cluster_replicate(struct redis_server *replica, const struct redis_server *master)
@@ -93,7 +69,8 @@ bool redis_server_cluster_start(struct redis_server_cluster *cluster, size_t mas
             good = give_slots(&cluster->nodes[i], i, masters);
     }
     for (size_t i = 1; good && i < cluster->count; i++)
-        good = meet(cluster, &cluster->nodes[0], &cluster->nodes[i]);
+        good = meet(&cluster->nodes[0], &cluster->nodes[i]);
+    good = good && redis_server_cluster_wait_ok(cluster);
     for (size_t i = masters; good && i < cluster->count; i++)
         good = redis_server_cluster_replicate(&cluster->nodes[i], &cluster->nodes[i - masters]);
     if (good && redis_server_cluster_wait_ok(cluster))
@@ -141,7 +118,7 @@ struct redis_server *redis_server_cluster_add(struct redis_server_cluster *clust
     struct redis_server *node = &cluster->nodes[cluster->count];
     bool good = first != NULL && redis_server_start(node, true, args);
     cluster->count++;
-    return good && meet(cluster, first, node) ? node : NULL;
+    return good && meet(first, node) && redis_server_cluster_wait_ok(cluster) ? node : NULL;
 }
 
 void redis_server_cluster_forget(struct redis_server_cluster *cluster, const struct redis_server *gone)
@@ -151,6 +128,22 @@ void redis_server_cluster_forget(struct redis_server_cluster *cluster, const str
         if (cluster->nodes[i].pid != 0)
             redis_server_command(&cluster->nodes[i], reply, "CLUSTER FORGET %s", gone->id);
     }
+}
+
+static bool is_master(void *ctx)
+{
+    return redis_server_is_master(ctx);
+}
+
+bool redis_server_cluster_take_over(struct redis_server *replica)
+{
+    /* An attempt fails after five seconds when the other masters had not heard of the replica yet. */
+    char reply[REDIS_SERVER_REPLY_MAX];
+    for (int tries = 0; tries < 5; tries++) {
+        if (redis_server_command(replica, reply, "CLUSTER FAILOVER") && until(is_master, replica, WAIT_MS / 5))
+            return true;
+    }
+    return false;
 }
 
 bool redis_server_cluster_move(struct redis_server_cluster *cluster, uint32_t slot, struct redis_server *to)
