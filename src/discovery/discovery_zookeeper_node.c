@@ -30,7 +30,7 @@ void discovery_zookeeper_node_path(const char *root, const char *folder, const c
     *at++ = '/';
     for (size_t i = 0; name[i] != '\0' && i < DISCOVERY_NAME_MAX; i++) {
         if (name[i] == '/' || name[i] == '%' || (name[i] == '.' && i == 0))
-            at += sprintf(at, "%%%02X", (unsigned)(unsigned char)name[i]);
+            at += snprintf(at, 4, "%%%02X", (unsigned)(unsigned char)name[i]);
         else
             *at++ = name[i];
     }

@@ -3,9 +3,13 @@
 #include "base/object.h"
 #include "contract/loops.h"
 #include "discovery/discovery_single.h"
+#include "discovery/discovery_zookeeper.h"
+#include "lib/until.h"
+#include "lib/zookeeper_server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,29 +20,63 @@
 #define READERS 3
 #define ROUNDS 3000
 
+#define HEALTHY_MS 60000
+
+/* With a service behind it, of which every world sees a part of its own. */
 struct fixture {
     const char *name;
-    int (*open)(struct discovery **out, const struct clock *clock);
+    int (*open)(struct discovery **out, const struct clock *clock, struct loop *main_loop);
 };
 
+static struct zookeeper_server zookeeper;
+static unsigned worlds;
+
+static int open_single(struct discovery **out, const struct clock *clock, struct loop *main_loop)
+{
+    (void)main_loop;
+    return discovery_single_open(out, clock);
+}
+
+static int open_zookeeper(struct discovery **out, const struct clock *clock, struct loop *main_loop)
+{
+    char root[32];
+    snprintf(root, sizeof root, "/world-%u", worlds++);
+    const struct discovery_zookeeper_config config = {
+        .servers = zookeeper.servers, .root = root, .clock = clock, .loop = main_loop};
+    return discovery_zookeeper_open(out, &config);
+}
+
 static const struct fixture fixtures[] = {
-    {"single", discovery_single_open},
+    {"single", open_single},
+    {"zookeeper", open_zookeeper},
 };
 
 struct world {
     struct clock_manual clock;
     struct discovery *discovery;
+    struct loops main; /* one, on which it is published */
 };
+
+static bool is_healthy(void *ctx)
+{
+    struct world *world = ctx;
+    return world->discovery->ops->healthy(world->discovery);
+}
 
 static void open_world(struct world *world, const struct fixture *fixture)
 {
     clock_manual_init(&world->clock, 0, WALL_MS);
-    assert_int_equal(fixture->open(&world->discovery, &world->clock.clock), 0);
+    loops_open(&world->main, 1);
+    assert_int_equal(fixture->open(&world->discovery, &world->clock.clock, world->main.loops[0]), 0);
+    loops_start(&world->main);
+    assert_true(until(is_healthy, world, HEALTHY_MS));
 }
 
 static void close_world(struct world *world)
 {
+    loops_stop(&world->main);
     world->discovery->ops->close(world->discovery);
+    loops_free(&world->main);
 }
 
 static struct discovery_node node_with(uint64_t sessions)
@@ -55,10 +93,29 @@ static struct discovery_node node_with(uint64_t sessions)
     };
 }
 
+struct publication {
+    struct world *world;
+    struct discovery_node node;
+    int result;
+};
+
+static void do_publish(void *ctx)
+{
+    struct publication *publication = ctx;
+    struct discovery *discovery = publication->world->discovery;
+    publication->result = discovery->ops->publish(discovery, &publication->node);
+}
+
+static int publish_node(struct world *world, struct discovery_node node)
+{
+    struct publication publication = {.world = world, .node = node};
+    loops_run_on(&world->main, 0, do_publish, &publication);
+    return publication.result;
+}
+
 static int publish(struct world *world, uint64_t sessions)
 {
-    const struct discovery_node node = node_with(sessions);
-    return world->discovery->ops->publish(world->discovery, &node);
+    return publish_node(world, node_with(sessions));
 }
 
 static struct discovery_view *view(struct world *world)
@@ -121,13 +178,16 @@ static void a_view_that_is_held_never_changes(void **state)
         discovery_view_unref(views[i]); /* they outlive the object */
 }
 
-static void a_text_without_an_end_is_refused(void **state)
+static void a_text_without_an_end_or_of_two_lines_is_refused(void **state)
 {
     struct world world;
     open_world(&world, *state);
     struct discovery_node node = node_with(1);
     memset(node.session_address, 'x', sizeof node.session_address);
-    assert_int_equal(world.discovery->ops->publish(world.discovery, &node), PETREL_E_INVALID);
+    assert_int_equal(publish_node(&world, node), PETREL_E_INVALID);
+    node = node_with(1);
+    node.peer_address[0] = '\n';
+    assert_int_equal(publish_node(&world, node), PETREL_E_INVALID);
     struct discovery_view *empty = view(&world);
     assert_int_equal(empty->count, 0);
     discovery_view_unref(empty);
@@ -278,7 +338,7 @@ static void views_are_read_while_they_are_replaced(void **state)
     }
 static const struct CMUnitTest cases[] = {
     CASE(nobody_is_there_before_the_first_publish),    CASE(a_published_node_is_in_the_view),
-    CASE(a_view_that_is_held_never_changes),           CASE(a_text_without_an_end_is_refused),
+    CASE(a_view_that_is_held_never_changes),           CASE(a_text_without_an_end_or_of_two_lines_is_refused),
     CASE(watchers_get_the_newest_view_on_their_loops), CASE(nobody_is_called_after_close),
     CASE(a_loop_watches_once_and_so_many_loops_watch), CASE(views_are_read_while_they_are_replaced),
 };
@@ -286,6 +346,10 @@ static const struct CMUnitTest cases[] = {
 
 int main(void)
 {
+    if (!zookeeper_server_open(&zookeeper, 1)) {
+        fprintf(stderr, "ZooKeeper does not start\n");
+        return 1;
+    }
     int failed = 0;
     for (size_t i = 0; i < sizeof fixtures / sizeof fixtures[0]; i++) {
         struct CMUnitTest tests[CASES];
@@ -294,5 +358,6 @@ int main(void)
             tests[j].initial_state = (void *)&fixtures[i];
         failed += cmocka_run_group_tests_name(fixtures[i].name, tests, NULL, NULL);
     }
+    zookeeper_server_close(&zookeeper);
     return failed;
 }

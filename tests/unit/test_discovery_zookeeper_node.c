@@ -1,0 +1,153 @@
+/* How a node stands in ZooKeeper: packed and read back, and what is not one. */
+#include "base/err.h"
+#include "discovery/discovery_zookeeper_node.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const char *const whole =
+    "petrel 1\nname=node-7\nnumber=7\nincarnation=1700000000000\nroles=session,api\nstate=draining\nsessions=12\n"
+    "max_sessions=1000\nsession_address=push.example:7400\npeer_address=10.0.0.7:7490\n";
+
+static int unpack(const char *text, struct discovery_node *node)
+{
+    return discovery_zookeeper_node_unpack(bytes_str(text), node);
+}
+
+static void a_node_reads_as_it_was_packed(void **state)
+{
+    (void)state;
+    struct discovery_node node;
+    struct bytebuf out = {0};
+    assert_int_equal(unpack(whole, &node), 0);
+    assert_string_equal(node.name, "node-7");
+    assert_int_equal(node.number, 7);
+    assert_int_equal(node.incarnation, 1700000000000);
+    assert_int_equal(node.roles, DISCOVERY_SESSION | DISCOVERY_API);
+    assert_int_equal(node.state, DISCOVERY_DRAINING);
+    assert_int_equal(node.sessions, 12);
+    assert_int_equal(node.max_sessions, 1000);
+    assert_string_equal(node.session_address, "push.example:7400");
+    assert_string_equal(node.peer_address, "10.0.0.7:7490");
+    discovery_zookeeper_node_pack(&node, &out);
+    assert_true(bytes_equal_str(bytes_view(&out), whole));
+    bytes_reset(&out);
+}
+
+static void the_largest_values_fit(void **state)
+{
+    (void)state;
+    struct discovery_node node = {.number = UINT32_MAX,
+                                  .roles = DISCOVERY_SESSION | DISCOVERY_MESSAGE | DISCOVERY_API | DISCOVERY_MANAGER,
+                                  .incarnation = UINT64_MAX,
+                                  .sessions = UINT64_MAX,
+                                  .max_sessions = UINT64_MAX};
+    struct discovery_node again;
+    struct bytebuf out = {0};
+    memset(node.name, 'n', sizeof node.name - 1);
+    memset(node.session_address, '=', sizeof node.session_address - 1);
+    memset(node.peer_address, 'p', sizeof node.peer_address - 1);
+    discovery_zookeeper_node_pack(&node, &out);
+    assert_int_equal(discovery_zookeeper_node_unpack(bytes_view(&out), &again), 0);
+    assert_int_equal(again.number, node.number);
+    assert_int_equal(again.roles, node.roles);
+    assert_int_equal(again.incarnation, node.incarnation);
+    assert_int_equal(again.sessions, node.sessions);
+    assert_string_equal(again.name, node.name);
+    assert_string_equal(again.session_address, node.session_address);
+    bytes_reset(&out);
+}
+
+static void keys_that_are_not_known_are_passed_over(void **state)
+{
+    (void)state;
+    struct discovery_node node;
+    assert_int_equal(
+        unpack("petrel 1\nname=a\nregion=west\nnumber=1\nroles=session,oracle\nincarnation=5\nword\n", &node), 0);
+    assert_int_equal(node.roles, DISCOVERY_SESSION);
+    assert_int_equal(node.state, DISCOVERY_UP);
+}
+
+static void what_is_no_node_is_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "",
+        "petrel 2\nname=a\nnumber=1\nincarnation=5\n",
+        "petrel 1",
+        "petrel 1\nnumber=1\nincarnation=5\n",
+        "petrel 1\nname=a\nincarnation=5\n",
+        "petrel 1\nname=a\nnumber=1\n",
+        "petrel 1\nname=a\nnumber=0\nincarnation=5\n",
+        "petrel 1\nname=a\nnumber=4294967296\nincarnation=5\n",
+        "petrel 1\nname=a\nnumber=-1\nincarnation=5\n",
+        "petrel 1\nname=a\nnumber=1\nincarnation=18446744073709551616\n",
+        "petrel 1\nname=a\nnumber=1\nincarnation=5\nsessions=\n",
+        "petrel 1\nname=a\nnumber=1\nincarnation=5\nsessions=1 \n",
+        "petrel 1\nname=a\rb\nnumber=1\nincarnation=5\n",
+    };
+    struct discovery_node node;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(unpack(wrong[i], &node), PETREL_E_INVALID);
+}
+
+static void a_text_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    struct discovery_node node;
+    struct bytebuf text = {0};
+    bytes_append_str(&text, "petrel 1\nnumber=1\nincarnation=5\nname=");
+    for (size_t i = 0; i < DISCOVERY_NAME_MAX; i++)
+        bytes_put_u8(&text, 'a');
+    assert_int_equal(discovery_zookeeper_node_unpack(bytes_view(&text), &node), 0);
+    bytes_put_u8(&text, 'a');
+    assert_int_equal(discovery_zookeeper_node_unpack(bytes_view(&text), &node), PETREL_E_INVALID);
+    bytes_reset(&text);
+}
+
+static void a_node_that_is_cut_is_refused_or_lacks_what_was_cut(void **state)
+{
+    (void)state;
+    struct discovery_node node;
+    for (size_t len = 0; len < strlen(whole); len++) {
+        /* A copy of just that size, so that a read past its end is seen. */
+        uint8_t *cut = malloc(len > 0 ? len : 1);
+        assert_non_null(cut);
+        memcpy(cut, whole, len);
+        const int err = discovery_zookeeper_node_unpack(bytes_of(cut, len), &node);
+        assert_true(err == 0 || err == PETREL_E_INVALID);
+        assert_true(err != 0 || node.number == 7);
+        free(cut);
+    }
+}
+
+static void paths_have_one_part_for_a_name(void **state)
+{
+    (void)state;
+    char path[DISCOVERY_ZOOKEEPER_PATH_MAX];
+    discovery_zookeeper_node_path("/petrel", "nodes", NULL, path);
+    assert_string_equal(path, "/petrel/nodes");
+    discovery_zookeeper_node_path("/petrel", "nodes", "eu-1.example", path);
+    assert_string_equal(path, "/petrel/nodes/eu-1.example");
+    discovery_zookeeper_node_path("/petrel", "nodes", "..", path);
+    assert_string_equal(path, "/petrel/nodes/%2E.");
+    discovery_zookeeper_node_path("/petrel", "names", "a/b%2F", path);
+    assert_string_equal(path, "/petrel/names/a%2Fb%252F");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_reads_as_it_was_packed),
+        cmocka_unit_test(the_largest_values_fit),
+        cmocka_unit_test(keys_that_are_not_known_are_passed_over),
+        cmocka_unit_test(what_is_no_node_is_refused),
+        cmocka_unit_test(a_text_that_is_too_long_is_refused),
+        cmocka_unit_test(a_node_that_is_cut_is_refused_or_lacks_what_was_cut),
+        cmocka_unit_test(paths_have_one_part_for_a_name),
+    };
+    return cmocka_run_group_tests_name("discovery_zookeeper_node", tests, NULL, NULL);
+}
