@@ -323,7 +323,7 @@ static void on_noscript(struct redis_conn *conn, const struct pending *pending)
     /* Others of the pipeline may have found out before, and the script be under way. */
     if (pending->number > conn->script_written[index])
         conn->script_wanted[index] = true;
-    list_push_front(&conn->waiting, &request->node);
+    list_push_back(&conn->waiting, &request->node);
 }
 
 static void on_request(struct redis_conn *conn, const struct pending *pending, const struct redis_value *reply)
