@@ -101,8 +101,9 @@ static void go_live(struct session *session, const struct peer_bound *bound)
     session_door_close(session);
     stream_limit_unsent(session->stream, role->config.high_water_bytes);
     session->at = bound->position;
-    /* The bind told the log: a position that the device brings is an ack. */
-    session->told = session->acked = session->logged = bound->position.seq;
+    /* A position that the device brings is an ack, which the bind told the log. */
+    session->told = session->acked = bound->position.seq;
+    session->logged = bound->unnoted ? 0 : bound->position.seq;
     session_check_begin(session);
     count_verdict(role, bound->verdict);
     write_connected(session, bound);
@@ -140,6 +141,7 @@ static struct session_call *take_bind(struct session *session)
         .attempt = call->who->attempt,
         .token_issued_ms = call->who->issued_ms,
         .position = session->at,
+        .live = session->state == CONN_LIVE,
         .route = session_route(session),
         .max_entries = PEER_PAGE_MAX,
         .max_bytes = PEER_PAGE_BYTES,

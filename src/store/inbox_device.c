@@ -106,11 +106,14 @@ int inbox_bind(struct inbox_txn *txn, struct inbox *inbox, const struct peer_bin
     if (txn->refusal == 0)
         inbox_own(txn, inbox);
     struct inbox_judgement at = inbox_judge(inbox, device, bind->position, 0);
+    if (bind->live)
+        at.proven = 0;
     note_bind(txn, inbox, device, bind->attempt, at.proven);
     bound->replaced = (struct route){0};
     if (device->route.generation != 0 && !route_equal(&device->route, &bind->route))
         bound->replaced = device->route;
     device->route = bind->route;
+    bound->unnoted = at.proven > device->acked;
     bound->verdict = at.verdict;
     inbox_read(txn, inbox, device, &at, bind->max_entries, bind->max_bytes, &bound->page);
     /* After a gap where it ends: nothing might come that moves the device on, and it would be told the loss at each return. */

@@ -49,6 +49,7 @@ struct peer_bind {
     uint64_t attempt;
     uint64_t token_issued_ms;
     struct position position;
+    bool live; /* binding again: position is what the session was sent, which is no proof that the device has it */
     struct route route;
     uint32_t max_entries; /* at most PEER_PAGE_MAX */
     uint32_t max_bytes;
@@ -57,6 +58,7 @@ struct peer_bound {
     enum session_verdict verdict;
     struct position position; /* where the session goes on, in the log's present epoch; after a gap its end */
     struct route replaced;    /* generation 0: none; else the session that held the device until now */
+    bool unnoted;             /* FULL: what the position proves is not in the log; it is to be acked again */
     struct peer_page page;    /* page.gap as with GAPPED; what comes after position */
 };
 
@@ -82,11 +84,13 @@ struct peer_ack {
 };
 
 enum peer_verdict { PEER_SAME = 1, PEER_BEHIND = 2, PEER_UNROUTED = 3, PEER_REPLACED = 4 };
-/* CHECK: compare what the session believes with the truth. */
+/* CHECK: compare what the session believes with the truth. REPLACED: another session holds the device; UNROUTED also when that
+ * one is of an older attempt: the log has forgotten the bind after it. */
 struct peer_check {
     struct peer_target target;
     struct position position;
     struct route route;
+    uint64_t attempt; /* 0: not known */
 };
 
 #endif
