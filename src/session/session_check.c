@@ -74,6 +74,7 @@ void session_check_ask(struct session *session)
         .target = session_identity_target(call->who),
         .position = session->at,
         .route = session_route(session),
+        .attempt = call->who->attempt,
     };
     session->flags |= SESSION_CHECKING;
     metrics_add(session->role->metrics, METRIC_CHECKS, 1);

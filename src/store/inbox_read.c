@@ -131,6 +131,9 @@ int inbox_fetch(struct inbox_txn *txn, struct inbox *inbox, const struct peer_fe
     const struct inbox_device *device = inbox_state_device(inbox, fetch->target.device);
     if (device == NULL)
         return PETREL_E_UNREGISTERED;
+    /* An earlier owner's log is taken over before the position is judged against it, as by a bind. */
+    if (txn->refusal == 0)
+        inbox_own(txn, inbox);
     struct inbox_judgement at = inbox_judge(inbox, device, fetch->position, fetch->told_floor);
     inbox_read(txn, inbox, device, &at, fetch->max_entries, fetch->max_bytes, page);
     return 0;
@@ -142,7 +145,7 @@ enum peer_verdict inbox_check(const struct inbox *inbox, const struct peer_check
     if (device == NULL || device->route.generation == 0)
         return PEER_UNROUTED;
     if (!route_equal(&device->route, &check->route))
-        return PEER_REPLACED;
+        return check->attempt > device->attempt ? PEER_UNROUTED : PEER_REPLACED;
     bool same = check->position.epoch == inbox_state_epoch(inbox) && check->position.seq == inbox->head;
     return same ? PEER_SAME : PEER_BEHIND;
 }
