@@ -18,6 +18,8 @@ void session_ack_read(struct session *session, struct position at)
 {
     metrics_add(session->role->metrics, METRIC_ACKS, 1);
     if (session_later(at, session->at)) {
+        if (at.epoch == session->at.epoch && (session->flags & SESSION_REWOUND) != 0)
+            return;
         session_conn_fail(session, SESSION_CODE_ACK_BEYOND, NULL);
         return;
     }

@@ -91,6 +91,9 @@ static void tell_gap(struct session *session, const struct peer_page *page)
     };
     session_encode_gap(&session->role->out, &gap);
     metrics_add(session->role->metrics, METRIC_GAPS, 1);
+    bool rollback = page->gap.reason == SESSION_GAP_ROLLBACK;
+    if (rollback && page->epoch == session->at.epoch)
+        session->flags |= SESSION_REWOUND;
     session->at = gap.to;
     session->told = gap.to.seq;
     session->who->told_floor = page->gap.floor;
@@ -99,6 +102,9 @@ static void tell_gap(struct session *session, const struct peer_page *page)
         session->acked = gap.to.seq;
     if (session->logged > gap.to.seq)
         session->logged = gap.to.seq;
+    /* And it may have forgotten acks of what is left. */
+    if (rollback)
+        session->logged = 0;
 }
 
 static void push_entries(struct session *session, const struct peer_page *page)

@@ -42,6 +42,7 @@ enum session_flag {
     SESSION_CHECKING = 8, /* a CHECK is under way */
     SESSION_LISTED = 16,  /* stands on the agenda */
     SESSION_NEWS = 32,    /* a Deliver was not taken since the page was asked for */
+    SESSION_REWOUND = 64, /* was told a rollback within its epoch: acks from before it may still come */
 };
 
 struct session {
