@@ -97,6 +97,7 @@ static void add_bind(struct store_redis_call *call, const struct peer_bind *bind
     arg_route(call, &bind->route);
     arg_number(call, least(bind->max_entries, PEER_PAGE_MAX));
     arg_number(call, bind->max_bytes);
+    arg(call, bytes_str(bind->live ? "1" : "0"));
 }
 
 static void add_fetch(struct store_redis_call *call, const struct peer_fetch *fetch)
@@ -178,6 +179,7 @@ static void add_arguments(struct store_redis_call *call)
         arg(call, request->in.check.target.device);
         arg_position(call, request->in.check.position);
         arg_route(call, &request->in.check.route);
+        arg_attempt(call, request->in.check.attempt);
         return;
     case STORE_RECALL:
         arg(call, bytes_of(request->in.recall.id.bytes, sizeof request->in.recall.id.bytes));
@@ -203,10 +205,13 @@ static void add_keys(struct store_redis_call *call)
     call->ask.key = bytes_of(key, (size_t)len);
     if (request->op != STORE_APPEND || !request->in.append.has_key)
         return;
+    /* In letters: operators and their tools meet it. */
+    struct bytebuf digest = {0};
+    bytes_put_base64url(&digest, bytes_of(request->in.append.key, sizeof request->in.append.key));
     key = (char *)take(call, KEY_SIZE);
-    len = snprintf(key, KEY_SIZE, "{b%u}k:", bucket);
-    memcpy(key + len, request->in.append.key, sizeof request->in.append.key);
-    call->ask.second_key = bytes_of(key, (size_t)len + sizeof request->in.append.key);
+    len = snprintf(key, KEY_SIZE, "{b%u}k:%.*s", bucket, (int)digest.len, (const char *)digest.ptr);
+    bytes_reset(&digest);
+    call->ask.second_key = bytes_of(key, (size_t)len);
 }
 
 static size_t room_for(const struct store_request *request)

@@ -1,4 +1,5 @@
--- ARGV: 3 device, 4 attempt (big endian), 5 when the token was issued, 6 epoch (low, high), 7 seq, 8 route, 9 entries, 10 bytes.
+-- ARGV: 3 device, 4 attempt (big endian), 5 when the token was issued, 6 epoch (low, high), 7 seq, 8 route, 9 entries, 10 bytes, 11 '1': it
+-- binds again, live: its position is what it was sent, which proves nothing.
 local name, attempt, route = ARGV[3], ARGV[4], ARGV[8]
 
 -- Writes the route and reads what is pending in one step: an append comes wholly before or after.
@@ -8,7 +9,9 @@ local function bind_device(r, device)
     local replaced = device.route ~= route and device.route or nil
     device.route, device.attempt, device.bound_ms = route, attempt, now
     expire(r)
-    advance(r, device, at.proven)
+    if ARGV[11] ~= '1' then
+        advance(r, device, at.proven)
+    end
     local upto, hole, page = read_page(r, device, at, tonumber(ARGV[9]), tonumber(ARGV[10]))
     save_log(r)
     return page_reply(r, at, upto, hole, page, replaced)

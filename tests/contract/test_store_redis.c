@@ -1,0 +1,426 @@
+/* What store_redis.h promises beyond the port, against real servers: writes that a server lost, replicas, memory that is out, slots
+ * that move, bytes of a user, closing. */
+#include "contract/store_load.h"
+#include "contract/store_rig_redis.h"
+
+#include "base/hash.h"
+#include "lib/until.h"
+#include "store/store_redis.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AT(bound, seq_) ((struct position){(bound).page.epoch, (seq_)})
+#define DEVICE_UUID "0192f0c1-7e4a-7cc2-9d3c-1f2e3d4c5b6a"
+
+static long ask_number(const struct redis_server *server, const char *command, const char *key)
+{
+    char *reply = object_alloc(REDIS_SERVER_REPLY_MAX);
+    assert_true(redis_server_command(server, reply, "%s %s", command, key));
+    long number = strtol(reply, NULL, 10);
+    free(reply);
+    return number;
+}
+
+static void order(const struct redis_server *server, const char *command)
+{
+    char *reply = object_alloc(REDIS_SERVER_REPLY_MAX);
+    assert_true(redis_server_command(server, reply, "%s", command));
+    free(reply);
+}
+
+/* ---- a server that lost its last writes ---- */
+
+/* The file to which Redis appends, and how long it is. */
+static off_t find_journal(const struct redis_server *server, char path[512])
+{
+    char folder[256];
+    struct stat st = {0};
+    snprintf(folder, sizeof folder, "%s/appendonlydir", server->tmp.path);
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    path[0] = '\0';
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (strstr(entry->d_name, ".incr.aof") != NULL)
+            snprintf(path, 512, "%s/%s", folder, entry->d_name);
+    }
+    closedir(dir);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* Its replica, which would know better; NULL: none. */
+static struct redis_server *replica_of(struct store_rig_redis *redis, const struct redis_server *master)
+{
+    return redis->cluster ? (struct redis_server *)(uintptr_t)master + redis->nodes.count / 2 : NULL;
+}
+
+static void forget_since(struct store_rig_redis *redis, struct redis_server *master, const char *path, off_t bytes)
+{
+    struct redis_server *replica = replica_of(redis, master);
+    if (replica != NULL)
+        redis_server_kill(replica);
+    redis_server_kill(master);
+    assert_int_equal(truncate(path, bytes), 0);
+    assert_true(redis_server_restart(master));
+    assert_true(replica == NULL || redis_server_restart(replica));
+    assert_true(!redis->cluster || redis_server_cluster_wait_ok(&redis->nodes));
+}
+
+static void what_a_server_lost_is_told_though_others_took_its_place(void **state)
+{
+    struct store_rig rig;
+    struct peer_bound bound;
+    struct peer_page page;
+    char path[512];
+    store_rig_open(&rig, *state, NULL);
+    struct redis_server *master = store_rig_redis_owner(&rig, "u");
+    struct peer_bound first = store_rig_bound(&rig, "u", "d", 1);
+    store_rig_bound(&rig, "u", "e", 1);
+    uint64_t m1 = store_rig_put(&rig, "u", "m1");
+    off_t kept = find_journal(master, path);
+    store_rig_put(&rig, "u", "m2");
+    uint64_t m3 = store_rig_put(&rig, "u", "m3");
+    assert_int_equal(store_rig_check(&rig, "u", "d", 1, AT(first, m3)), PEER_SAME);
+    forget_since(store_rig_redis_of(&rig), master, path, kept);
+    /* Before anyone checks, others take the same places. */
+    uint64_t n2 = store_rig_put(&rig, "u", "n2");
+    uint64_t n3 = store_rig_put(&rig, "u", "n3");
+    assert_int_equal(n2, m1 + 1);
+    assert_int_equal(n3, m3);
+    assert_int_equal(store_rig_check(&rig, "u", "d", 1, AT(first, m3)), PEER_BEHIND);
+    assert_int_equal(store_rig_fetch(&rig, "u", "d", AT(first, m3), 0, &page), 0);
+    assert_true(page.epoch > first.page.epoch);
+    assert_int_equal(page.gap.reason, SESSION_GAP_ROLLBACK);
+    assert_int_equal(page.gap.from, m3);
+    assert_int_equal(page.gap.to, m1);
+    assert_int_equal(page.gap.lost_at_most, 2);
+    store_rig_expect(&page, "n2 n3");
+    assert_int_equal(store_rig_ack(&rig, "u", "d", AT(first, m3)), 0);
+    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(first, m3), &bound), 0);
+    assert_int_equal(bound.verdict, SESSION_GAPPED);
+    store_rig_expect(&bound.page, "n2 n3");
+    /* Who had no more than what was kept lost nothing. */
+    assert_int_equal(store_rig_bind(&rig, "u", "e", 2, AT(first, m1), &bound), 0);
+    assert_int_equal(bound.verdict, SESSION_RESUMED);
+    store_rig_expect(&bound.page, "n2 n3");
+    store_rig_close(&rig);
+}
+
+/* ---- replicas ---- */
+
+struct one {
+    struct store_load load;
+    struct peer_send send;
+    bool begun;
+    int status;
+    struct store_append_out out;
+};
+
+static bool one_next(struct store_load *load, struct store_load_slot *slot)
+{
+    struct one *one = container_of(load, struct one, load);
+    if (one->begun)
+        return false;
+    one->begun = true;
+    slot->op = STORE_APPEND;
+    slot->request.in.append = one->send;
+    return true;
+}
+
+static void one_done(struct store_load *load, struct store_load_slot *slot)
+{
+    struct one *one = container_of(load, struct one, load);
+    one->status = slot->request.status;
+    one->out = slot->request.out.append;
+}
+
+static bool has_one(void *ctx)
+{
+    struct peer_user user;
+    return store_rig_user(ctx, "u", &user) == 0 && user.pending == 1;
+}
+
+/* The master has it at once; the answer waits for the replica. Whatever was asked again in between, it stands there once, and the
+ * session that is there is sent it. */
+static void a_replicated_append_waits_for_the_replica(void **state)
+{
+    struct store_rig rig;
+    struct one one = {.load = {.inflight = 1, .next = one_next, .done = one_done}};
+    store_rig_open(&rig, *state, NULL);
+    struct peer_bound bound = store_rig_bound(&rig, "u", "d", 1);
+    struct redis_server *replica = replica_of(store_rig_redis_of(&rig), store_rig_redis_owner(&rig, "u"));
+    one.send = store_rig_send(&rig, "u", "m1");
+    one.send.durability = PEER_DURABILITY_REPLICATED;
+    one.load.store = rig.store;
+    redis_server_signal(replica, SIGSTOP);
+    store_load_start(&one.load, &rig.loops, 0);
+    assert_true(until(has_one, &rig, 10000));
+    assert_int_equal(loops_tally_get(&one.load.ended), 0);
+    redis_server_signal(replica, SIGCONT);
+    assert_true(store_load_join(&one.load));
+    assert_int_equal(one.status, 0);
+    assert_false(one.out.sent.duplicate);
+    assert_int_equal(one.out.sent.position.seq, bound.position.seq + 1);
+    assert_int_equal(one.out.prev, bound.position.seq);
+    assert_int_equal(one.out.hits_count, 1);
+    assert_int_equal(one.out.hits[0].route.slot, 1);
+    assert_true(has_one(&rig));
+    store_rig_close(&rig);
+}
+
+/* ---- memory ---- */
+
+static void out_of_memory_refuses_what_takes_and_goes_on_with_what_gives(void **state)
+{
+    struct store_rig rig;
+    struct peer_bound bound;
+    struct peer_page page;
+    store_rig_open(&rig, *state, NULL);
+    const struct redis_server *server = store_rig_redis_owner(&rig, "u");
+    bound = store_rig_bound(&rig, "u", "d", 1);
+    uint64_t m1 = store_rig_put(&rig, "u", "m1");
+    order(server, "CONFIG SET maxmemory 1");
+    struct peer_send send = store_rig_send(&rig, "u", "m2");
+    assert_int_equal(store_rig_append(&rig, &send, NULL), PETREL_E_FULL);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_FULL), 1);
+    assert_int_equal(store_rig_enrol(&rig, "u", "new"), PETREL_E_FULL);
+    assert_int_equal(store_rig_fetch(&rig, "u", "d", bound.position, 0, &page), 0);
+    store_rig_expect(&page, "m1");
+    assert_int_equal(store_rig_check(&rig, "u", "d", 1, AT(bound, m1)), PEER_SAME);
+    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, bound.position, &bound), 0);
+    assert_int_equal(store_rig_ack(&rig, "u", "d", AT(bound, m1)), 0);
+    store_rig_unbind(&rig, "u", "d", 2);
+    order(server, "CONFIG SET maxmemory 0");
+    assert_int_equal(store_rig_append(&rig, &send, NULL), 0);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_FULL), 0);
+    store_rig_close(&rig);
+}
+
+static void a_user_takes_so_many_bytes(void **state)
+{
+    struct store_rig rig;
+    char key[64], text[101];
+    store_rig_open(&rig, *state, NULL);
+    const struct redis_server *server = store_rig_redis_owner(&rig, "user-00000001");
+    snprintf(key, sizeof key, "{b%u}u:app:user-00000001", hash_bucket(bytes_str("app"), bytes_str("user-00000001")));
+    store_rig_bound(&rig, "user-00000001", DEVICE_UUID, 1);
+    long idle = ask_number(server, "MEMORY USAGE", key);
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    uint64_t seq = store_rig_put(&rig, "user-00000001", text);
+    long first = ask_number(server, "MEMORY USAGE", key);
+    struct peer_bound bound;
+    struct peer_user user;
+    assert_int_equal(store_rig_user(&rig, "user-00000001", &user), 0);
+    struct position at = {user.head.epoch, seq};
+    assert_int_equal(store_rig_ack(&rig, "user-00000001", DEVICE_UUID, at), 0);
+    store_rig_advance(&rig, 2 * STORE_RIG_HOUR);
+    assert_int_equal(store_rig_bind(&rig, "user-00000001", DEVICE_UUID, 2, at, &bound), 0);
+    long later = ask_number(server, "MEMORY USAGE", key);
+    print_message("bytes of a user: %ld idle, %ld with a first message of 100, %ld idle again\n", idle, first, later);
+    assert_true(idle > 0 && idle <= 300);
+    assert_true(first <= 550);
+    assert_true(later <= 300);
+    store_rig_close(&rig);
+}
+
+/* Redis itself forgets a record whose time is over, though nobody asks for it. */
+static void a_record_has_a_time_to_live_when_nobody_is_bound(void **state)
+{
+    struct store_rig rig;
+    char key[64];
+    store_rig_open(&rig, *state, NULL);
+    const struct redis_server *server = store_rig_redis_owner(&rig, "u");
+    snprintf(key, sizeof key, "{b%u}u:app:u", hash_bucket(bytes_str("app"), bytes_str("u")));
+    store_rig_put(&rig, "u", "m1");
+    long waits = ask_number(server, "PTTL", key);
+    assert_true(waits > 0 && waits <= (long)STORE_RIG_DAY + 2000);
+    store_rig_bound(&rig, "u", "d", 1);
+    assert_int_equal(ask_number(server, "PTTL", key), -1);
+    store_rig_unbind(&rig, "u", "d", 1);
+    assert_true(ask_number(server, "PTTL", key) > waits);
+    assert_int_equal(store_rig_remove(&rig, "u", "d", rig.clock.ms), 0);
+    assert_int_equal(ask_number(server, "PTTL", key), -1);
+    store_rig_close(&rig);
+}
+
+/* ---- a slot that moves under load ---- */
+
+#define MOVING_USERS 12
+
+struct moving {
+    struct store_load load;
+    char names[MOVING_USERS][16];
+    uint64_t appended[MOVING_USERS];
+    uint64_t last[MOVING_USERS];
+    uint64_t failed;
+    struct loops_tally done;
+    _Atomic bool stop;
+};
+
+static bool moving_next(struct store_load *load, struct store_load_slot *slot)
+{
+    struct moving *moving = container_of(load, struct moving, load);
+    char text[32];
+    if (moving->stop)
+        return false;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)load->count);
+    slot->op = STORE_APPEND;
+    slot->request.in.append = (struct peer_send){
+        .target = store_rig_target(moving->names[load->count % MOVING_USERS], NULL),
+        .id = store_rig_id(text),
+        .message = buf_copy(bytes_str(text)),
+        .priority = PEER_PRIORITY_NORMAL,
+        .expires_ms = STORE_RIG_T0 + STORE_RIG_DAY,
+        .has_key = load->count % 2 == 0,
+        .key_expires_ms = STORE_RIG_T0 + STORE_RIG_DAY,
+    };
+    memcpy(slot->request.in.append.key, slot->request.in.append.id.bytes, sizeof slot->request.in.append.key);
+    return true;
+}
+
+static void moving_done(struct store_load *load, struct store_load_slot *slot)
+{
+    struct moving *moving = container_of(load, struct moving, load);
+    size_t user = slot->number % MOVING_USERS;
+    const struct store_append_out *out = &slot->request.out.append;
+    buf_unref(slot->request.in.append.message);
+    moving->failed += slot->request.status != 0 || out->sent.position.seq != out->prev + 1;
+    moving->appended[user]++;
+    if (out->sent.position.seq > moving->last[user])
+        moving->last[user] = out->sent.position.seq;
+    loops_tally_add(&moving->done, 1);
+}
+
+/* Users that share a bucket, so a slot. */
+static void name_users(struct moving *moving)
+{
+    uint32_t bucket = hash_bucket(bytes_str("app"), bytes_str("m0")), found = 0;
+    for (uint32_t i = 0; found < MOVING_USERS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%u", i);
+        if (hash_bucket(bytes_str("app"), bytes_str(name)) == bucket)
+            memcpy(moving->names[found++], name, sizeof name);
+    }
+}
+
+static void a_slot_moves_under_load_and_back(void **state)
+{
+    static struct moving moving;
+    struct store_rig rig;
+    struct store_rig_options options = store_rig_options();
+    options.limits.cap_entries = 1 << 20;
+    options.limits.cap_bytes = 1 << 24;
+    options.limits.recent_ids = 1 << 20;
+    options.limits.recent_ms = 1;
+    memset(&moving, 0, sizeof moving);
+    name_users(&moving);
+    store_rig_open(&rig, *state, &options);
+    struct redis_server_cluster *nodes = &store_rig_redis_of(&rig)->nodes;
+    struct redis_server *from = store_rig_redis_owner(&rig, "m0");
+    struct redis_server *to = from == &nodes->nodes[0] ? &nodes->nodes[1] : &nodes->nodes[0];
+    loops_tally_init(&moving.done);
+    moving.load = (struct store_load){.store = rig.store, .inflight = 16, .next = moving_next, .done = moving_done};
+    store_load_start(&moving.load, &rig.loops, 0);
+    assert_true(loops_tally_wait(&moving.done, 500));
+    assert_true(redis_server_cluster_move(nodes, store_rig_redis_slot("m0"), to));
+    assert_true(loops_tally_wait(&moving.done, loops_tally_get(&moving.done) + 500));
+    assert_true(redis_server_cluster_move(nodes, store_rig_redis_slot("m0"), from));
+    assert_true(loops_tally_wait(&moving.done, loops_tally_get(&moving.done) + 500));
+    moving.stop = true;
+    assert_true(store_load_join(&moving.load));
+    loops_tally_destroy(&moving.done);
+    assert_int_equal(moving.failed, 0);
+    for (size_t i = 0; i < MOVING_USERS; i++) {
+        struct peer_user user;
+        assert_int_equal(store_rig_user(&rig, moving.names[i], &user), 0);
+        assert_int_equal(user.pending, moving.appended[i]);
+        assert_int_equal(user.head.seq, moving.last[i]);
+    }
+    store_rig_close(&rig);
+}
+
+/* ---- closing ---- */
+
+struct closing {
+    struct store_load load;
+    _Atomic uint64_t begun;
+    uint64_t closed;
+};
+
+static bool closing_next(struct store_load *load, struct store_load_slot *slot)
+{
+    struct closing *closing = container_of(load, struct closing, load);
+    if (closing->begun == load->inflight)
+        return false;
+    closing->begun++;
+    slot->op = STORE_USER;
+    slot->request.in.user = store_rig_target("u", NULL);
+    return true;
+}
+
+static void closing_done(struct store_load *load, struct store_load_slot *slot)
+{
+    container_of(load, struct closing, load)->closed += slot->request.status == PETREL_E_CLOSING;
+}
+
+static void leave(void *ctx)
+{
+    struct store_rig *rig = ctx;
+    struct store_request request = {.in.user = store_rig_target("u", NULL)};
+    store_redis_leave(rig->store, rig->loops.loops[1]);
+    store_redis_leave(rig->store, rig->loops.loops[1]);
+    petrel_assert(store_submit(rig->store, STORE_USER, &request, rig->loops.loops[1], NULL) == PETREL_E_CLOSING);
+}
+
+static void closing_ends_what_is_under_way(void **state)
+{
+    struct closing closing[2] = {0};
+    struct store_rig rig;
+    struct store_rig_options options = store_rig_options();
+    options.loops = 3;
+    store_rig_open(&rig, *state, &options);
+    struct redis_server *server = store_rig_redis_owner(&rig, "u");
+    store_rig_put(&rig, "u", "m1");
+    redis_server_signal(server, SIGSTOP);
+    for (size_t i = 0; i < 2; i++) {
+        closing[i].load =
+            (struct store_load){.store = rig.store, .inflight = 8, .next = closing_next, .done = closing_done};
+        store_load_start(&closing[i].load, &rig.loops, i);
+    }
+    /* One loop leaves by itself, one is asked to by the store, and one never came. */
+    loops_run_on(&rig.loops, 1, leave, &rig);
+    assert_true(store_load_join(&closing[1].load));
+    store_close(&rig.store);
+    assert_true(store_load_join(&closing[0].load));
+    assert_int_equal(closing[0].closed, 8);
+    assert_int_equal(closing[1].closed, 8);
+    redis_server_signal(server, SIGCONT);
+    loops_stop(&rig.loops);
+    loops_free(&rig.loops);
+    store_rig_close(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_server_lost_is_told_though_others_took_its_place),
+        cmocka_unit_test(out_of_memory_refuses_what_takes_and_goes_on_with_what_gives),
+        cmocka_unit_test(a_user_takes_so_many_bytes),
+        cmocka_unit_test(a_record_has_a_time_to_live_when_nobody_is_bound),
+        cmocka_unit_test(closing_ends_what_is_under_way),
+    };
+    const struct CMUnitTest of_a_cluster[] = {
+        cmocka_unit_test(what_a_server_lost_is_told_though_others_took_its_place),
+        cmocka_unit_test(a_replicated_append_waits_for_the_replica),
+        cmocka_unit_test(a_slot_moves_under_load_and_back),
+    };
+    return store_rig_main_on("redis", "store on Redis", tests, sizeof tests / sizeof tests[0]) +
+           store_rig_main_on("redis-cluster", "store on Redis", of_a_cluster,
+                             sizeof of_a_cluster / sizeof of_a_cluster[0]);
+}
