@@ -59,7 +59,7 @@ static void on_retry(struct timer *timer)
 static void forget(struct link_tcp_peer *peer)
 {
     struct link_tcp_loop *home = peer->home;
-    const bool lost = peer->was_up;
+    const bool lost = peer->was_up && !home->closed;
     timer_stop(&peer->retry);
     list_remove(&peer->node);
     home->peers_count--;

@@ -189,7 +189,7 @@ static const struct row ROWS[] = {
     {PEER_REMOVE, &petrel__peer__removed__descriptor, answer_removed},
 };
 
-int peer_codec_decode_answer(struct peer_codec *codec, enum peer_type type, struct bytes body, struct peer_reply *out)
+int peer_codec_answer(struct peer_codec *codec, enum peer_type type, struct bytes body, struct peer_reply *out)
 {
     if (type == PEER_SESSIONS)
         return answer_sessions(body, out);

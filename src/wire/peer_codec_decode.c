@@ -253,7 +253,7 @@ int peer_codec_decode_reply(struct peer_codec *codec, const struct frame *frame,
     *out = (struct peer_reply){.status = status_of(status)};
     if (out->status != 0)
         return body.len == 0 ? 0 : PETREL_E_PROTOCOL;
-    return peer_codec_decode_answer(codec, (enum peer_type)(frame->type - PEER_CODEC_REPLY), body, out);
+    return peer_codec_answer(codec, (enum peer_type)(frame->type - PEER_CODEC_REPLY), body, out);
 }
 
 int peer_codec_decode_tell(struct peer_codec *codec, const struct frame *frame, struct peer_msg *out)

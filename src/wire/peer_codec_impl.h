@@ -23,7 +23,7 @@ struct peer_codec {
 };
 
 /* 0 or PETREL_E_PROTOCOL; body is what follows the number and the status of a reply that is 0. */
-int peer_codec_decode_answer(struct peer_codec *codec, enum peer_type type, struct bytes body, struct peer_reply *out);
+int peer_codec_answer(struct peer_codec *codec, enum peer_type type, struct bytes body, struct peer_reply *out);
 
 /* Unpack into the codec's arena; NULL: no such message. */
 void *peer_codec_unpack(struct peer_codec *codec, const ProtobufCMessageDescriptor *type, struct bytes body);

@@ -1,6 +1,7 @@
 #include "contract/link_rig.h"
 
 #include "discovery/link_local.h"
+#include "discovery/link_tcp.h"
 
 #include <string.h>
 
@@ -20,8 +21,34 @@ static void local_free(void *links)
     link_local_free(&set);
 }
 
+static void *tcp_open(struct loop *const *loops, size_t count)
+{
+    struct link_tcp_config config = link_tcp_defaults();
+    struct link_tcp *set = NULL;
+    config.node = LINK_RIG_NODE;
+    config.incarnation = LINK_RIG_INCARNATION;
+    config.name = "alone";
+    config.roles = DISCOVERY_SESSION | DISCOVERY_MESSAGE;
+    config.secret = bytes_str("a secret of all nodes");
+    const int rc = link_tcp_new(&set, &config, loops, count);
+    petrel_assert(rc == 0);
+    return set;
+}
+
+static struct link *tcp_at(void *links, size_t index)
+{
+    return link_tcp_at(links, index);
+}
+
+static void tcp_free(void *links)
+{
+    struct link_tcp *set = links;
+    link_tcp_free(&set);
+}
+
 static const struct link_fixture fixtures[] = {
     {"local", local_open, local_at, local_free, LINK_LOCAL_WAITING_MAX},
+    {"tcp", tcp_open, tcp_at, tcp_free, LINK_LOCAL_WAITING_MAX},
 };
 
 static void serve_call(struct link_rig_role *role, struct link_call *call)

@@ -226,11 +226,11 @@ static void a_proof_is_of_one_side_and_one_pair_of_hellos(void **state)
     const struct bytes secret = bytes_str("Jefe");
     digest_hmac_sha256(secret, bytes_str("what do ya want for nothing?"), macs[0]);
     assert_memory_equal(macs[0], EXPECTED, sizeof EXPECTED);
-    peer_codec_mac(secret, true, bytes_str("ab"), bytes_str("c"), macs[0]);
-    peer_codec_mac(secret, false, bytes_str("ab"), bytes_str("c"), macs[1]);
-    peer_codec_mac(secret, true, bytes_str("a"), bytes_str("bc"), macs[2]);
-    peer_codec_mac(secret, true, bytes_str("c"), bytes_str("ab"), macs[3]);
-    peer_codec_mac(bytes_str("jefe"), true, bytes_str("ab"), bytes_str("c"), macs[4]);
+    peer_codec_mac(secret, true, bytes_str("aX"), bytes_str("Y"), macs[0]);
+    peer_codec_mac(secret, false, bytes_str("aX"), bytes_str("Y"), macs[1]);
+    peer_codec_mac(secret, true, bytes_str("a"), bytes_str("XY"), macs[2]);
+    peer_codec_mac(secret, true, bytes_str("Y"), bytes_str("aX"), macs[3]);
+    peer_codec_mac(bytes_str("jefe"), true, bytes_str("aX"), bytes_str("Y"), macs[4]);
     for (size_t i = 1; i < 5; i++)
         assert_false(digest_equal(macs[0], macs[i]));
 }

@@ -1,0 +1,363 @@
+#include "contract/link_pair.h"
+
+#include "lib/until.h"
+
+#include <stdio.h>
+
+/* ---- roles ---- */
+
+static void fill_page(struct peer_page *page, struct buf *message)
+{
+    *page = (struct peer_page){.epoch = 3, .upto = 12, .head = 12, .count = 2};
+    page->entries[0] = (struct peer_entry){.seq = 11, .message = message, .expires_ms = 1};
+    page->entries[1] = (struct peer_entry){.seq = 12, .message = message, .expires_ms = 2};
+}
+
+/* What the reply points to is gone when link_answer() has returned. */
+static void answer(struct link_call *call)
+{
+    struct buf *message = buf_copy(bytes_str("hello"));
+    struct peer_bound bound = {.verdict = SESSION_RESUMED, .position = {3, 10}};
+    struct peer_page page;
+    fill_page(&page, message);
+    bound.page = page;
+    call->reply.status = 0;
+    if (call->in.type == PEER_BIND)
+        call->reply.bound = &bound;
+    else if (call->in.type == PEER_FETCH)
+        call->reply.fetched = &page;
+    else if (call->in.type == PEER_SEND)
+        call->reply.sent = (struct peer_sent){.position = {3, 13}, .id = call->in.send.id};
+    else if (call->in.type == PEER_SESSIONS)
+        call->reply.sessions = (struct peer_session_list){buf_copy(bytes_str("\x0a\x03one")), 1, 42};
+    else
+        call->reply.status = PETREL_E_UNREGISTERED;
+    link_answer(call);
+    buf_unref(message);
+}
+
+static void on_call(void *ctx, struct link_call *call)
+{
+    struct link_pair_role *role = ctx;
+    const struct bytes user = call->in.type == PEER_SESSIONS ? call->in.sessions.user : call->in.bind.target.user;
+    snprintf(role->user, sizeof role->user, "%.*s", (int)user.len, (const char *)user.ptr);
+    role->counts.calls++;
+    if (call->in.type == PEER_SEND)
+        role->counts.message_bytes += call->in.send.message->len;
+    if (!role->hold) {
+        answer(call);
+        return;
+    }
+    petrel_assert(role->counts.held < LINK_PAIR_HELD);
+    role->held[role->counts.held++] = call;
+}
+
+static void on_tell(void *ctx, const struct peer_msg *msg)
+{
+    struct link_pair_role *role = ctx;
+    struct link_pair_counts *counts = &role->counts;
+    if (msg->type == PEER_EVICT) {
+        counts->evicts++;
+    } else if (msg->type == PEER_APPS) {
+        counts->apps = msg->apps.version;
+    } else {
+        const struct route *route = &msg->deliver.route;
+        counts->misrouted += route->node != role->node->number || route->incarnation != role->node->incarnation ||
+                             route->loop != loop_index(role->link->loop);
+        counts->disordered += msg->deliver.position.seq <= counts->last_seq;
+        counts->last_seq = msg->deliver.position.seq;
+        counts->message_bytes += msg->deliver.message != NULL ? msg->deliver.message->len : 0;
+        counts->delivers++;
+    }
+}
+
+static void on_dirty(void *ctx)
+{
+    struct link_pair_role *role = ctx;
+    role->counts.dirty++;
+}
+
+/* ---- nodes ---- */
+
+struct link_tcp_config link_pair_config(uint32_t number, uint64_t incarnation, uint32_t roles)
+{
+    struct link_tcp_config config = link_tcp_defaults();
+    config.node = number;
+    config.incarnation = incarnation;
+    config.name = "pair";
+    config.roles = roles;
+    config.secret = bytes_str(LINK_PAIR_SECRET);
+    config.heartbeat_ms = 100;
+    config.silence_ms = 10000;
+    config.call_timeout_ms = 30000;
+    config.backoff_ms = 10;
+    config.backoff_max_ms = 50;
+    return config;
+}
+
+static void serve(struct link_pair_role *role)
+{
+    const struct link_server server = {.ctx = role, .on_call = on_call, .on_tell = on_tell, .on_dirty = on_dirty};
+    if ((role->node->roles & DISCOVERY_MESSAGE) != 0)
+        link_serve(role->link, LINK_MESSAGE, server);
+    if ((role->node->roles & DISCOVERY_SESSION) != 0)
+        link_serve(role->link, LINK_SESSION, server);
+}
+
+static void listen_on(void *ctx)
+{
+    struct link_pair_role *role = ctx;
+    const int rc = link_tcp_listen(role->link, "127.0.0.1", role->node->port, &role->node->port);
+    petrel_assert(rc == 0);
+}
+
+void link_pair_open(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port)
+{
+    memset(node, 0, sizeof *node);
+    node->number = config->node;
+    node->incarnation = config->incarnation;
+    node->roles = config->roles;
+    node->port = port;
+    loops_open(&node->loops, LINK_PAIR_LOOPS);
+    const int rc = link_tcp_new(&node->set, config, node->loops.loops, LINK_PAIR_LOOPS);
+    petrel_assert(rc == 0);
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
+        node->at[i].node = node;
+        node->at[i].link = link_tcp_at(node->set, i);
+        serve(&node->at[i]);
+    }
+    loops_start(&node->loops);
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
+        loops_run_on(&node->loops, i, listen_on, &node->at[i]);
+}
+
+struct showing {
+    struct link *link;
+    struct discovery_view *view;
+};
+
+static void show(void *ctx)
+{
+    const struct showing *showing = ctx;
+    link_tcp_view(showing->link, showing->view);
+}
+
+void link_pair_view(struct link_pair_node *node, struct link_pair_node *const *others, size_t count)
+{
+    struct discovery_view *view = object_zalloc(sizeof *view + count * sizeof view->nodes[0]);
+    atomic_init(&view->refs, 1);
+    view->count = count;
+    for (size_t i = 0; i < count; i++) {
+        view->nodes[i] = (struct discovery_node){
+            .number = others[i]->number, .roles = others[i]->roles, .incarnation = others[i]->incarnation};
+        snprintf(view->nodes[i].peer_address, sizeof view->nodes[i].peer_address, "127.0.0.1:%u", others[i]->port);
+    }
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
+        struct showing showing = {node->at[i].link, view};
+        loops_run_on(&node->loops, i, show, &showing);
+    }
+    discovery_view_unref(view);
+}
+
+static void close_link(void *ctx)
+{
+    struct link *link = ctx;
+    link->ops->close(link);
+}
+
+void link_pair_close_links(struct link_pair_node *node)
+{
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
+        loops_run_on(&node->loops, i, close_link, node->at[i].link);
+}
+
+void link_pair_close(struct link_pair_node *node)
+{
+    link_pair_close_links(node);
+    loops_stop(&node->loops);
+    loops_free(&node->loops);
+    link_tcp_free(&node->set);
+}
+
+/* ---- looking ---- */
+
+struct looking {
+    struct link_pair_role *role;
+    struct link_pair_counts counts;
+};
+
+static void look(void *ctx)
+{
+    struct looking *looking = ctx;
+    struct link_tcp_stats stats;
+    link_tcp_stats(looking->role->link, &stats);
+    looking->counts = looking->role->counts;
+    looking->counts.peers = stats.peers;
+    looking->counts.peers_up = stats.peers_up;
+    looking->counts.called_by = stats.called_by;
+    looking->counts.known = stats.known;
+    looking->counts.under_way = stats.calls;
+    looking->counts.dropped = stats.dropped;
+    looking->counts.refused = stats.refused;
+}
+
+struct link_pair_counts link_pair_look(struct link_pair_node *node, size_t loop)
+{
+    struct looking looking = {.role = &node->at[loop]};
+    loops_run_on(&node->loops, loop, look, &looking);
+    return looking.counts;
+}
+
+struct awaited {
+    struct link_pair_node *node;
+    size_t loop;
+    size_t field;
+    uint64_t value;
+    bool exactly;
+};
+
+static bool holds(void *ctx)
+{
+    const struct awaited *awaited = ctx;
+    const struct link_pair_counts counts = link_pair_look(awaited->node, awaited->loop);
+    uint64_t now;
+    memcpy(&now, (const char *)&counts + awaited->field, sizeof now);
+    return awaited->exactly ? now == awaited->value : now >= awaited->value;
+}
+
+bool link_pair_wait(struct link_pair_node *node, size_t loop, size_t field, uint64_t value, bool exactly)
+{
+    struct awaited awaited = {node, loop, field, value, exactly};
+    return until(holds, &awaited, LINK_PAIR_WAIT_MS);
+}
+
+/* ---- asking ---- */
+
+static void copy_page(struct link_pair_ask *ask, const struct peer_page *page)
+{
+    ask->page_count = page->count;
+    for (uint32_t i = 0; i < page->count; i++)
+        ask->page_bytes += page->entries[i].message->len;
+}
+
+static void on_done(struct link_call *call)
+{
+    struct link_pair_ask *ask = container_of(call, struct link_pair_ask, call);
+    const struct peer_reply *reply = &call->reply;
+    ask->status = reply->status;
+    ask->answers++;
+    if (reply->status == 0 && call->in.type == PEER_BIND) {
+        ask->position = reply->bound->position;
+        copy_page(ask, &reply->bound->page);
+    } else if (reply->status == 0 && call->in.type == PEER_FETCH) {
+        copy_page(ask, reply->fetched);
+    } else if (reply->status == 0 && call->in.type == PEER_SEND) {
+        ask->position = reply->sent.position;
+    } else if (reply->status == 0 && call->in.type == PEER_SESSIONS) {
+        ask->next_slot = reply->sessions.next_slot;
+        snprintf(ask->records, sizeof ask->records, "%.*s", (int)reply->sessions.records->len,
+                 (const char *)reply->sessions.records->data);
+        buf_unref(reply->sessions.records);
+    }
+    loops_tally_add(&ask->done, 1);
+}
+
+static void do_ask(void *ctx)
+{
+    struct link_pair_ask *ask = ctx;
+    ask->result = ask->at ? link_ask_at(ask->from, ask->node, ask->loop, &ask->call, on_done)
+                          : link_ask(ask->from, &ask->call, on_done);
+}
+
+int link_pair_ask(struct link_pair_node *node, size_t loop, struct link_pair_ask *ask)
+{
+    ask->from = node->at[loop].link;
+    loops_tally_init(&ask->done);
+    loops_run_on(&node->loops, loop, do_ask, ask);
+    if (ask->result != 0)
+        loops_tally_destroy(&ask->done);
+    return ask->result;
+}
+
+int link_pair_answer(struct link_pair_ask *ask)
+{
+    petrel_assert(ask->result == 0);
+    const bool answered = loops_tally_wait(&ask->done, 1);
+    petrel_assert(answered && ask->answers == 1);
+    loops_tally_destroy(&ask->done);
+    return ask->status;
+}
+
+struct link_pair_ask link_pair_enrol(const char *user)
+{
+    struct link_pair_ask ask = {.at = false};
+    ask.call.in.type = PEER_ENROL;
+    ask.call.in.enrol = (struct peer_target){bytes_str("demo"), bytes_str(user), bytes_str("phone")};
+    return ask;
+}
+
+static void do_hold(void *ctx)
+{
+    struct link_pair_role *role = ctx;
+    role->hold = true;
+}
+
+void link_pair_hold(struct link_pair_node *node, size_t loop)
+{
+    loops_run_on(&node->loops, loop, do_hold, &node->at[loop]);
+}
+
+static void do_release(void *ctx)
+{
+    struct link_pair_role *role = ctx;
+    role->hold = false;
+    while (role->counts.held > 0)
+        answer(role->held[--role->counts.held]);
+}
+
+void link_pair_release(struct link_pair_node *node, size_t loop)
+{
+    loops_run_on(&node->loops, loop, do_release, &node->at[loop]);
+}
+
+/* ---- telling ---- */
+
+struct telling {
+    struct link *from;
+    const struct link_pair_node *to;
+    uint16_t to_loop;
+    uint64_t seq;
+    uint32_t count;
+    struct buf *message;
+    uint32_t taken;
+};
+
+static void do_tell(void *ctx)
+{
+    struct telling *telling = ctx;
+    for (uint32_t i = 0; i < telling->count; i++) {
+        const struct peer_msg msg = {.type = PEER_DELIVER,
+                                     .deliver = {.route = {.incarnation = telling->to->incarnation,
+                                                           .node = telling->to->number,
+                                                           .loop = telling->to_loop,
+                                                           .slot = 1,
+                                                           .generation = 1},
+                                                 .position = {3, telling->seq + i},
+                                                 .prev = telling->seq + i - 1,
+                                                 .message = telling->message}};
+        telling->taken += link_tell(telling->from, telling->to->number, telling->to_loop, &msg) == 0;
+    }
+}
+
+uint32_t link_pair_tell(struct link_pair_node *from, size_t loop, const struct link_pair_node *to, size_t to_loop,
+                        uint64_t seq, uint32_t count, struct buf *message)
+{
+    struct telling telling = {.from = from->at[loop].link,
+                              .to = to,
+                              .to_loop = (uint16_t)to_loop,
+                              .seq = seq,
+                              .count = count,
+                              .message = message};
+    loops_run_on(&from->loops, loop, do_tell, &telling);
+    return telling.taken;
+}
