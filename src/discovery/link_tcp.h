@@ -11,6 +11,9 @@
  * or takes no more, the tell is dropped, and the sessions of that loop compare their positions with the log: after each hello, after
  * a DIRTY, and when a peer is lost. proto/README.md section 14 is the protocol.
  *
+ * A node asks and tells the session roles of those that have called it, which all nodes with the message role have in common: an API
+ * role that must reach sessions (list, kick) stands beside a message role.
+ *
  * Read: link_tcp_impl.h (what a loop's link is), link_tcp.c (the port), link_tcp_conn (one connection), link_tcp_calls (calls on it,
  * both ways), link_tcp_peer (who is called), link_tcp_directory (who has called). */
 #ifndef PETREL_DISCOVERY_LINK_TCP_H

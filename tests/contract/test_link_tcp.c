@@ -1,5 +1,6 @@
 /* What link_tcp.h promises of two nodes: a message node and a session node. Peers that misbehave are in test_link_tcp_peers.c. */
 #include "contract/link_pair.h"
+#include "discovery/link_local.h"
 
 #define BLOCK_BYTES 16384
 
@@ -351,6 +352,26 @@ static void tells_beyond_the_room_are_dropped_and_told_so(void **state)
     buf_unref(block);
 }
 
+/* The loop that holds the connection is stuck, and another tells on: what it drops is not known by name, but that it did. */
+static void tells_dropped_between_loops_are_told_as_well(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    open_cluster(&cluster);
+    const size_t owner = owner_of_first(&cluster);
+    LINK_PAIR_IS(&cluster.session, 0, dirty, 1);
+    struct gate gate;
+    close_gate(&gate, &cluster.message, owner);
+    assert_int_equal(
+        link_pair_tell(&cluster.message, 1 - owner, &cluster.session, 0, 1, LINK_LOCAL_WAITING_MAX + 50, NULL),
+        LINK_LOCAL_WAITING_MAX);
+    open_gate(&gate, &cluster.message, owner);
+    LINK_PAIR_IS(&cluster.session, 0, delivers, LINK_LOCAL_WAITING_MAX);
+    LINK_PAIR_IS(&cluster.session, 0, dirty, 2);
+    assert_int_equal(link_pair_look(&cluster.session, 0).disordered, 0);
+    close_cluster(&cluster);
+}
+
 static void a_peer_that_says_nothing_is_dead_and_comes_back(void **state)
 {
     (void)state;
@@ -455,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_node_that_was_restarted_is_called_again_and_the_link_is_dirty),
         cmocka_unit_test(a_node_that_is_lost_leaves_the_link_dirty),
         cmocka_unit_test(tells_beyond_the_room_are_dropped_and_told_so),
+        cmocka_unit_test(tells_dropped_between_loops_are_told_as_well),
         cmocka_unit_test(a_peer_that_says_nothing_is_dead_and_comes_back),
         cmocka_unit_test(users_keep_to_a_node_and_move_when_it_is_gone),
         cmocka_unit_test(a_node_with_both_roles_asks_itself_and_is_told_by_others),
