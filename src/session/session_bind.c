@@ -141,10 +141,10 @@ static struct session_call *take_bind(struct session *session)
         .attempt = call->who->attempt,
         .token_issued_ms = call->who->issued_ms,
         .position = session->at,
-        .live = session->state == CONN_LIVE,
         .route = session_route(session),
         .max_entries = PEER_PAGE_MAX,
         .max_bytes = PEER_PAGE_BYTES,
+        .live = session->state == CONN_LIVE,
     };
     return call;
 }

@@ -79,6 +79,7 @@ static int answer_bound(struct peer_codec *codec, const void *unpacked, struct p
         return PETREL_E_PROTOCOL;
     bound->verdict = (enum session_verdict)body->verdict;
     bound->position = read_position(body->position);
+    bound->unnoted = body->unnoted != 0;
     out->bound = bound;
     return read_page(body->page, &bound->page);
 }

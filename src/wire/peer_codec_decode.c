@@ -53,6 +53,7 @@ static int read_bind(const void *unpacked, struct peer_msg *out)
     bind->position = read_position(body->position);
     bind->max_entries = body->max_entries;
     bind->max_bytes = body->max_bytes;
+    bind->live = body->live != 0;
     if (body->max_entries > PEER_PAGE_MAX || read_route(body->route, &bind->route) != 0)
         return PETREL_E_PROTOCOL;
     return READ_TARGET(body, &bind->target);
@@ -87,6 +88,7 @@ static int read_check(const void *unpacked, struct peer_msg *out)
 {
     const Petrel__Peer__Check *body = unpacked;
     out->check.position = read_position(body->position);
+    out->check.attempt = body->attempt;
     const int rc = read_route(body->route, &out->check.route);
     return rc != 0 ? rc : READ_TARGET(body, &out->check.target);
 }

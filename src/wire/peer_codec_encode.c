@@ -82,6 +82,7 @@ static int put_bind(struct bytebuf *out, const uint32_t *number, const struct pe
     body.route = put_route(&parts, &bind->route);
     body.max_entries = bind->max_entries;
     body.max_bytes = bind->max_bytes;
+    body.live = bind->live;
     return put_frame(out, PEER_BIND, number, &body.base);
 }
 
@@ -122,6 +123,7 @@ static int put_check(struct bytebuf *out, const uint32_t *number, const struct p
     PUT_TARGET(&body, &check->target);
     body.position = put_position(&parts, check->position);
     body.route = put_route(&parts, &check->route);
+    body.attempt = check->attempt;
     return put_frame(out, PEER_CHECK, number, &body.base);
 }
 

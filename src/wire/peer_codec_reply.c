@@ -103,6 +103,7 @@ static int put_bound(struct bytebuf *out, uint32_t number, const struct peer_bou
     body.position = &position;
     body.page = &page.body;
     body.replaced = bound->replaced.generation != 0 ? &replaced : NULL;
+    body.unnoted = bound->unnoted;
     return put_frame(out, number, PEER_BIND, 0, &body.base);
 }
 

@@ -49,10 +49,10 @@ struct peer_bind {
     uint64_t attempt;
     uint64_t token_issued_ms;
     struct position position;
-    bool live; /* binding again: position is what the session was sent, which is no proof that the device has it */
     struct route route;
     uint32_t max_entries; /* at most PEER_PAGE_MAX */
     uint32_t max_bytes;
+    bool live; /* binding again: position is what the session was sent, which is no proof that the device has it */
 };
 struct peer_bound {
     enum session_verdict verdict;

@@ -34,7 +34,7 @@ static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *mes
 {
     *msg = (struct peer_msg){.type = type};
     if (type == PEER_BIND)
-        msg->bind = (struct peer_bind){target(), 5, 1738000000000, AT, ROUTE, 64, 65536};
+        msg->bind = (struct peer_bind){target(), 5, 1738000000000, AT, ROUTE, 64, 65536, true};
     else if (type == PEER_UNBIND)
         msg->unbind = (struct peer_unbind){target(), ROUTE};
     else if (type == PEER_FETCH)
@@ -42,7 +42,7 @@ static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *mes
     else if (type == PEER_ACK)
         msg->ack = (struct peer_ack){target(), AT};
     else if (type == PEER_CHECK)
-        msg->check = (struct peer_check){target(), AT, ROUTE};
+        msg->check = (struct peer_check){target(), AT, ROUTE, 5};
     else if (type == PEER_SEND)
         msg->send = send_sample(message);
     else if (type == PEER_RECALL)
@@ -77,7 +77,7 @@ static void fill_device(struct peer_device *device)
 
 static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *message)
 {
-    struct peer_bound bound = {.verdict = SESSION_GAPPED, .position = AT, .replaced = ROUTE};
+    struct peer_bound bound = {.verdict = SESSION_GAPPED, .position = AT, .replaced = ROUTE, .unnoted = true};
     struct peer_page page = {.epoch = 0};
     struct peer_stated stated = {.state = PEER_STATE_PENDING, .position = AT, .expires_ms = 1738000060000, .count = 1};
     struct peer_user user = {.head = AT, .floor = 290, .pending = 2, .pending_bytes = 240, .count = 1};

@@ -88,6 +88,7 @@ static void values_are_those_that_were_sent(void **state)
     frame = frame_of(&wire);
     assert_int_equal(peer_codec_decode_reply(codec, &frame, &number, &reply), 0);
     assert_int_equal(reply.bound->replaced.slot, 300);
+    assert_true(reply.bound->unnoted);
     assert_int_equal(reply.bound->page.count, 2);
     assert_int_equal(reply.bound->page.entries[1].seq, 302);
     assert_int_equal(reply.bound->page.gap.lost_at_most, 9);
