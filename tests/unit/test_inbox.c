@@ -106,6 +106,106 @@ static void do_bind(struct world *world)
         inbox_page_release(&bound.page);
 }
 
+static int bind_at(struct world *world, const char *device, uint64_t attempt, struct position position, bool live,
+                   struct peer_bound *bound)
+{
+    const struct peer_bind bind = {.target = {.device = bytes_str(device)},
+                                   .attempt = attempt,
+                                   .position = position,
+                                   .route = {.slot = (uint32_t)attempt, .generation = 1},
+                                   .max_entries = 4,
+                                   .max_bytes = 100,
+                                   .live = live};
+    bound->page.count = 0;
+    int err = inbox_bind(&world->txn, &world->live, &bind, bound);
+    if (err == 0)
+        inbox_page_release(&bound->page);
+    return err;
+}
+
+static void append_one(struct world *world)
+{
+    struct store_append_out out;
+    struct buf *message = buf_copy(bytes_str("m"));
+    uint64_t number = world->messages++;
+    const struct peer_send send = {.message = message,
+                                   .id = id_derive(bytes_str("m"), bytes_of(&number, sizeof number)),
+                                   .expires_ms = world->txn.now_ms + DAY};
+    assert_int_equal(inbox_append(&world->txn, &world->live, &send, &out), 0);
+    buf_unref(message);
+}
+
+static void a_live_session_proves_nothing(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct peer_bound bound;
+    world_open(&world, 1);
+    assert_int_equal(bind_at(&world, "d0", 1, (struct position){0, 0}, false, &bound), 0);
+    append_one(&world);
+    const struct position sent = {inbox_state_epoch(&world.live), world.live.head};
+    assert_int_equal(bind_at(&world, "d0", 1, sent, true, &bound), 0);
+    assert_int_equal(world.live.entries_count, 1);
+    assert_int_equal(bind_at(&world, "d0", 2, sent, false, &bound), 0);
+    assert_int_equal(world.live.entries_count, 0);
+    world_close(&world);
+}
+
+static void a_full_store_says_what_it_did_not_note(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct peer_bound bound;
+    world_open(&world, 1);
+    assert_int_equal(bind_at(&world, "d0", 1, (struct position){0, 0}, false, &bound), 0);
+    append_one(&world);
+    const struct position has = {inbox_state_epoch(&world.live), world.live.head};
+    world.txn.refusal = PETREL_E_FULL;
+    assert_int_equal(bind_at(&world, "d0", 2, has, false, &bound), 0);
+    assert_true(bound.unnoted);
+    world.txn.refusal = 0;
+    assert_int_equal(bind_at(&world, "d0", 3, has, false, &bound), 0);
+    assert_false(bound.unnoted);
+    world_close(&world);
+}
+
+static void a_forgotten_bind_is_not_a_newer_one(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct peer_bound bound;
+    world_open(&world, 1);
+    assert_int_equal(bind_at(&world, "d0", 5, (struct position){0, 0}, false, &bound), 0);
+    struct peer_check check = {.target = {.device = bytes_str("d0")}, .route = {.slot = 9, .generation = 1}};
+    check.attempt = 6;
+    assert_int_equal(inbox_check(&world.live, &check), PEER_UNROUTED);
+    check.attempt = 5;
+    assert_int_equal(inbox_check(&world.live, &check), PEER_REPLACED);
+    check.attempt = 4;
+    assert_int_equal(inbox_check(&world.live, &check), PEER_REPLACED);
+    world_close(&world);
+}
+
+static void a_fetch_takes_over_an_earlier_owners_log(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct peer_bound bound;
+    static struct peer_page page;
+    world_open(&world, 1);
+    assert_int_equal(bind_at(&world, "d0", 1, (struct position){0, 0}, false, &bound), 0);
+    const struct position lost = {inbox_state_epoch(&world.live), world.live.head + 3};
+    world.txn.epoch++;
+    const struct peer_fetch fetch = {
+        .target = {.device = bytes_str("d0")}, .position = lost, .max_entries = 4, .max_bytes = 100};
+    assert_int_equal(inbox_fetch(&world.txn, &world.live, &fetch, &page), 0);
+    assert_int_equal(page.epoch, world.txn.epoch);
+    assert_int_equal(page.gap.reason, SESSION_GAP_ROLLBACK);
+    assert_int_equal(page.gap.lost_at_most, 3);
+    inbox_page_release(&page);
+    world_close(&world);
+}
+
 static void do_step(struct world *world)
 {
     struct inbox *live = &world->live;
@@ -350,8 +450,14 @@ static void a_clock_set_back_refuses_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replay_gives_the_same_state),     cmocka_unit_test(records_and_copies_are_faithful),
-        cmocka_unit_test(cut_records_are_refused_whole),   cmocka_unit_test(cut_rows_never_read_beyond),
+        cmocka_unit_test(a_live_session_proves_nothing),
+        cmocka_unit_test(a_full_store_says_what_it_did_not_note),
+        cmocka_unit_test(a_forgotten_bind_is_not_a_newer_one),
+        cmocka_unit_test(a_fetch_takes_over_an_earlier_owners_log),
+        cmocka_unit_test(replay_gives_the_same_state),
+        cmocka_unit_test(records_and_copies_are_faithful),
+        cmocka_unit_test(cut_records_are_refused_whole),
+        cmocka_unit_test(cut_rows_never_read_beyond),
         cmocka_unit_test(a_clock_set_back_refuses_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -274,6 +274,7 @@ static void unrouted_binds_again_without_a_word(void **state)
     assert_true(route_equal(&bind->in.bind.route, &route));
     assert_int_equal(bind->in.bind.attempt, 1);
     assert_int_equal(bind->in.bind.position.seq, 10);
+    assert_true(bind->in.bind.live); /* what was sent is no ack */
     /* Delivers go on meanwhile; what the page holds of them again is not sent twice. */
     rig_deliver(rig, route, at(11), 10, "eleven");
     client_take_push(&client, 11, 10, "eleven");
