@@ -11,6 +11,8 @@
 #define CONN_MAGIC OBJECT_MAGIC('r', 'd', 'c', 'n')
 /* What is on its way to a node at a time; the rest waits here, where it can still be sent elsewhere. */
 #define PIPELINE_MAX 1024
+#define PENDING_FIRST 32
+#define PENDING_MAX (PIPELINE_MAX + 8) /* what is asked beside requests */
 #define PIPELINE_BYTES (4 * 1024 * 1024)
 /* A request goes back to a node that does not know its script this often before it is given a rest. */
 #define NOSCRIPT_TRIES 8
@@ -45,10 +47,9 @@ struct redis_conn {
     bool script_wanted[REDIS_SCRIPTS_MAX];
     size_t pending_head;
     size_t pending_count;
-    struct pending pending[PIPELINE_MAX + 8]; /* a ring; 8: what is asked beside requests */
+    size_t pending_size;
+    struct pending *pending; /* a ring, grown by need: there are many connections, and most are calm */
 };
-
-#define PENDING_SIZE (sizeof((struct redis_conn *)0)->pending / sizeof(struct pending))
 
 static bool is_replicated(const struct redis_conn *conn)
 {
@@ -79,7 +80,7 @@ static void hand_back(struct redis_conn *conn, int status)
     bool view_lost = conn->view_wanted;
     redis_batch_drop(redis, &conn->batch, status);
     for (size_t i = 0; i < conn->pending_count; i++) {
-        const struct pending *pending = &conn->pending[(conn->pending_head + i) % PENDING_SIZE];
+        const struct pending *pending = &conn->pending[(conn->pending_head + i) % conn->pending_size];
         view_lost = view_lost || pending->question == ASKED_VIEW;
         if (pending->question == ASKED_REQUEST)
             redis_dropped(redis, pending->request, status);
@@ -126,23 +127,38 @@ static void on_timer(struct timer *timer)
     struct redis_conn *conn = container_of(timer, struct redis_conn, timer);
     object_check(conn, CONN_MAGIC);
     uint64_t now_ms = loop_now_ms(conn->redis->loop);
-    uint64_t due_ms = conn->state == CONN_CONNECTING ? conn->due_ms : conn->pending[conn->pending_head].due_ms;
     if (conn->state != CONN_CONNECTING && conn->pending_count == 0)
         return;
+    uint64_t due_ms = conn->state == CONN_CONNECTING ? conn->due_ms : conn->pending[conn->pending_head].due_ms;
     if (now_ms < due_ms)
         timer_start(conn->redis->loop, timer, due_ms - now_ms, on_timer);
     else
         break_off(conn, PETREL_E_TIMEOUT);
 }
 
+static void make_room(struct redis_conn *conn)
+{
+    if (conn->pending_count < conn->pending_size)
+        return;
+    petrel_assert(conn->pending_count < PENDING_MAX);
+    size_t size = conn->pending_size > 0 ? 2 * conn->pending_size : PENDING_FIRST;
+    struct pending *larger = object_alloc(size * sizeof *larger);
+    for (size_t i = 0; i < conn->pending_count; i++)
+        larger[i] = conn->pending[(conn->pending_head + i) % conn->pending_size];
+    free(conn->pending);
+    conn->pending = larger;
+    conn->pending_size = size;
+    conn->pending_head = 0;
+}
+
 static void write_question(struct redis_conn *conn, enum question question, struct redis_request *request, size_t argc,
                            const struct bytes *argv)
 {
-    petrel_assert(conn->pending_count < PENDING_SIZE);
     struct redis *redis = conn->redis;
     uint32_t timeout_ms = redis->config.timeout_ms;
     redis_codec_write(conn->stream, argc, argv);
-    conn->pending[(conn->pending_head + conn->pending_count) % PENDING_SIZE] = (struct pending){
+    make_room(conn);
+    conn->pending[(conn->pending_head + conn->pending_count) % conn->pending_size] = (struct pending){
         .question = question,
         .number = ++conn->written,
         .due_ms = loop_now_ms(redis->loop) + timeout_ms,
@@ -303,10 +319,6 @@ static void on_role(struct redis_conn *conn, const struct redis_value *reply)
     if (conn->state == CONN_READY)
         return;
     conn->state = CONN_READY;
-    if (conn->lane->failures > 0)
-        log_at(LOG_INFO, "redis", "connected again", LOG_STR("server", conn->lane->node->address.host),
-               LOG_NUM("port", conn->lane->node->address.port), LOG_NUM("failures", conn->lane->failures));
-    conn->lane->failures = 0;
     write_more(conn);
 }
 
@@ -340,6 +352,16 @@ static void on_request(struct redis_conn *conn, const struct pending *pending, c
         redis_answer(conn->redis, request, reply);
 }
 
+/* It serves: a greeting alone does not prove that. */
+static void on_served(struct redis_conn *conn)
+{
+    struct redis_lane *lane = conn->lane;
+    if (lane->failures > 0)
+        log_at(LOG_INFO, "redis", "a server is back", LOG_STR("server", lane->node->address.host),
+               LOG_NUM("port", lane->node->address.port), LOG_NUM("failures", lane->failures));
+    lane->failures = 0;
+}
+
 static void on_script(const struct redis_value *reply)
 {
     if (reply->type == REDIS_ERROR)
@@ -349,10 +371,11 @@ static void on_script(const struct redis_value *reply)
 static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
 {
     const struct pending pending = conn->pending[conn->pending_head];
-    conn->pending_head = (conn->pending_head + 1) % PENDING_SIZE;
+    conn->pending_head = (conn->pending_head + 1) % conn->pending_size;
     conn->pending_count--;
     switch (pending.question) {
     case ASKED_REQUEST:
+        on_served(conn);
         on_request(conn, &pending, reply);
         break;
     case ASKED_AUTH:
@@ -369,6 +392,7 @@ static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
         redis_batch_end(conn->redis, &conn->batch, reply);
         break;
     case ASKED_VIEW:
+        on_served(conn);
         redis_cluster_view(conn->redis, conn->lane->node, reply);
         break;
     case ASKED_ASKING:
@@ -423,6 +447,7 @@ static void on_closed(void *owner)
     object_check(conn, CONN_MAGIC);
     struct redis *redis = conn->redis;
     redis_codec_free(&conn->codec);
+    free(conn->pending);
     conn->magic = 0;
     free(conn);
     redis_conn_gone(redis);

@@ -46,7 +46,6 @@ static void end_load(struct redis_load *load, struct redis_rig *rig)
     const struct redis_load_audit audit = redis_load_look(load);
     assert_int_equal(audit.lost, 0);
     assert_int_equal(audit.acted, 0);
-    print_message("answered %u, refused %u, unknown %u\n", audit.answered, audit.refused, audit.unknown);
     redis_load_free(load);
     redis_rig_close(rig);
 }
