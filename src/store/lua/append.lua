@@ -48,7 +48,8 @@ local function answer_from_key(found)
     return answer_again(load_record(), low, high, seq, of)
 end
 
--- The first append of this id, if it was lately and without a key; else how many such ids there were lately.
+-- The first append of this id, if it was lately and without a key; else how many such ids there were lately. Those of a time that
+-- is still to come, by a clock that was set back, are known and do not count: they would for as long as it was set back.
 local function find_recent(r)
     local count, hash = 0, sub(id, 9, 16)
     for at = #r.recent - RECENT + 1, 1, -RECENT do
@@ -59,7 +60,7 @@ local function find_recent(r)
         if found == hash then
             return seq
         end
-        count = count + 1
+        count = when <= now and count + 1 or count
     end
     return nil, count
 end

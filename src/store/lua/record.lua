@@ -23,32 +23,33 @@ local function has(flags, bit)
     return flags % (bit + bit) >= bit
 end
 
+-- Tables are made whole: one that grows field by field is hashed anew five times, which is what costs here.
 local function read_device(raw, at, head)
-    local device = {}
-    local flags
-    flags, device.number, device.acked, device.attempt, device.bound_ms, device.floor, device.name, at =
-        unpack('<BI3I5c8I6I5Bc0', raw, at)
-    device.acked, device.floor = head - device.acked, head - device.floor
-    device.told, device.sent = 0, 0
+    local flags, number, acked, attempt, bound_ms, floor, name, after = unpack('<BI3I5c8I6I5Bc0', raw, at)
+    local told, sent, route = 0, 0, nil
     if has(flags, DEVICE_TOLD) then
-        device.told, at = unpack('<I7', raw, at)
+        told, after = unpack('<I7', raw, after)
     end
     if has(flags, DEVICE_SENT) then
-        device.sent, at = unpack('<I7', raw, at)
+        sent, after = unpack('<I7', raw, after)
     end
     if has(flags, DEVICE_ROUTE) then
-        device.route = sub(raw, at, at + ROUTE - 1)
-        at = at + ROUTE
+        route = sub(raw, after, after + ROUTE - 1)
+        after = after + ROUTE
     end
-    return device, at
+    return { number = number, name = name, acked = head - acked, floor = head - floor, told = told, sent = sent,
+        attempt = attempt, bound_ms = bound_ms, route = route }, after
 end
 
 -- low, normal, high: entries of each priority; collapsing: entries with a collapse key; bytes: of messages;
 -- next_expiry: no entry expires before; last_expiry: none after; sent: entries up to here may have been sent to a device that is gone
+local function new_record(owner, head, last_number)
+    return { exists = false, owner = owner, head = head, last_number = last_number, epochs = {}, devices = {}, floor = 0,
+        low = 0, normal = 0, high = 0, collapsing = 0, bytes = 0, next_expiry = 0, last_expiry = 0, sent = 0,
+        tombstones = '', recent = '', fates = '', over = false }
+end
+
 local function read_parts(r, flags, raw, at)
-    r.floor, r.low, r.normal, r.high, r.collapsing, r.bytes, r.next_expiry, r.last_expiry, r.sent =
-        0, 0, 0, 0, 0, 0, 0, 0, 0
-    r.tombstones, r.recent, r.fates = '', '', ''
     if has(flags, HAS_FLOOR) then
         r.floor, at = unpack('<I7', raw, at)
     end
@@ -74,28 +75,29 @@ end
 -- The record; nil when there is none or its time is over. dead: it is to be deleted before another is written.
 local dead = false
 local function load_record()
-    local raw = call('LINDEX', key, 0)
+    local raw = call('LINDEX', key, '0')
     if not raw then
         return nil
     end
-    local r = { exists = true, devices = {} }
-    local version, flags, devices, epochs, at
-    version, flags, r.owner, r.head, r.last_number, devices, epochs, at = unpack('<BBI5I7I3BB', raw)
+    local version, flags, owner, head, last_number, devices, epochs, at = unpack('<BBI5I7I3BB', raw)
     if version ~= VERSION then
         error({ err = 'ERR a user record of another version' })
     end
-    r.epochs = {}
+    local r = new_record(owner, head, last_number)
+    r.exists = true
     for i = 1, epochs do
         local low, high, below = unpack('<I4I4I5', raw, at)
-        r.epochs[i] = { low = low, high = high, base = r.head - below }
+        r.epochs[i] = { low = low, high = high, base = head - below }
         at = at + EPOCH
     end
-    at = read_parts(r, flags, raw, at)
+    if flags > 0 then
+        at = read_parts(r, flags, raw, at)
+    end
     for i = 1, devices do
-        r.devices[i], at = read_device(raw, at, r.head)
+        r.devices[i], at = read_device(raw, at, head)
     end
     -- A record made anew must begin after this one.
-    if r.over and r.over <= now and r.head < now * 1000 then
+    if r.over and r.over <= now and head < now * 1000 then
         dead = true
         return nil
     end
@@ -113,9 +115,9 @@ local function before(a_high, a_low, b_high, b_low)
 end
 
 local function find_device(r, name)
-    for i, device in ipairs(r.devices) do
-        if device.name == name then
-            return device, i
+    for i = 1, #r.devices do
+        if r.devices[i].name == name then
+            return r.devices[i]
         end
     end
 end
@@ -139,36 +141,39 @@ local function entries(r)
     return r.low + r.normal + r.high
 end
 
--- Take the log over from an earlier owner, or begin one: before any change of the log. Redis's INFO is 2 us, so only writers ask.
-local function own(r)
-    local owner = tonumber(string.match(call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x%x%x)'), 16)
-    if r and r.owner == owner then
-        return r
-    end
+-- The epoch of a log that begins here, after one that ended, or first of all.
+local function begin_epoch(last)
     local server = call('INFO', 'server')
     local cluster = redis.pcall('CLUSTER', 'INFO')
     local low = math.floor(tonumber(string.match(server, 'server_time_usec:(%d+)')) / 1000000) -
         tonumber(string.match(server, 'uptime_in_seconds:(%d+)'))
     local high = type(cluster) == 'string' and tonumber(string.match(cluster, 'cluster_my_epoch:(%d+)')) % 65536 or 0
-    if not r then
-        -- Ahead of any seq that a record of this user had before.
-        r = { devices = {}, head = now * 1000, last_number = 0, epochs = {} }
-        read_parts(r, 0)
-    else
-        local last_high, last_low = epoch_of(r)
-        if not before(last_high, last_low, high, low) then
-            high, low = last_high, last_low + 1
-            if low == 4294967296 then
-                high, low = high + 1, 0
-            end
+    if last and not before(last.high, last.low, high, low) then
+        high, low = last.high, last.low + 1
+        if low == 4294967296 then
+            high, low = high + 1, 0
         end
     end
+    return high, low
+end
+
+-- Take the log over from an earlier owner, or begin one: before any change of the log. The second: whether that was so.
+local function own(r)
+    local info = call('INFO', 'replication')
+    local _, at = string.find(info, 'master_replid:', 1, true)
+    local owner = tonumber(sub(info, at + 1, at + 10), 16)
+    if r and r.owner == owner then
+        return r, false
+    end
+    -- One made anew begins ahead of any seq that a record of this user had before.
+    r = r or new_record(owner, now * 1000, 0)
+    local high, low = begin_epoch(r.epochs[#r.epochs])
     r.owner = owner
     r.epochs[#r.epochs + 1] = { low = low, high = high, base = r.head }
     if #r.epochs > EPOCHS_MAX then
         table.remove(r.epochs, 1)
     end
-    return r
+    return r, true
 end
 
 local function write_device(device, head)
@@ -186,99 +191,95 @@ local function write_device(device, head)
         head - device.floor, #device.name, device.name) .. parts
 end
 
--- What time has made worthless. Items are in the order of their times, which stand at `place` in each.
-local function prune(items, size, place, keep_ms)
+-- What time has made worthless. Items are in the order of their times, which stand after a hash and a seq.
+local function prune(items, size, keep_ms)
     local old = 0
-    while old < #items and unpack('<I6', items, old + place) + keep_ms < now do
+    while old < #items and unpack('<I6', items, old + 16) + keep_ms < now do
         old = old + size
     end
     return old > 0 and sub(items, old + 1) or items
 end
 
--- When nothing in the record counts any more; nil: never by itself (a route, or a tombstone, which a token may outlive).
+-- When nothing in the record counts any more; false: never by itself (a route, or a tombstone, which a token may outlive).
 local function over_of(r)
     local over = now + 1
-    local function later(ms)
-        over = ms > over and ms or over
-    end
     if r.tombstones ~= '' then
-        return nil
+        return false
     end
-    for _, device in ipairs(r.devices) do
+    for i = 1, #r.devices do
+        local device = r.devices[i]
         if device.route then
-            return nil
+            return false
         end
-        later(device.bound_ms + lapse_ms + 1)
+        over = math.max(over, device.bound_ms + lapse_ms + 1)
     end
     if entries(r) > 0 then
-        later(r.last_expiry + 1)
+        over = math.max(over, r.last_expiry + 1)
     end
     if r.fates ~= '' then
-        later(unpack('<I6', r.fates, #r.fates - FATE + 16) + fate_ms + 1)
+        over = math.max(over, unpack('<I6', r.fates, #r.fates - FATE + 16) + fate_ms + 1)
     end
     if r.recent ~= '' then
-        later(unpack('<I6', r.recent, #r.recent - RECENT + 16) + recent_ms + 1)
+        over = math.max(over, unpack('<I6', r.recent, #r.recent - RECENT + 16) + recent_ms + 1)
     end
     return over
 end
 
 local function write_record(r)
-    local flags, epochs, parts, devices = 0, {}, {}, {}
-    local function part(bit, bytes)
-        flags = flags + bit
-        parts[#parts + 1] = bytes
+    local flags, parts, head = 0, {}, r.head
+    for i = 1, #r.epochs do
+        local epoch = r.epochs[i]
+        parts[i] = pack('<I4I4I5', epoch.low, epoch.high, head - epoch.base)
     end
     if r.floor > 0 then
-        part(HAS_FLOOR, pack('<I7', r.floor))
+        flags = HAS_FLOOR
+        parts[#parts + 1] = pack('<I7', r.floor)
     end
     if entries(r) > 0 then
-        part(HAS_ENTRIES, pack('<I3I3I3I3I4I6I6I7', r.low, r.normal, r.high, r.collapsing, r.bytes, r.next_expiry,
-            r.last_expiry, r.sent))
+        flags = flags + HAS_ENTRIES
+        parts[#parts + 1] = pack('<I3I3I3I3I4I6I6I7', r.low, r.normal, r.high, r.collapsing, r.bytes, r.next_expiry,
+            r.last_expiry, r.sent)
     end
     if r.tombstones ~= '' then
-        part(HAS_TOMBSTONES, pack('<I4c0', #r.tombstones, r.tombstones))
+        flags = flags + HAS_TOMBSTONES
+        parts[#parts + 1] = pack('<I4', #r.tombstones) .. r.tombstones
     end
     if r.recent ~= '' then
-        part(HAS_RECENT, pack('<I4c0', #r.recent, r.recent))
+        flags = flags + HAS_RECENT
+        parts[#parts + 1] = pack('<I4', #r.recent) .. r.recent
     end
     if r.fates ~= '' then
-        part(HAS_FATES, pack('<I4c0', #r.fates, r.fates))
+        flags = flags + HAS_FATES
+        parts[#parts + 1] = pack('<I4', #r.fates) .. r.fates
     end
     if r.over then
-        part(HAS_OVER, pack('<I6', r.over))
+        flags = flags + HAS_OVER
+        parts[#parts + 1] = pack('<I6', r.over)
     end
-    for i, device in ipairs(r.devices) do
-        devices[i] = write_device(device, r.head)
+    for i = 1, #r.devices do
+        parts[#parts + 1] = write_device(r.devices[i], head)
     end
-    for i, epoch in ipairs(r.epochs) do
-        epochs[i] = pack('<I4I4I5', epoch.low, epoch.high, r.head - epoch.base)
-    end
-    return pack('<BBI5I7I3BB', VERSION, flags, r.owner, r.head, r.last_number, #r.devices, #r.epochs) ..
-        table.concat(epochs) .. table.concat(parts) .. table.concat(devices)
+    return pack('<BBI5I7I3BB', VERSION, flags, r.owner, head, r.last_number, #r.devices, #r.epochs) .. table.concat(parts)
 end
 
 -- Write the record, and an entry after the last if there is one. The key's own time to live is what reclaims a record that
 -- nobody asks for again: it is only ever moved later, and a second late, because what counts is `over`.
 local function save_record(r, entry)
-    r.recent = prune(r.recent, RECENT, 16, recent_ms)
-    r.fates = prune(r.fates, FATE, 16, fate_ms)
+    r.recent = prune(r.recent, RECENT, recent_ms)
+    r.fates = prune(r.fates, FATE, fate_ms)
     local over, was = over_of(r), r.over
     r.over = over and was and was > over and was or over
     local raw = write_record(r)
-    if not r.exists then
+    if r.exists then
+        call('LSET', key, '0', raw)
+    else
         if dead then
             call('DEL', key)
         end
-        if entry then
-            call('RPUSH', key, raw, entry)
-        else
-            call('RPUSH', key, raw)
-        end
-    else
-        call('LSET', key, 0, raw)
-        if entry then
-            call('RPUSH', key, entry)
-        end
+        call('RPUSH', key, raw)
+    end
+    if entry then
+        call('RPUSH', key, entry)
     end
     if r.over and r.over ~= was then
         call('PEXPIRE', key, r.over - now + 1000)
