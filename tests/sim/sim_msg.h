@@ -1,0 +1,28 @@
+/* sim_msg.h: a call's message as it travels: a copy that outlives the caller. */
+#ifndef PETREL_SIM_SIM_MSG_H
+#define PETREL_SIM_SIM_MSG_H
+
+#include "wire/peer.h"
+
+struct sim_msg {
+    struct peer_msg msg;
+    struct buf *message; /* of a SEND or DELIVER */
+    char text[ROUTE_APP_MAX + ROUTE_USER_MAX + ROUTE_DEVICE_MAX + ROUTE_COLLAPSE_MAX];
+};
+
+void sim_msg_copy(struct sim_msg *to, const struct peer_msg *from);
+void sim_msg_reset(struct sim_msg *msg);
+/* Whom a call is about. */
+struct peer_target *sim_msg_target(struct peer_msg *msg);
+
+/* A copy of a reply, with what it points to. */
+struct sim_reply {
+    struct peer_reply reply;
+    struct peer_bound *bound;
+    struct peer_page *page;
+};
+
+void sim_reply_copy(struct sim_reply *to, enum peer_type type, const struct peer_reply *from);
+void sim_reply_reset(struct sim_reply *reply);
+
+#endif
