@@ -4,14 +4,21 @@
 #include "base/log.h"
 #include "base/object.h"
 #include "discovery/discovery_single.h"
+#include "discovery/discovery_zookeeper.h"
+#include "petreld/secret_file.h"
+#include "registry/registry_mysql.h"
 #include "registry/registry_sqlite.h"
+#include "store/store_redis.h"
 #include "store/store_sqlite.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BACKENDS_STORE_FILE "store.db"
 #define BACKENDS_REGISTRY_FILE "registry.db"
+#define SECRET_MAX 256
+#define CLAIM_WAIT_MS 20000
 
 static struct store_limits limits_of(const struct config *config)
 {
@@ -54,18 +61,106 @@ static int open_registry_sqlite(struct backends *backends, const struct backends
 
 static int open_discovery_single(struct backends *backends, const struct backends_env *env)
 {
+    backends->node = 1;
     return discovery_single_open(&backends->discovery, env->clock);
 }
 
+/* "host:port,host:port" */
+static int read_seeds(const char *text, struct redis_config *redis)
+{
+    char copy[CONFIG_TEXT_MAX + 1], *rest = NULL;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *seed = strtok_r(copy, ", ", &rest); seed != NULL; seed = strtok_r(NULL, ", ", &rest)) {
+        char *colon = strrchr(seed, ':');
+        unsigned long port = colon != NULL ? strtoul(colon + 1, NULL, 10) : 0;
+        if (redis->seeds_count == REDIS_SEEDS_MAX || port == 0 || port > UINT16_MAX ||
+            (size_t)(colon - seed) >= sizeof redis->seeds[0].host)
+            return PETREL_E_INVALID;
+        struct redis_seed *to = &redis->seeds[redis->seeds_count++];
+        memcpy(to->host, seed, (size_t)(colon - seed));
+        to->host[colon - seed] = '\0';
+        to->port = (uint16_t)port;
+    }
+    return redis->seeds_count > 0 ? 0 : PETREL_E_INVALID;
+}
+
+static int open_store_redis(struct backends *backends, const struct backends_env *env)
+{
+    char password[SECRET_MAX];
+    struct store_redis_config config = {
+        .redis = {.cluster = strcmp(env->config->store_redis_cluster, "yes") == 0,
+                  .username = env->config->store_redis_user[0] != '\0' ? env->config->store_redis_user : NULL},
+        .clock = env->clock,
+        .limits = limits_of(env->config),
+        .loops = env->loops_count,
+        .metrics = env->all_metrics,
+    };
+    int err = read_seeds(env->config->store_redis, &config.redis);
+    if (err != 0)
+        log_at(LOG_ERROR, "backends", "store.redis is not host:port, numeric, several by commas",
+               LOG_STR("value", env->config->store_redis));
+    if (err == 0)
+        err = secret_file_read(env->config->store_redis_password_file, password, sizeof password);
+    if (err == 0) {
+        config.redis.password = password[0] != '\0' ? password : NULL;
+        err = store_redis_open(&backends->store, &config);
+    }
+    explicit_bzero(password, sizeof password);
+    return err;
+}
+
+static int open_registry_mysql(struct backends *backends, const struct backends_env *env)
+{
+    const struct config *from = env->config;
+    char password[SECRET_MAX];
+    int err = secret_file_read(from->registry_mysql_password_file, password, sizeof password);
+    if (err == 0) {
+        struct registry_mysql_config config = {
+            .server = {.socket = from->registry_mysql_socket[0] != '\0' ? from->registry_mysql_socket : NULL,
+                       .host = from->registry_mysql_host,
+                       .port = (uint16_t)from->registry_mysql_port,
+                       .user = from->registry_mysql_user,
+                       .password = password,
+                       .database = from->registry_mysql_database},
+            .clock = env->clock,
+            .on_snapshot = env->on_snapshot,
+            .ctx = env->ctx,
+        };
+        err = registry_mysql_open(&backends->registry, &config);
+    }
+    explicit_bzero(password, sizeof password);
+    return err;
+}
+
+/* The number first: what this node is published as has it. */
+static int open_discovery_zookeeper(struct backends *backends, const struct backends_env *env)
+{
+    struct discovery_zookeeper_config config = {
+        .servers = env->config->discovery_zookeeper,
+        .root = env->config->discovery_zookeeper_root,
+        .clock = env->clock,
+        .loop = env->main_loop,
+    };
+    int err = discovery_zookeeper_claim(&config, env->node_name, CLAIM_WAIT_MS, &backends->node);
+    return err == 0 ? discovery_zookeeper_open(&backends->discovery, &config) : err;
+}
+
+/* needs: the roles of which one must be there; 0: always. */
 static const struct {
     const char *port;
     size_t choice; /* offset in struct config */
+    uint32_t needs;
     const char *name;
     int (*open)(struct backends *backends, const struct backends_env *env);
 } table[] = {
-    {"store", offsetof(struct config, store_backend), "sqlite", open_store_sqlite},
-    {"registry", offsetof(struct config, registry_backend), "sqlite", open_registry_sqlite},
-    {"discovery", offsetof(struct config, discovery_backend), "single", open_discovery_single},
+    {"store", offsetof(struct config, store_backend), DISCOVERY_MESSAGE, "sqlite", open_store_sqlite},
+    {"store", offsetof(struct config, store_backend), DISCOVERY_MESSAGE, "redis", open_store_redis},
+    {"registry", offsetof(struct config, registry_backend), DISCOVERY_MESSAGE | DISCOVERY_API, "sqlite",
+     open_registry_sqlite},
+    {"registry", offsetof(struct config, registry_backend), DISCOVERY_MESSAGE | DISCOVERY_API, "mysql",
+     open_registry_mysql},
+    {"discovery", offsetof(struct config, discovery_backend), 0, "single", open_discovery_single},
+    {"discovery", offsetof(struct config, discovery_backend), 0, "zookeeper", open_discovery_zookeeper},
 };
 
 int backends_open(struct backends *backends, const struct backends_env *env)
@@ -73,6 +168,8 @@ int backends_open(struct backends *backends, const struct backends_env *env)
     *backends = (struct backends){0};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (strcmp((const char *)env->config + table[i].choice, table[i].name) != 0)
+            continue;
+        if (table[i].needs != 0 && (table[i].needs & env->roles) == 0)
             continue;
         int err = table[i].open(backends, env);
         if (err != 0) {
@@ -82,8 +179,14 @@ int backends_open(struct backends *backends, const struct backends_env *env)
             return err;
         }
     }
-    petrel_assert(backends->store != NULL && backends->registry != NULL && backends->discovery != NULL);
+    petrel_assert(backends->discovery != NULL);
     return 0;
+}
+
+void backends_leave(struct backends *backends, struct loop *loop)
+{
+    if (backends->store != NULL && strcmp(backends->store->ops->name, "redis") == 0)
+        store_redis_leave(backends->store, loop);
 }
 
 void backends_close(struct backends *backends)
@@ -151,12 +254,14 @@ static int copy_registry(struct backends *backends, struct loop *home, const cha
     return err;
 }
 
-const struct backends_part *backends_parts(size_t *count)
+const struct backends_part *backends_parts(const struct backends *backends, size_t *count)
 {
     static const struct backends_part parts[] = {
         {BACKENDS_STORE_FILE, copy_store},
         {BACKENDS_REGISTRY_FILE, copy_registry},
     };
-    *count = sizeof parts / sizeof parts[0];
+    bool embedded = backends->store != NULL && strcmp(backends->store->ops->name, "sqlite") == 0 &&
+                    backends->registry != NULL && strcmp(backends->registry->ops->name, "sqlite") == 0;
+    *count = embedded ? sizeof parts / sizeof parts[0] : 0;
     return parts;
 }

@@ -17,28 +17,38 @@ struct backends_env {
     const struct clock *clock;
     struct metrics_shard *metrics; /* the store worker's */
     bool restored;
+    uint32_t
+        roles; /* of enum discovery_role: a node without MESSAGE has no store, one that is only SESSION no registry */
+    struct metrics *all_metrics; /* a loop's index is its shard's */
+    size_t loops_count;
+    struct loop *main_loop; /* discovery's; it does not run yet */
+    const char *node_name;
     void (*on_snapshot)(void *ctx, struct snapshot *snapshot); /* on the registry's worker */
     void *ctx;
 };
 
 struct backends {
-    struct store *store;
-    struct registry *registry;
+    struct store *store;       /* NULL: not needed */
+    struct registry *registry; /* likewise */
     struct discovery *discovery;
+    uint32_t node; /* this node's number */
 };
 
 /* Open what the configuration names. On an error, which the log explains, nothing is left open. Blocks. Main thread. */
 int backends_open(struct backends *backends, const struct backends_env *env);
 void backends_close(struct backends *backends);
+/* A loop asks the store no more. On the loop. */
+void backends_leave(struct backends *backends, struct loop *loop);
 
 /* Copy what the backend keeps to a file; done(arg, status) on home. 0, or an error and never. path is left alone until then. */
 typedef int backends_backup_fn(struct backends *backends, struct loop *home, const char *path,
                                void (*done)(void *arg, int status), void *arg);
-/* Each part that a backup consists of, in order: its file's name and how it is copied. */
+/* Each part that a backup consists of, in order: its file's name and how it is copied; none where a backend is a server of its own,
+ * which is backed up with its own means. */
 struct backends_part {
     const char *file;
     backends_backup_fn *backup;
 };
-const struct backends_part *backends_parts(size_t *count);
+const struct backends_part *backends_parts(const struct backends *backends, size_t *count);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/object.h"
+#include "petreld/roles.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -197,7 +198,20 @@ void config_format(const struct config *config, const struct config_entry *entry
 int config_check(const struct config *config, struct config_error *error)
 {
     const char *wrong = NULL;
-    if (config->session_heartbeat_min > config->session_heartbeat_max)
+    uint32_t roles;
+    bool alone = config->peer_secret_file[0] == '\0';
+    bool zookeeper = strcmp(config->discovery_backend, "zookeeper") == 0;
+    if (roles_parse(config->roles, &roles) != 0)
+        wrong = "roles: must be some of session, message, api, by commas";
+    else if (alone && roles != ROLES_ALL)
+        wrong = "a node without peer.secret_file is alone, so it needs all roles";
+    else if (alone == zookeeper)
+        wrong = "peer.secret_file and discovery.backend = zookeeper go together";
+    else if (zookeeper && strcmp(config->store_backend, "redis") != 0)
+        wrong = "nodes of a cluster share their users: store.backend must be redis";
+    else if (zookeeper && strcmp(config->registry_backend, "mysql") != 0)
+        wrong = "nodes of a cluster share their apps: registry.backend must be mysql";
+    else if (config->session_heartbeat_min > config->session_heartbeat_max)
         wrong = "session.heartbeat_min is above session.heartbeat_max";
     else if (config->session_heartbeat < config->session_heartbeat_min ||
              config->session_heartbeat > config->session_heartbeat_max)

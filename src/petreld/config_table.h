@@ -13,6 +13,7 @@
 #define CONFIG_TABLE(X) \
     X("data_dir", data_dir, TEXT, "/var/lib/petrel", 0, 0, "Directory of the embedded stores and of admin.token; made when absent, mode 0700") \
     X("node_name", node_name, TEXT, "", 0, 0, "Name of this node in logs and to clients; empty: the host name") \
+    X("roles", roles, TEXT, "session,message,api", 0, 0, "What this process does, by commas; where not all of them, the others are on nodes that discovery names") \
     X("loops", loops, COUNT, "0", 0, 256, "Event loops, a thread each; 0: one per core") \
     X("session.host", session_host, TEXT, "0.0.0.0", 0, 0, "Address that devices connect to: numeric IPv4 or IPv6") \
     X("session.port", session_port, COUNT, "7400", 0, 65535, "Its port; 0: the kernel chooses") \
@@ -44,6 +45,10 @@
     X("api.token_ttl", api_token_ttl, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Life of device tokens that register mints") \
     X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; keep it on loopback") \
     X("admin.port", admin_port, COUNT, "7481", 0, 65535, "Its port; 0: the kernel chooses") \
+    X("peer.host", peer_host, TEXT, "0.0.0.0", 0, 0, "Address that other nodes connect to: numeric") \
+    X("peer.port", peer_port, COUNT, "7482", 0, 65535, "Its port; 0: the kernel chooses") \
+    X("peer.advertise", peer_advertise, TEXT, "", 0, 0, "host:port that discovery gives to other nodes, numeric; empty: peer.host and port") \
+    X("peer.secret_file", peer_secret_file, TEXT, "", 0, 0, "File with the secret that all nodes share, 16 bytes or more, for its owner only; empty: this node is alone") \
     X("inbox.cap_entries", inbox_cap_entries, COUNT, "200", 1, 10000, "Messages that wait for one user; the cap drops low priority first, then the oldest") \
     X("inbox.cap_bytes", inbox_cap_bytes, BYTES, "64KiB", 4 * CONFIG_KIB, 16 * CONFIG_MIB, "Bytes of messages that wait for one user") \
     X("inbox.collapse_keys", inbox_collapse_keys, COUNT, "16", 1, 1000, "Collapse keys pending for one user") \
@@ -51,12 +56,24 @@
     X("inbox.recent", inbox_recent, DURATION, "30s", CONFIG_SECOND, 600 * CONFIG_SECOND, "How long the ids of such messages are remembered against retries") \
     X("inbox.lapse", inbox_lapse, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "A device not seen for so long holds nothing back any more") \
     X("inbox.fate", inbox_fate, DURATION, "1h", CONFIG_SECOND, 30 * CONFIG_DAY, "How long the state of a message that left the inbox can be asked for; of the last 32 of a user") \
-    X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite; Where inboxes, positions and routes are") \
+    X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite|redis; Where inboxes, positions and routes are") \
     X("store.checkpoint", store_checkpoint, BYTES, "16MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
     X("store.memory", store_memory, BYTES, "256MiB", CONFIG_MIB, 1024 * CONFIG_GIB, "User records without sessions that are kept in memory") \
     X("store.min_free", store_min_free, BYTES, "64MiB", 0, 1024 * CONFIG_GIB, "Free disk below which sends are refused (507), so that acks still fit") \
-    X("registry.backend", registry_backend, CHOICE, "sqlite", 0, 0, "sqlite; Where apps, keys and devices are") \
-    X("discovery.backend", discovery_backend, CHOICE, "single", 0, 0, "single; How nodes find each other; single: there is one") \
+    X("store.redis", store_redis, TEXT, "127.0.0.1:6379", 0, 0, "host:port of Redis, numeric; several by commas, of one cluster") \
+    X("store.redis_cluster", store_redis_cluster, CHOICE, "no", 0, 0, "no|yes; Whether that is a Redis Cluster") \
+    X("store.redis_user", store_redis_user, TEXT, "", 0, 0, "User for Redis; empty: the default one") \
+    X("store.redis_password_file", store_redis_password_file, TEXT, "", 0, 0, "File with its password, for its owner only; empty: none") \
+    X("registry.backend", registry_backend, CHOICE, "sqlite", 0, 0, "sqlite|mysql; Where apps, keys and devices are") \
+    X("registry.mysql_socket", registry_mysql_socket, TEXT, "", 0, 0, "Unix socket of MySQL; empty: host and port") \
+    X("registry.mysql_host", registry_mysql_host, TEXT, "127.0.0.1", 0, 0, "Host of MySQL or MariaDB") \
+    X("registry.mysql_port", registry_mysql_port, COUNT, "3306", 1, 65535, "Its port") \
+    X("registry.mysql_user", registry_mysql_user, TEXT, "petrel", 0, 0, "User for MySQL") \
+    X("registry.mysql_password_file", registry_mysql_password_file, TEXT, "", 0, 0, "File with its password, for its owner only; empty: none") \
+    X("registry.mysql_database", registry_mysql_database, TEXT, "petrel", 0, 0, "Database; its tables are made by the first node") \
+    X("discovery.backend", discovery_backend, CHOICE, "single", 0, 0, "single|zookeeper; How nodes find each other; single: there is one") \
+    X("discovery.zookeeper", discovery_zookeeper, TEXT, "127.0.0.1:2181", 0, 0, "host:port of ZooKeeper; several by commas") \
+    X("discovery.zookeeper_root", discovery_zookeeper_root, TEXT, "/petrel", 0, 0, "Path in ZooKeeper below which this cluster is") \
     X("shutdown.grace", shutdown_grace, DURATION, "10s", 0, 600 * CONFIG_SECOND, "Sessions may live so long after SIGTERM") \
     X("shutdown.spread", shutdown_spread, DURATION, "5s", 0, 600 * CONFIG_SECOND, "Over how long clients spread their reconnects") \
     X("log.level", log_level, CHOICE, "info", 0, 0, "debug|info|warn|error; The least that is logged") \

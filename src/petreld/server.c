@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "petreld/roles.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -12,7 +13,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+/* Lookup ranks servers by their sessions as of so long ago. */
+#define LOAD_MS 5000
+
 static void enter(struct server *server, enum server_phase phase);
+static void hand_out(struct server *server, struct snapshot *snapshot);
+static void hand_out_waiting(struct server *server);
 
 /* ---- api_host ---- */
 
@@ -43,6 +49,12 @@ static int ready(void *ctx, char *why, size_t size)
 
 /* ---- what the world is told ---- */
 
+/* Whether other nodes connect to this one: it has their message role. */
+static bool is_called(const struct server *server)
+{
+    return server->peers != NULL && (server->roles & DISCOVERY_MESSAGE) != 0;
+}
+
 /* Where a client on this machine reaches a listener. */
 static void put_address(struct bytebuf *out, const char *host, uint16_t port)
 {
@@ -56,38 +68,59 @@ static void put_address(struct bytebuf *out, const char *host, uint16_t port)
 static int write_run_file(struct server *server)
 {
     struct bytebuf out = {0};
-    bytes_printf(&out, "{\"pid\":%ld,\"version\":\"%s\",\"session\":\"", (long)getpid(), PETREL_VERSION);
-    put_address(&out, server->config->session_host, server->session_port);
-    bytes_append_str(&out, "\",\"api\":\"");
-    put_address(&out, server->config->api_host, server->api_port);
-    bytes_append_str(&out, "\",\"admin\":\"");
-    put_address(&out, server->config->admin_host, server->admin_port);
-    bytes_append_str(&out, "\"}\n");
+    const struct {
+        const char *name;
+        const char *host;
+        uint16_t port;
+        bool open;
+    } listeners[] = {
+        {"session", server->config->session_host, server->session_port, (server->roles & DISCOVERY_SESSION) != 0},
+        {"api", server->config->api_host, server->api_port, (server->roles & DISCOVERY_API) != 0},
+        {"admin", server->config->admin_host, server->admin_port, server->backends.registry != NULL},
+        {"peer", server->config->peer_host, server->peer_port, is_called(server)},
+    };
+    bytes_printf(&out, "{\"pid\":%ld,\"version\":\"%s\"", (long)getpid(), PETREL_VERSION);
+    for (size_t i = 0; i < sizeof listeners / sizeof listeners[0]; i++) {
+        if (!listeners[i].open)
+            continue;
+        bytes_printf(&out, ",\"%s\":\"", listeners[i].name);
+        put_address(&out, listeners[i].host, listeners[i].port);
+        bytes_append_str(&out, "\"");
+    }
+    bytes_append_str(&out, "}\n");
     int err = datadir_write(server->dir, "petreld.json", bytes_view(&out));
     bytes_reset(&out);
     return err;
 }
 
+/* What others are told of a listener: what the configuration says, or where it is. */
+static void advertise(const char *told, const char *host, uint16_t port, char out[DISCOVERY_ADDRESS_MAX + 1])
+{
+    struct bytebuf address = {0};
+    if (told[0] != '\0')
+        bytes_append_str(&address, told);
+    else
+        put_address(&address, host, port);
+    snprintf(out, DISCOVERY_ADDRESS_MAX + 1, "%.*s", (int)address.len, (const char *)address.ptr);
+    bytes_reset(&address);
+}
+
 static int publish_node(struct server *server)
 {
     struct discovery_node self = {
-        .number = SERVER_NODE,
-        .roles = DISCOVERY_SESSION | DISCOVERY_MESSAGE | DISCOVERY_API | DISCOVERY_MANAGER,
+        .number = server->backends.node,
+        .roles = server->roles,
         .incarnation = server->started_ms,
         .state = atomic_load(&server->phase) <= SERVER_SERVE ? DISCOVERY_UP : DISCOVERY_DRAINING,
+        .sessions = (uint64_t)metrics_get(server->metrics, METRIC_SESSIONS),
         .max_sessions = server->config->session_max_sessions,
     };
     snprintf(self.name, sizeof self.name, "%.*s", DISCOVERY_NAME_MAX, server->node_name);
-    if (server->config->session_advertise[0] != '\0') {
-        snprintf(self.session_address, sizeof self.session_address, "%.*s", DISCOVERY_ADDRESS_MAX,
-                 server->config->session_advertise);
-    } else {
-        struct bytebuf address = {0};
-        put_address(&address, server->config->session_host, server->session_port);
-        snprintf(self.session_address, sizeof self.session_address, "%.*s", (int)address.len,
-                 (const char *)address.ptr);
-        bytes_reset(&address);
-    }
+    if ((server->roles & DISCOVERY_SESSION) != 0)
+        advertise(server->config->session_advertise, server->config->session_host, server->session_port,
+                  self.session_address);
+    if (is_called(server))
+        advertise(server->config->peer_advertise, server->config->peer_host, server->peer_port, self.peer_address);
     return server->backends.discovery->ops->publish(server->backends.discovery, &self);
 }
 
@@ -97,8 +130,16 @@ static bool is_every_address(const char *host)
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
+static void on_load_due(struct timer *timer)
+{
+    struct server *server = container_of(timer, struct server, load_timer);
+    publish_node(server);
+    timer_start(server->loops[0].loop, timer, LOAD_MS, on_load_due);
+}
+
 static void announce(struct server *server)
 {
+    timer_start(server->loops[0].loop, &server->load_timer, LOAD_MS, on_load_due);
     log_at(LOG_INFO, "server", "ready", LOG_STR("node", server->node_name), LOG_STR("version", PETREL_VERSION),
            LOG_NUM("session_port", server->session_port), LOG_NUM("api_port", server->api_port),
            LOG_NUM("admin_port", server->admin_port), LOG_NUM("loops", server->loops_count));
@@ -126,6 +167,7 @@ static void enter(struct server *server, enum server_phase phase)
 {
     atomic_store(&server->phase, phase);
     if (phase == SERVER_DRAIN) {
+        timer_stop(&server->load_timer);
         log_event(LOG_INFO, "server", "shutting down");
         publish_node(server);
         if (server->signals)
@@ -155,8 +197,10 @@ static void end_start(struct server *server)
         enter(server, SERVER_DRAIN);
         return;
     }
-    for (size_t i = 0; i < server->loops_count; i++)
-        server_loop_snapshot(&server->loops[i], server->first_snapshot);
+    if (server->first_snapshot != NULL)
+        hand_out(server, server->first_snapshot); /* the session roles hear of it by this only */
+    atomic_store(&server->takes_snapshots, true);
+    hand_out_waiting(server);
     enter(server, SERVER_SERVE);
 }
 
@@ -228,17 +272,32 @@ static void on_signal(void *ctx, int signum)
 
 /* ---- life ---- */
 
-/* On the registry's worker, or on the main thread before the loops are there. */
+static void hand_out(struct server *server, struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < server->loops_count; i++)
+        server_loop_snapshot(&server->loops[i], snapshot);
+}
+
+static void hand_out_waiting(struct server *server)
+{
+    struct snapshot *snapshot = atomic_exchange(&server->snapshot_waiting, NULL);
+    if (snapshot != NULL)
+        hand_out(server, snapshot);
+    snapshot_unref(snapshot);
+}
+
+/* On the registry's worker, or on the main thread while it opens. Until the loops have roles the newest waits; whoever comes second, this or
+ * end_start(), hands it out. */
 static void on_snapshot(void *ctx, struct snapshot *snapshot)
 {
     struct server *server = ctx;
-    if (server->loops == NULL) {
-        snapshot_unref(server->first_snapshot);
-        server->first_snapshot = snapshot_ref(snapshot);
+    if (atomic_load(&server->takes_snapshots)) {
+        hand_out(server, snapshot);
         return;
     }
-    for (size_t i = 0; i < server->loops_count; i++)
-        server_loop_snapshot(&server->loops[i], snapshot);
+    snapshot_unref(atomic_exchange(&server->snapshot_waiting, snapshot_ref(snapshot)));
+    if (atomic_load(&server->takes_snapshots))
+        hand_out_waiting(server);
 }
 
 static void raise_descriptors(void)
@@ -260,7 +319,33 @@ static void name_node(struct server *server)
     snprintf(server->node_name, sizeof server->node_name, "%.*s", SERVER_NAME_SIZE - 1, name);
 }
 
-static int make_loops(struct server *server)
+static int open_backends(struct server *server, struct loop *main_loop, bool restored)
+{
+    restored = restored || datadir_has(server->dir, "restored");
+    struct backends_env env = {
+        .config = server->config,
+        .dir = server->dir,
+        .clock = server->clock,
+        .metrics = metrics_shard(server->metrics, server->loops_count),
+        .restored = restored,
+        .roles = server->roles,
+        .all_metrics = server->metrics,
+        .loops_count = server->loops_count,
+        .main_loop = main_loop,
+        .node_name = server->node_name,
+        .on_snapshot = on_snapshot,
+        .ctx = server,
+    };
+    int err = backends_open(&server->backends, &env);
+    if (err == 0 && restored) {
+        log_event(LOG_WARN, "server", "the stores came from a backup: a new epoch begins");
+        datadir_remove(server->dir, "restored");
+    }
+    return err;
+}
+
+/* The loops, then what hangs on them: discovery watches from loop 0, and gives the number that the links need. */
+static int make_loops(struct server *server, bool restored)
 {
     struct loop **bare = object_zalloc(server->loops_count * sizeof *bare);
     struct server_loop *loops = object_zalloc(server->loops_count * sizeof *loops);
@@ -273,9 +358,11 @@ static int make_loops(struct server *server)
     }
     server->loops = loops;
     if (err == 0)
-        server->links = link_local_new(SERVER_NODE, server->started_ms, bare, server->loops_count);
+        err = open_backends(server, bare[0], restored);
+    if (err == 0)
+        err = server_links_new(server, bare);
     for (size_t i = 0; i < server->loops_count && err == 0; i++)
-        loops[i].link = link_local_at(server->links, i);
+        loops[i].link = server_links_at(server, i);
     free(bare);
     return err;
 }
@@ -286,34 +373,6 @@ static int watch_signals(struct server *server)
     int err = 0;
     for (size_t i = 0; i < sizeof signums / sizeof signums[0] && err == 0 && server->signals; i++)
         err = signal_watch_open(&server->watches[i], server->loops[0].loop, signums[i], on_signal, server);
-    return err;
-}
-
-static int open_all(struct server *server, const struct server_options *options)
-{
-    const struct config *config = server->config;
-    int err = 0;
-    if (config->log_file[0] != '\0')
-        err = logfile_open(&server->log, config->log_file);
-    if (err == 0)
-        err = datadir_open(&server->dir, config->data_dir);
-    if (err != 0)
-        return err;
-    bool restored = options->restored || datadir_has(server->dir, "restored");
-    struct backends_env env = {
-        .config = config,
-        .dir = server->dir,
-        .clock = server->clock,
-        .metrics = metrics_shard(server->metrics, server->loops_count),
-        .restored = restored,
-        .on_snapshot = on_snapshot,
-        .ctx = server,
-    };
-    err = backends_open(&server->backends, &env);
-    if (err == 0 && restored) {
-        log_event(LOG_WARN, "server", "the stores came from a backup: a new epoch begins");
-        datadir_remove(server->dir, "restored");
-    }
     return err;
 }
 
@@ -330,15 +389,20 @@ int server_new(struct server **out, const struct server_options *options)
     server->session_port = (uint16_t)config->session_port;
     server->api_port = (uint16_t)config->api_port;
     server->admin_port = (uint16_t)config->admin_port;
+    server->peer_port = (uint16_t)config->peer_port;
     server->metrics = metrics_new(server->loops_count + 1);
     server->host =
         (struct api_host){.ctx = server, .render_config = render_config, .backup = server_backup_run, .ready = ready};
     atomic_flag_clear(&server->stop_posted);
     name_node(server);
     raise_descriptors();
-    int err = open_all(server, options);
+    int err = roles_parse(config->roles, &server->roles);
+    if (err == 0 && config->log_file[0] != '\0')
+        err = logfile_open(&server->log, config->log_file);
     if (err == 0)
-        err = make_loops(server);
+        err = datadir_open(&server->dir, config->data_dir);
+    if (err == 0)
+        err = make_loops(server, options->restored);
     if (err == 0)
         err = watch_signals(server);
     if (err != 0)
@@ -358,6 +422,7 @@ int server_run(struct server *server)
             started++;
     }
     if (started == server->loops_count) {
+        server->first_snapshot = atomic_exchange(&server->snapshot_waiting, NULL);
         enter(server, SERVER_START);
     } else { /* no roles are there yet: the loops that run have nothing to close */
         log_at(LOG_ERROR, "server", "a thread can't be started", LOG_NUM("loop", started));
@@ -383,8 +448,9 @@ void server_free(struct server **server_ref)
     backends_close(&server->backends);
     for (size_t i = 0; i < server->loops_count && server->loops != NULL; i++)
         server_loop_free(&server->loops[i]);
-    link_local_free(&server->links);
+    server_links_free(server);
     free(server->loops);
+    snapshot_unref(atomic_load(&server->snapshot_waiting));
     snapshot_unref(server->first_snapshot);
     metrics_free(&server->metrics);
     datadir_close(&server->dir);

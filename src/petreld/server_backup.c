@@ -26,7 +26,7 @@ struct run {
 static void remove_parts(const struct run *run)
 {
     size_t count;
-    const struct backends_part *parts = backends_parts(&count);
+    const struct backends_part *parts = backends_parts(&run->server->backends, &count);
     char path[PATH_MAX];
     for (size_t i = 0; i < count; i++) {
         int len = snprintf(path, sizeof path, "%s/%s", run->directory, parts[i].file);
@@ -54,7 +54,7 @@ static void on_copied(void *arg, int status)
 {
     struct run *run = arg;
     size_t count;
-    backends_parts(&count);
+    backends_parts(&run->server->backends, &count);
     if (status == 0 && ++run->part < count)
         status = copy_next(run);
     else if (status == 0)
@@ -66,7 +66,7 @@ static void on_copied(void *arg, int status)
 static int copy_next(struct run *run)
 {
     size_t count;
-    const struct backends_part *part = &backends_parts(&count)[run->part];
+    const struct backends_part *part = &backends_parts(&run->server->backends, &count)[run->part];
     int len = snprintf(run->path, sizeof run->path, "%s/%s", run->directory, part->file);
     if (len < 0 || (size_t)len >= sizeof run->path)
         return PETREL_E_TOO_LARGE;

@@ -9,6 +9,7 @@
 #include "api/api_role.h"
 #include "base/metrics.h"
 #include "discovery/link_local.h"
+#include "discovery/link_tcp.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
 #include "message/message_role.h"
@@ -17,7 +18,6 @@
 #include "petreld/server.h"
 #include "session/session_role.h"
 
-#define SERVER_NODE 1 /* the number of a node that is alone */
 #define SERVER_NAME_SIZE 65
 
 enum server_phase {
@@ -51,12 +51,15 @@ struct server {
     const struct clock *clock;
     bool signals;
     uint64_t started_ms;
+    uint32_t roles; /* of enum discovery_role */
     char node_name[SERVER_NAME_SIZE];
     struct datadir *dir;
     struct logfile *log;
     struct metrics *metrics;
     struct backends backends;
-    struct link_local *links;
+    struct link_local *links; /* one of these two: alone, or with other nodes */
+    struct link_tcp *peers;
+    struct timer load_timer; /* discovery is told how many sessions there are */
     struct api_host host;
     size_t loops_count;
     struct server_loop *loops;
@@ -70,13 +73,24 @@ struct server {
     uint16_t session_port;
     uint16_t api_port;
     uint16_t admin_port;
+    uint16_t peer_port;
     struct mail stop_mail;
     atomic_flag stop_posted;
-    struct snapshot *first_snapshot; /* published before the loops were there */
+    struct snapshot *first_snapshot;             /* what the roles start with; NULL: none */
+    _Atomic(bool) takes_snapshots;               /* the loops have roles to hand others to */
+    _Atomic(struct snapshot *) snapshot_waiting; /* published before that */
 };
 
 /* server.c: a loop's letter that it has finished the phase; the server's thread. */
 void server_finished(struct mail *mail);
+
+/* server_links.c: what the roles talk through. new and free: main thread, loops not running; open: on the loop, as it starts; close: on
+ * the loop, when its roles have closed. */
+int server_links_new(struct server *server, struct loop *const *loops);
+struct link *server_links_at(struct server *server, size_t index);
+int server_links_open(struct server_loop *node);
+void server_links_close(struct server_loop *node);
+void server_links_free(struct server *server);
 
 /* server_loop.c: on the loop's own thread, but for free (main thread, loops not running). */
 void server_loop_free(struct server_loop *node);

@@ -35,7 +35,7 @@ static struct session_config session_config_of(const struct server *server)
     out.slow_timeout_ms = (uint32_t)config->session_slow_timeout;
     out.backoff_ms = (uint32_t)config->session_backoff;
     out.node_name = server->node_name;
-    out.node = SERVER_NODE;
+    out.node = server->backends.node;
     out.incarnation = server->started_ms;
     return out;
 }
@@ -48,7 +48,7 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.host = kind == API_SEND ? config->api_host : config->admin_host;
     out.port = kind == API_SEND ? server->api_port : server->admin_port;
     out.loops = server->loops_count;
-    out.node = SERVER_NODE;
+    out.node = server->backends.node;
     out.node_name = server->node_name;
     out.version = PETREL_VERSION;
     out.started_ms = server->started_ms;
@@ -104,16 +104,19 @@ static int explain(int err, const char *what, const char *host, uint64_t port)
 }
 
 /* Before the first listener: nobody else may have the ports. */
-static int probe_ports(const struct config *config)
+static int probe_ports(const struct server *server)
 {
+    const struct config *config = server->config;
     const struct {
         const char *what;
         const char *host;
         uint64_t port;
     } wanted[] = {
-        {"sessions", config->session_host, config->session_port},
-        {"send API", config->api_host, config->api_port},
-        {"admin API", config->admin_host, config->admin_port},
+        {"sessions", config->session_host, (server->roles & DISCOVERY_SESSION) != 0 ? config->session_port : 0},
+        {"send API", config->api_host, (server->roles & DISCOVERY_API) != 0 ? config->api_port : 0},
+        {"admin API", config->admin_host, server->backends.registry != NULL ? config->admin_port : 0},
+        {"other nodes", config->peer_host,
+         server->peers != NULL && (server->roles & DISCOVERY_MESSAGE) != 0 ? config->peer_port : 0},
     };
     int err = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && err == 0; i++) {
@@ -123,33 +126,56 @@ static int probe_ports(const struct config *config)
     return err;
 }
 
+static int open_message(struct server_loop *node, struct metrics_shard *shard)
+{
+    struct message_config config = {.max_inflight = 16384};
+    return message_role_new(&node->message, node->loop, node->link, node->server->backends.store, &config, shard);
+}
+
+static int open_sessions(struct server_loop *node, struct metrics_shard *shard)
+{
+    struct server *server = node->server;
+    struct session_config config = session_config_of(server);
+    uint16_t port;
+    int err = session_role_new(&node->session, node->loop, node->link, &config, shard);
+    if (err == 0)
+        err = explain(session_role_listen(node->session, &port), "sessions", config.host, config.port);
+    if (err == 0 && loop_index(node->loop) == 0)
+        server->session_port = port;
+    return err;
+}
+
+static int open_apis(struct server_loop *node)
+{
+    struct server *server = node->server;
+    const struct config *config = server->config;
+    bool first = loop_index(node->loop) == 0;
+    uint16_t port;
+    int err = 0;
+    if ((server->roles & DISCOVERY_API) != 0)
+        err = explain(open_api(node, API_SEND, &node->api, &port), "send API", config->api_host, config->api_port);
+    if (err == 0 && first && node->api != NULL)
+        server->api_port = port;
+    /* The admin API shows the registry: where there is none, on a node of sessions only, it has nothing to show. */
+    if (err == 0 && first && server->backends.registry != NULL)
+        err = explain(open_api(node, API_ADMIN, &node->admin, &server->admin_port), "admin API", config->admin_host,
+                      config->admin_port);
+    return err;
+}
+
 /* Where the kernel may choose the ports, those of loop 0 decide for all. */
 static int open_roles(struct server_loop *node)
 {
     struct server *server = node->server;
-    const struct config *config = server->config;
-    uint16_t port;
     struct metrics_shard *shard = metrics_shard(server->metrics, loop_index(node->loop));
-    struct session_config session = session_config_of(server);
-    struct message_config message = {.max_inflight = 16384};
-    int err = loop_index(node->loop) == 0 ? probe_ports(config) : 0;
+    int err = loop_index(node->loop) == 0 ? probe_ports(server) : 0;
+    if (err == 0 && (server->roles & DISCOVERY_MESSAGE) != 0)
+        err = open_message(node, shard);
     if (err == 0)
-        err = message_role_new(&node->message, node->loop, node->link, server->backends.store, &message, shard);
-    if (err == 0)
-        err = session_role_new(&node->session, node->loop, node->link, &session, shard);
-    if (err == 0)
-        err =
-            explain(session_role_listen(node->session, &port), "sessions", config->session_host, config->session_port);
-    if (err == 0 && loop_index(node->loop) == 0)
-        server->session_port = port;
-    if (err == 0)
-        err = explain(open_api(node, API_SEND, &node->api, &port), "send API", config->api_host, config->api_port);
-    if (err == 0 && loop_index(node->loop) == 0)
-        server->api_port = port;
-    if (err == 0 && loop_index(node->loop) == 0)
-        err = explain(open_api(node, API_ADMIN, &node->admin, &server->admin_port), "admin API", config->admin_host,
-                      config->admin_port);
-    return err;
+        err = explain(server_links_open(node), "other nodes", server->config->peer_host, server->config->peer_port);
+    if (err == 0 && (server->roles & DISCOVERY_SESSION) != 0)
+        err = open_sessions(node, shard);
+    return err == 0 ? open_apis(node) : err;
 }
 
 /* ---- end ---- */
@@ -211,6 +237,8 @@ void server_loop_enter(struct server_loop *node, enum server_phase phase)
             on_role_closed(node);
         break;
     case SERVER_END:
+        server_links_close(node);
+        backends_leave(&node->server->backends, node->loop);
         loop_stop(node->loop);
         break;
     case SERVER_SERVE:
