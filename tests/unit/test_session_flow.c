@@ -379,7 +379,31 @@ static void another_epoch_is_fetched_never_taken(void **state)
     /* And from there on in the new epoch. */
     rig_deliver(rig, route, (struct position){RIG_EPOCH + 1, 11}, 10, "eleven");
     assert_int_equal(client_take(&client, SESSION_PUSH)->push.position.seq, 11);
+    /* What the log may have forgotten with the rest, it hears again. */
+    struct link_call *ack = rig_take(rig, PEER_ACK);
+    assert_int_equal(ack->in.ack.position.epoch, RIG_EPOCH + 1);
+    assert_int_equal(ack->in.ack.position.seq, 8);
+    rig_answer(rig, ack, 0);
     rig_expect_no_call(rig);
+    client_close(&client);
+    rig_free(&rig);
+}
+
+static void acks_from_before_a_rollback_are_nothing(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(NULL);
+    struct client client;
+    struct route route = client_go_live(&client, rig, "phone", 10);
+    rig_deliver(rig, route, (struct position){RIG_EPOCH, 13}, 12, "thirteen");
+    struct peer_page page = rig_page(8, 8);
+    page.gap = (struct peer_gap){.reason = SESSION_GAP_ROLLBACK, .from = 10, .to = 8, .lost_at_most = 2};
+    answer_fetch(rig, 10, &page);
+    assert_int_equal(client_take(&client, SESSION_GAP)->gap.to.seq, 8);
+    client_ack(&client, RIG_EPOCH, 10); /* was on its way when the GAP was */
+    client_expect_silence(&client);
+    rig_deliver(rig, route, (struct position){RIG_EPOCH, 9}, 8, "nine again");
+    client_take_push(&client, 9, 8, "nine again");
     client_close(&client);
     rig_free(&rig);
 }
@@ -388,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deliver_that_fits_is_pushed),
+        cmocka_unit_test(acks_from_before_a_rollback_are_nothing),
         cmocka_unit_test(deliver_seen_before_is_dropped),
         cmocka_unit_test(advances_move_at_and_the_client_sees_no_hole),
         cmocka_unit_test(hole_is_refilled_from_the_log),
