@@ -266,6 +266,13 @@ int redis_ask(struct redis *redis, struct redis_request *request)
     return 0;
 }
 
+void redis_refresh(struct redis *redis)
+{
+    object_check(redis, REDIS_CLIENT_MAGIC);
+    if (redis->config.cluster && !redis->closing)
+        redis_cluster_refresh(redis, NULL);
+}
+
 static void free_client(struct redis *redis)
 {
     void (*closed)(void *ctx) = redis->closed;

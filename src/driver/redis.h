@@ -96,6 +96,9 @@ const struct redis_script *redis_script_add(struct redis *redis, struct bytes te
  * UNAVAILABLE: the caller repeats it, which is safe under the same id. */
 int redis_ask(struct redis *redis, struct redis_request *request);
 
+/* Look at the cluster anew: an answer was older than what is known elsewhere. Nothing without a cluster. */
+void redis_refresh(struct redis *redis);
+
 /* The slot of a key: CRC16 of what is between the first { and }, or of all, modulo 16,384. */
 uint32_t redis_slot(struct bytes key);
 /* Tell ctx on the client's loop whenever another node became master of some slots, and when a connection broke: its sessions check. */

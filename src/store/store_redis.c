@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define STORE_MAGIC OBJECT_MAGIC('s', 't', 'r', 'd')
+#define DOUBT_MS 100    /* a look at the cluster takes less */
 #define REPEAT_MS 10000 /* PROMISE §5; well within the 20 s in which an id may be used again */
 
 static struct store_redis *of(struct store *base)
@@ -41,9 +42,25 @@ static void on_client_closed(void *ctx)
     unref(seat->store);
 }
 
+/* The callback may free the request, so what it lends is kept aside. */
+static void finish(struct store_request *request, int status)
+{
+    request->status = status;
+    struct store_request lent = {.op = request->op, .status = status, .out = request->out};
+    request->done(request);
+    store_redis_reply_release(&lent);
+}
+
 static void leave(struct store_redis_seat *seat)
 {
     seat->left = true;
+    for (struct list *node; (node = list_pop_front(&seat->doubtful)) != NULL;) {
+        struct store_redis_call *call = container_of(node, struct store_redis_call, node);
+        struct store_request *request = call->request;
+        timer_stop(&call->timer);
+        free(call);
+        finish(request, PETREL_E_CLOSING);
+    }
     if (seat->redis != NULL)
         redis_close(&seat->redis, on_client_closed, seat);
 }
@@ -69,15 +86,6 @@ static int sit(struct store_redis_seat *seat, struct loop *loop)
         return 0;
     leave(seat);
     return PETREL_E_CLOSING;
-}
-
-/* The callback may free the request, so what it lends is kept aside. */
-static void finish(struct store_request *request, int status)
-{
-    request->status = status;
-    struct store_request lent = {.op = request->op, .status = status, .out = request->out};
-    request->done(request);
-    store_redis_reply_release(&lent);
 }
 
 static void on_invalid(struct mail *mail)
@@ -114,16 +122,51 @@ static bool repeat(struct store_redis_call *call)
     return redis_ask(call->seat->redis, &call->ask) == 0;
 }
 
+static void on_doubt(struct timer *timer)
+{
+    struct store_redis_call *call = container_of(timer, struct store_redis_call, timer);
+    list_remove(&call->node);
+    int err = redis_ask(call->seat->redis, &call->ask);
+    if (err == 0)
+        return;
+    struct store_request *request = call->request;
+    free(call);
+    finish(request, err);
+}
+
+/* A position ahead of the log may mean that the answer is a deposed master's: asked once more, after a look at the cluster, and
+ * believed if it stays so (PROMISE §4). */
+static bool doubt(struct store_redis_call *call)
+{
+    struct store_redis_seat *seat = call->seat;
+    if (call->doubted || !seat->store->config.redis.cluster || seat->redis == NULL || call->ask.status != 0 ||
+        !store_redis_reply_is_ahead(call->request, call->ask.reply))
+        return false;
+    call->doubted = true;
+    /* The bind was carried out: asked again, it finds its own route. */
+    if (call->request->op == STORE_BIND &&
+        (call->request->status = store_redis_reply_read(call->request, call->ask.reply)) == 0) {
+        call->replaced = call->request->out.bound->replaced;
+        store_redis_reply_release(call->request);
+    }
+    redis_refresh(seat->redis);
+    list_push_back(&seat->doubtful, &call->node);
+    timer_start(call->request->home, &call->timer, DOUBT_MS, on_doubt);
+    return true;
+}
+
 static void on_answer(struct redis_request *ask)
 {
     struct store_redis_call *call = container_of(ask, struct store_redis_call, ask);
     struct store_request *request = call->request;
     struct store_redis_seat *seat = call->seat;
-    if (repeat(call))
+    if (repeat(call) || doubt(call))
         return;
     int status = ask->status;
     if (status == 0)
         status = store_redis_reply_read(request, ask->reply);
+    if (status == 0 && request->op == STORE_BIND && request->out.bound->replaced.generation == 0)
+        request->out.bound->replaced = call->replaced;
     note_full(seat, request, status);
     count(seat, request, status);
     free(call);
@@ -236,8 +279,10 @@ int store_redis_open(struct store **out, const struct store_redis_config *config
     store->seats = aligned_alloc(_Alignof(struct store_redis_seat), config->loops * sizeof *store->seats);
     petrel_assert(store->seats != NULL);
     memset(store->seats, 0, config->loops * sizeof *store->seats);
-    for (size_t i = 0; i < config->loops; i++)
+    for (size_t i = 0; i < config->loops; i++) {
         store->seats[i].store = store;
+        list_init(&store->seats[i].doubtful);
+    }
     *out = &store->base;
     return 0;
 }

@@ -226,6 +226,9 @@ struct store_redis_call *store_redis_call_new(struct store_redis_seat *seat, str
     call->ask = (struct redis_request){.script = seat->scripts[request->op]};
     call->seat = seat;
     call->request = request;
+    call->timer = (struct timer){0};
+    call->doubted = false;
+    call->replaced = (struct route){0};
     call->used = 0;
     call->room = room;
     /* All but an append say the same when they are carried out twice, so the client may repeat them. */

@@ -8,6 +8,7 @@
 #define PETREL_STORE_STORE_REDIS_PRIVATE_H
 
 #include "loop/mailbox.h"
+#include "loop/timer.h"
 #include "store/store_redis.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,7 @@ struct store_redis_seat {
     struct redis *redis;
     bool left; /* there will be no client any more */
     const struct redis_script *scripts[STORE_REDIS_OPS];
+    struct list doubtful; /* calls that will be asked again */
     struct mail leave;
 };
 
@@ -42,6 +44,10 @@ struct store_redis_call {
     struct store_redis_seat *seat;
     struct store_request *request;
     uint64_t until_ms; /* of the loop: an append is repeated no longer */
+    struct list node;  /* in `doubtful` */
+    struct timer timer;
+    bool doubted;          /* asked again already */
+    struct route replaced; /* by a bind, when it was asked first */
     size_t used;
     size_t room;
     uint8_t memory[]; /* what key and arguments borrow */
@@ -54,6 +60,8 @@ void store_redis_call_repeat(struct store_redis_call *call);
 
 /* Read the script's answer into request->out: the request's status. */
 int store_redis_reply_read(struct store_request *request, const struct redis_value *reply);
+/* Whether the answer says that a position is ahead of the log: of a master that is none any more, perhaps. */
+bool store_redis_reply_is_ahead(const struct store_request *request, const struct redis_value *reply);
 /* Free what a request that ended with 0 lends. */
 void store_redis_reply_release(struct store_request *request);
 

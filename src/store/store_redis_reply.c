@@ -150,6 +150,12 @@ static int read_page(struct peer_page *page, const struct redis_value *reply, st
     return err;
 }
 
+bool store_redis_reply_is_ahead(const struct store_request *request, const struct redis_value *reply)
+{
+    return (request->op == STORE_BIND || request->op == STORE_FETCH) && reply->type == REDIS_ARRAY &&
+           reply->count > 0 && reply->items[0].text.len > 2 && reply->items[0].text.ptr[2] != 0;
+}
+
 static int read_bind(struct store_request *request, const struct redis_value *reply)
 {
     struct peer_bound *bound = object_zalloc(sizeof *bound);
