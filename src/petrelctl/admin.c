@@ -61,11 +61,11 @@ static enum command_exit read_addresses(struct admin *admin)
         fclose(file);
         const char *url = json_string_value(json_object_get(addresses, "admin"));
         const char *sessions = json_string_value(json_object_get(addresses, "session"));
-        if (url == NULL || sessions == NULL) {
-            code = command_fail(COMMAND_FAILED, "%s names no addresses; is it petreld's?", path);
+        if (url == NULL) {
+            code = command_fail(COMMAND_FAILED, "%s names no admin address; is it petreld's?", path);
         } else {
             admin->url = format_text("http://%s", url);
-            admin->sessions = object_strdup(sessions);
+            admin->sessions = sessions != NULL ? object_strdup(sessions) : NULL; /* a node may serve none */
         }
     } else if (errno == ENOENT) {
         code = command_fail(
