@@ -8,8 +8,6 @@
 #define DEADLINE_US (2 * SIM_S)
 #define NOTICE_US (3 * SIM_S)
 
-struct end;
-
 struct wire {
     bool cut;
     bool dirty;
@@ -398,14 +396,10 @@ void sim_links_free(struct sim_links **inside)
     *inside = NULL;
 }
 
-void sim_links_tamper(struct sim_links *links, sim_links_tamper_fn *tamper)
+void sim_links_plant(struct sim_links *links, sim_links_tamper_fn *tamper, bool forget_dirty)
 {
     links->tamper = tamper;
-}
-
-void sim_links_forget_dirty(struct sim_links *links)
-{
-    links->forget_dirty = true;
+    links->forget_dirty = forget_dirty;
 }
 
 struct link *sim_links_up(struct sim_links *links, uint32_t node, uint64_t incarnation, struct loop *loop, bool serves)

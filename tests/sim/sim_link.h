@@ -30,9 +30,8 @@ typedef bool sim_links_tamper_fn(struct sim *sim, struct peer_msg *msg);
 struct sim_links *sim_links_new(struct sim *sim, const struct sim_link_config *config);
 /* After all nodes went down and their loops were freed. */
 void sim_links_free(struct sim_links **links);
-void sim_links_tamper(struct sim_links *links, sim_links_tamper_fn *tamper);
-/* Planted fault: nobody is told of a dirty link. */
-void sim_links_forget_dirty(struct sim_links *links);
+/* Plant faults. forget_dirty: nobody is told of a dirty link. */
+void sim_links_plant(struct sim_links *links, sim_links_tamper_fn *tamper, bool forget_dirty);
 
 /* The node starts: its link, on its loop. serves: it is a message node. */
 struct link *sim_links_up(struct sim_links *links, uint32_t node, uint64_t incarnation, struct loop *loop, bool serves);

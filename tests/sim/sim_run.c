@@ -159,11 +159,11 @@ static void plant(struct run *run, enum sim_plant what)
 {
     struct sim_links *links = sim_cluster_links(run->cluster);
     if (what == SIM_PLANT_PREV)
-        sim_links_tamper(links, tamper_prev);
+        sim_links_plant(links, tamper_prev, false);
     else if (what == SIM_PLANT_SILENT)
-        sim_links_tamper(links, tamper_silent);
+        sim_links_plant(links, tamper_silent, false);
     else if (what == SIM_PLANT_DIRTY)
-        sim_links_forget_dirty(links);
+        sim_links_plant(links, NULL, true);
     else if (what == SIM_PLANT_HITS)
         sim_store_forget_hits(sim_cluster_store(run->cluster), 10);
 }

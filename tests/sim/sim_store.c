@@ -1,55 +1,15 @@
-#include "sim/sim_store.h"
+#include "sim/sim_store_impl.h"
 
 #include "base/err.h"
 #include "sim/loop/sim_loop.h"
 #include "sim/sim_msg.h"
-#include "store/inbox.h"
-#include "store/inbox_pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define DEADLINE_US SIM_S
 #define SWEEP_US SIM_S
-#define STARTS_MAX 64
 #define APP "app"
-
-struct user {
-    struct inbox inbox;
-    char key[24];
-    size_t key_len;
-};
-
-/* A route as it was from a row on. */
-struct note {
-    size_t row;
-    uint32_t user;
-    char device[16];
-    struct route route;
-};
-
-struct sim_store {
-    struct store base;
-    struct sim *sim;
-    struct sim_book *book;
-    struct sim_store_config config;
-    struct user users[SIM_USERS_MAX];
-    uint32_t users_count;
-    struct inbox_txn txn;
-    struct bytebuf row;
-    struct bytebuf journal;
-    size_t *ends; /* of each row in the journal */
-    size_t rows;
-    size_t least_rows; /* none of these is ever forgotten: devices stay enrolled, so that they are owed what comes */
-    struct note *notes;
-    size_t notes_count;
-    uint64_t starts[STARTS_MAX];
-    uint64_t down_until_us;
-    uint64_t full_until_us;
-    uint32_t forget_hits_in;
-    struct list ops;
-    struct sim_event sweep;
-};
 
 struct op {
     struct list node;
@@ -82,145 +42,6 @@ void sim_store_device(uint32_t device, char out[16])
     (void)snprintf(out, 16, "d%u", (unsigned)device);
 }
 
-/* ---- rows ---- */
-
-static void begin(struct sim_store *store)
-{
-    store->txn.now_ms = clock_wall_ms(&store->sim->clock.clock);
-    store->txn.refusal = store->sim->now_us < store->full_until_us ? PETREL_E_FULL : 0;
-    store->txn.of = NULL;
-    store->row.len = 0;
-    journal_begin(&store->row, store->txn.now_ms);
-}
-
-static void report_row(struct sim_store *store, uint32_t user)
-{
-    struct journal_reader reader;
-    struct journal_event event;
-    int rc = journal_open(&reader, bytes_view(&store->row));
-    petrel_assert(rc == 0);
-    while (journal_next(&reader, &event) == 1) {
-        if (event.type == JOURNAL_REMOVE)
-            sim_book_removed(store->book, user, event.remove.seq, event.remove.fate, store->rows);
-        else if (event.type == JOURNAL_ENROL)
-            store->least_rows = store->rows + 1;
-        journal_release(&event);
-    }
-}
-
-static void commit(struct sim_store *store, uint32_t user, size_t empty)
-{
-    if (store->row.len == empty)
-        return;
-    report_row(store, user);
-    bytes_append(&store->journal, store->row.ptr, store->row.len);
-    store->ends = object_realloc(store->ends, (store->rows + 1) * sizeof *store->ends);
-    store->ends[store->rows++] = store->journal.len;
-}
-
-static size_t begin_row(struct sim_store *store)
-{
-    begin(store);
-    return store->row.len;
-}
-
-/* ---- crashes ---- */
-
-static struct inbox *inbox_of(struct sim_store *store, struct bytes key)
-{
-    for (uint32_t i = 0; i < store->users_count; i++) {
-        if (bytes_equal(key, store->users[i].inbox.key))
-            return &store->users[i].inbox;
-    }
-    object_panic(__FILE__, __LINE__, "a user of the simulation");
-}
-
-static void replay_row(struct sim_store *store, struct bytes row)
-{
-    struct journal_reader reader;
-    struct journal_event event;
-    struct inbox *inbox = NULL;
-    int rc = journal_open(&reader, row);
-    petrel_assert(rc == 0);
-    while ((rc = journal_next(&reader, &event)) == 1) {
-        if (event.type == JOURNAL_USER)
-            inbox = inbox_of(store, event.user);
-        else
-            rc = inbox_state_apply(inbox, &store->config.limits, &event);
-        petrel_assert(rc >= 0);
-        journal_release(&event);
-    }
-    petrel_assert(rc == 0);
-}
-
-static void rebuild(struct sim_store *store)
-{
-    for (uint32_t i = 0; i < store->users_count; i++)
-        inbox_state_reset(&store->users[i].inbox);
-    size_t at = 0;
-    for (size_t i = 0; i < store->rows; i++) {
-        replay_row(store, bytes_of(store->journal.ptr + at, store->ends[i] - at));
-        at = store->ends[i];
-    }
-    petrel_assert(store->txn.starts_count < STARTS_MAX);
-    store->starts[store->txn.starts_count++] = clock_wall_ms(&store->sim->clock.clock);
-}
-
-static void pack(struct sim_store *store, struct bytebuf *out)
-{
-    for (uint32_t i = 0; i < store->users_count; i++) {
-        struct inbox *inbox = &store->users[i].inbox;
-        inbox_state_prune(inbox, &store->config.limits, clock_wall_ms(&store->sim->clock.clock));
-        if (inbox_state_exists(inbox) && !inbox->unsaved)
-            inbox_pack(out, inbox);
-    }
-}
-
-static bool any_unsaved(const struct sim_store *store)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < store->users_count; i++)
-        any = any || store->users[i].inbox.unsaved;
-    return any;
-}
-
-void sim_store_restart(struct sim_store *store)
-{
-    struct bytebuf before = {0}, after = {0};
-    bool comparable = !any_unsaved(store);
-    sim_trace(store->sim, "store: restarts after %zu rows", store->rows);
-    pack(store, &before);
-    rebuild(store);
-    store->notes_count = 0;
-    pack(store, &after);
-    if (comparable && !bytes_equal(bytes_view(&before), bytes_view(&after)))
-        sim_book_break(store->book, "the store's replay gave another state");
-    bytes_reset(&before);
-    bytes_reset(&after);
-}
-
-void sim_store_fail_over(struct sim_store *store, uint32_t rows)
-{
-    size_t most = store->rows - store->least_rows;
-    store->rows -= rows < most ? rows : most;
-    sim_trace(store->sim, "store: fails over, forgets %u rows, %zu are left", rows, store->rows);
-    store->journal.len = store->rows > 0 ? store->ends[store->rows - 1] : 0;
-    rebuild(store);
-    store->txn.epoch++;
-    sim_book_rolled_back(store->book, store->rows);
-    size_t kept = 0;
-    for (size_t i = 0; i < store->notes_count; i++) {
-        const struct note *note = &store->notes[i];
-        if (note->row > store->rows)
-            continue;
-        struct inbox_device *device = inbox_state_device(&store->users[note->user].inbox, bytes_str(note->device));
-        if (device != NULL)
-            device->route = note->route;
-        store->notes[kept++] = *note;
-    }
-    store->notes_count = kept;
-}
-
 void sim_store_down(struct sim_store *store, uint64_t us)
 {
     store->down_until_us = store->sim->now_us + us;
@@ -239,8 +60,8 @@ static void note_route(struct sim_store *store, uint32_t user, struct bytes name
     if (device == NULL)
         return;
     store->notes = object_realloc(store->notes, (store->notes_count + 1) * sizeof *store->notes);
-    struct note *note = &store->notes[store->notes_count++];
-    *note = (struct note){.row = store->rows, .user = user, .route = device->route};
+    struct sim_note *note = &store->notes[store->notes_count++];
+    *note = (struct sim_note){.row = store->rows, .user = user, .route = device->route};
     memcpy(note->device, device->name, sizeof note->device);
 }
 
@@ -295,7 +116,7 @@ static void carry_out(struct sim_store *store, struct op *op)
     uint32_t user = (uint32_t)strtoul((const char *)target->user.ptr + 1, NULL, 10);
     petrel_assert(user < store->users_count);
     struct inbox *inbox = &store->users[user].inbox;
-    size_t empty = begin_row(store);
+    size_t empty = sim_store_rows_begin(store);
     switch (op->which) {
     case STORE_BIND:
         done->out.bound = object_zalloc(sizeof *done->out.bound);
@@ -324,7 +145,7 @@ static void carry_out(struct sim_store *store, struct op *op)
         object_panic(__FILE__, __LINE__, "an operation of the simulation");
     }
     trace_op(store, user, op);
-    commit(store, user, empty);
+    sim_store_rows_commit(store, user, empty);
     if (op->which == STORE_BIND || op->which == STORE_UNBIND)
         note_route(store, user, target->device);
     op->carried_out = true;
@@ -514,10 +335,10 @@ static void on_sweep(struct sim_event *event)
     struct sim_store *store = container_of(event, struct sim_store, sweep);
     for (uint32_t i = 0; i < store->users_count; i++) {
         struct inbox *inbox = &store->users[i].inbox;
-        size_t empty = begin_row(store);
+        size_t empty = sim_store_rows_begin(store);
         if (inbox_due_ms(&store->txn, inbox) <= store->txn.now_ms)
             inbox_tidy(&store->txn, inbox);
-        commit(store, i, empty);
+        sim_store_rows_commit(store, i, empty);
     }
     sim_at(store->sim, event, SWEEP_US, on_sweep);
 }
@@ -538,7 +359,7 @@ struct sim_store *sim_store_new(struct sim *sim, struct sim_book *book, const st
     store->starts[store->txn.starts_count++] = clock_wall_ms(&sim->clock.clock);
     list_init(&store->ops);
     for (uint32_t i = 0; i < users; i++) {
-        struct user *user = &store->users[i];
+        struct sim_user *user = &store->users[i];
         char name[16];
         sim_store_user(i, name);
         user->key_len = (size_t)snprintf(user->key, sizeof user->key, "%s%c%s", APP, '\0', name);
@@ -577,10 +398,10 @@ void sim_store_enrol(struct sim_store *store, uint32_t user, uint32_t device)
 {
     char name[16];
     sim_store_device(device, name);
-    size_t empty = begin_row(store);
+    size_t empty = sim_store_rows_begin(store);
     int err = inbox_enrol(&store->txn, &store->users[user].inbox, bytes_str(name));
     petrel_assert(err == 0);
-    commit(store, user, empty);
+    sim_store_rows_commit(store, user, empty);
 }
 
 bool sim_store_trimmed(const struct sim_store *store)

@@ -49,7 +49,7 @@ void sim_loop_haunt(struct loop *loop);
 /* Nothing is left for a turn but timers. */
 bool sim_loop_idle(const struct loop *loop);
 
-/* For the streams (sim_net.c): what a turn does to them. */
+/* What a turn does to the streams (sim_stream.c). */
 void sim_net_read_all(struct loop *loop);
 void sim_net_flush_all(struct loop *loop);
 void sim_net_free_closed(struct loop *loop);
