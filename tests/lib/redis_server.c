@@ -113,7 +113,9 @@ static bool up_or_ended(void *ctx)
 {
     struct redis_server *server = ctx;
     char reply[REDIS_SERVER_REPLY_MAX];
-    return has_ended(server) || redis_server_command(server, reply, "PING");
+    /* It may also be another process that answers on a port that this one could not have. */
+    return has_ended(server) || (redis_server_command(server, reply, "PING") &&
+                                 redis_server_info(server, "process_id") == (long)server->pid);
 }
 
 static bool read_id(struct redis_server *server)

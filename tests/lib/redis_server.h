@@ -1,5 +1,6 @@
 /* redis_server.h: real redis-servers on free ports of the loopback address, each with a folder of its own: single ones, replicas of
- * each other, or a Redis Cluster. `appendonly yes`, as Petrel asks of operators.
+ * each other, or a Redis Cluster. `appendonly yes` and its everysec, as Petrel asks of operators: a test that kills one and wants all that
+ * was answered back adds --appendfsync always.
  *
  * Each dies with the thread that started it, if that forgets to end it. Only pids that were started here are ever signalled. All
  * calls block, for at most half a minute, and say whether it worked. */

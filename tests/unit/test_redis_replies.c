@@ -178,14 +178,15 @@ static void test_late(void **state)
 {
     (void)state;
     struct scene scene;
-    open_scene(&scene, 100, 0);
+    open_scene(&scene, 400, 0);
     ask(&scene, "FIRST");
     struct redis_fake_conn *conn = redis_fake_expect(&scene.fake, "FIRST");
     assert_int_equal(status_of(&scene, 1), PETREL_E_TIMEOUT);
+    const size_t accepted = scene.fake.accepted;
     redis_fake_say(conn, "+late\r\n");
     ask(&scene, "SECOND");
     struct redis_fake_conn *next = redis_fake_expect(&scene.fake, "SECOND");
-    assert_int_equal(scene.fake.accepted, 2);
+    assert_true(scene.fake.accepted > accepted);
     redis_fake_say(next, "+fresh\r\n");
     assert_int_equal(status_of(&scene, 2), 0);
     assert_string_equal(scene.call.text, "fresh");
