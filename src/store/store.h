@@ -69,7 +69,7 @@ struct store_request {
     struct loop *home;     /* the caller's loop */
     store_done_fn *done;
     enum store_op op; /* set by store_submit() */
-    int status;       /* 0 or a petrel_err: the operation's own, or UNAVAILABLE, TIMEOUT, FULL, CLOSING */
+    int status;       /* 0 or a petrel_err: the operation's own, or UNAVAILABLE, TIMEOUT, FULL, BUSY, CLOSING */
     union {
         struct peer_bind bind;
         struct peer_unbind unbind;
@@ -98,6 +98,7 @@ struct store_request {
  * that it never does. Statuses stand with the peer structs (INVALID: a name against its rules); every writing one may also end with
  *   FULL         the disk or store is full: nothing was written; bind of a known device, fetch, check, unbind go on
  *   UNAVAILABLE  written or not is unknown: an append may be retried with the same id
+ *   BUSY         no server behind the store took it in time: nothing was written
  * A writing operation that ends with 0 is durable when done runs. */
 struct store_ops {
     const char *name;
