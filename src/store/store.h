@@ -97,8 +97,7 @@ struct store_request {
 /* The port. Each: loop thread; 0 means done runs exactly once, later, on request->home; PETREL_E_BUSY or PETREL_E_CLOSING mean
  * that it never does. Statuses stand with the peer structs (INVALID: a name against its rules); every writing one may also end with
  *   FULL         the disk or store is full: nothing was written; bind of a known device, fetch, check, unbind go on
- *   UNAVAILABLE  written or not is unknown: an append may be retried with the same id
- *   BUSY         no server behind the store took it in time: nothing was written
+ *   UNAVAILABLE  written or not is unknown: an append may be retried with the same id; BUSY: no server took it, nothing was written
  * A writing operation that ends with 0 is durable when done runs. */
 struct store_ops {
     const char *name;
