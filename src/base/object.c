@@ -38,7 +38,13 @@ char *object_strdup(const char *text)
     return must(strdup(text));
 }
 
+/* Not strndup(): text need not end where anybody may look for it. */
 char *object_strndup(const char *text, size_t len)
 {
-    return must(strndup(text, len));
+    const char *end = memchr(text, '\0', len);
+    size_t used = end != NULL ? (size_t)(end - text) : len;
+    char *copy = object_alloc(used + 1);
+    memcpy(copy, text, used);
+    copy[used] = '\0';
+    return copy;
 }

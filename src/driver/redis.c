@@ -139,7 +139,7 @@ void redis_refused(struct redis *redis, struct redis_node *node, struct redis_re
         break;
     case REDIS_VERDICT_ANSWER:
     case REDIS_VERDICT_NOSCRIPT:
-        petrel_assert(!"judged by the connection");
+        object_panic(__FILE__, __LINE__, "judged by the connection");
     }
 }
 
