@@ -165,11 +165,14 @@ static int read_priority(struct api_send *send, struct bytes text, enum peer_pri
 }
 
 /* The embedded store has no replicas, so `replicated` can't be kept: better said than broken. */
-static int check_durability(struct api_send *send, struct bytes text)
+static int read_durability(struct api_send *send, struct bytes text, enum peer_durability *durability)
 {
+    *durability = bytes_equal_str(text, "replicated") ? PEER_DURABILITY_REPLICATED : PEER_DURABILITY_STANDARD;
     if (text.ptr == NULL || bytes_equal_str(text, "standard"))
         return 0;
-    if (bytes_equal_str(text, "replicated"))
+    if (*durability == PEER_DURABILITY_REPLICATED && send->role->config.replicas)
+        return 0;
+    if (*durability == PEER_DURABILITY_REPLICATED)
         return api_error_set(&send->error, API_ERROR_FAILED_PRECONDITION, "durability",
                              "this server's store has no replicas: \"standard\" is what it can keep");
     return api_error_set(&send->error, API_ERROR_INVALID, "durability", "must be \"standard\" or \"replicated\"");
@@ -186,9 +189,8 @@ static int read_options(struct api_send *send, const struct body *body)
     if (send->collapse_key[0] != '\0')
         in->collapse_key = bytes_str(send->collapse_key);
     in->require_device = body->require_device;
-    in->durability = PEER_DURABILITY_STANDARD;
     send->validate_only = body->validate_only;
-    int rc = check_durability(send, body->durability);
+    int rc = read_durability(send, body->durability, &in->durability);
     return rc != 0 ? rc : read_priority(send, body->priority, &in->priority);
 }
 

@@ -73,6 +73,29 @@ static void a_message_travels_as_it_was_written(void **state)
     api_client_free(&reply);
 }
 
+static void with_replicas(struct api_config *config)
+{
+    config->replicas = true;
+}
+
+static int open_rig_with_replicas(void **state)
+{
+    struct api_rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    api_rig_open(rig, with_replicas);
+    *state = rig;
+    return 0;
+}
+
+static void a_store_with_replicas_is_asked_for_them(void **state)
+{
+    struct api_rig *rig = *state;
+    accepted(post(rig, "{\"to\":{\"user\":\"ann\"},\"data\":1,\"durability\":\"replicated\"}"));
+    assert_int_equal(rig->script.send.durability, PEER_DURABILITY_REPLICATED);
+    accepted(post(rig, "{\"to\":{\"user\":\"ann\"},\"data\":1,\"durability\":\"standard\"}"));
+    assert_int_equal(rig->script.send.durability, PEER_DURABILITY_STANDARD);
+}
+
 static void payloads_are_bytes(void **state)
 {
     struct api_rig *rig = *state;
@@ -369,6 +392,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_message_travels_as_it_was_written, open_rig, close_rig),
+        cmocka_unit_test_setup_teardown(a_store_with_replicas_is_asked_for_them, open_rig_with_replicas, close_rig),
         cmocka_unit_test_setup_teardown(payloads_are_bytes, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(any_json_value_is_data, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(keys_make_ids_and_digests, open_rig, close_rig),
