@@ -1,0 +1,100 @@
+# The servers in which deploy/cluster keeps its data, how each is configured, started and asked; sourced by it.
+# shellcheck shell=bash disable=SC2154,SC2119,SC2120
+
+# ---- Redis
+
+redis() {
+    local name=$1
+    shift
+    REDISCLI_AUTH=$(<"$dir/redis.password") timeout 10 redis-cli -h 127.0.0.1 -p "${port["$name port"]}" "$@" 2>&1
+}
+
+start_redis() {
+    local name=$1
+    {
+        printf 'bind 127.0.0.1\nport %s\ndir "%s"\n' "${port["$name port"]}" "$dir/$name"
+        printf 'requirepass %s\nmasterauth %s\n' "$(<"$dir/redis.password")" "$(<"$dir/redis.password")"
+        printf 'appendonly yes\nsave ""\nmaxmemory-policy noeviction\nrepl-diskless-sync-delay 0\n'
+        [ "${shape[redis]}" -eq 1 ] || printf 'cluster-enabled yes\ncluster-node-timeout 2000\n'
+    } >"$dir/$name/redis.conf"
+    spawn "$name" redis-server "$dir/$name/redis.conf"
+}
+
+# Every server knows all the others and that all slots are served.
+redis_cluster_is_whole() {
+    local name info
+    for name in $(all_of redis); do
+        info=$(redis "$name" CLUSTER INFO)
+        [[ "$info" == *cluster_state:ok* && "$info" == *"cluster_known_nodes:${shape[redis]}"* ]] || return 1
+    done
+}
+
+join_redis() {
+    local name addresses=() i log="$dir/redis-create.log"
+    for name in $(all_of redis); do addresses+=("127.0.0.1:${port["$name port"]}"); done
+    if redis redis-1 CLUSTER INFO | grep -q '^cluster_known_nodes:1.$'; then
+        REDISCLI_AUTH=$(<"$dir/redis.password") timeout 60 redis-cli --cluster create "${addresses[@]}" --cluster-replicas 1 \
+            --cluster-yes >"$log" 2>&1 || fail "the Redis Cluster could not be made" "$log"
+    fi
+    for ((i = 0; i < 300; i++)); do
+        ! redis_cluster_is_whole || return 0
+        sleep 0.1
+    done
+    fail "the Redis Cluster was not whole after 30 s" "$(log_of redis-1)"
+}
+
+# ---- ZooKeeper
+
+zookeeper_mode() {
+    # shellcheck disable=SC2016 # $1 is of the inner shell
+    timeout 2 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf srvr >&3 && cat <&3' - "$1" 2>/dev/null
+}
+
+start_zookeeper() {
+    local name=$1 other
+    mkdir -p "$dir/$name/data"
+    printf '%s\n' "${name#*-}" >"$dir/$name/data/myid"
+    {
+        printf 'tickTime=500\ninitLimit=20\nsyncLimit=10\nmaxSessionTimeout=60000\nmaxClientCnxns=0\n'
+        printf 'dataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n' "$dir/$name/data" "${port["$name port"]}"
+        printf 'admin.enableServer=false\n4lw.commands.whitelist=srvr\n'
+        for other in $(all_of zookeeper); do
+            [ "${shape[zookeepers]}" -eq 1 ] ||
+                printf 'server.%s=127.0.0.1:%s:%s\n' "${other#*-}" "${port["$other quorum"]}" "${port["$other election"]}"
+        done
+    } >"$dir/$name/zoo.cfg"
+    spawn "$name" java -Xms16m -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -cp /usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar \
+        org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/$name/zoo.cfg"
+}
+
+# ---- MariaDB
+
+sql() {
+    timeout 20 mariadb --no-defaults --user="$(id -un)" --socket="$dir/mariadb/sock" --batch "$@"
+}
+
+start_mariadb() {
+    local common=(--no-defaults --datadir="$dir/mariadb/data" --innodb-log-file-size=16M --innodb-buffer-pool-size=32M
+        --skip-name-resolve)
+    # Who starts it is its administrator, by the socket and without a password. It refuses to be root unless it is told to.
+    [ "$(id -u)" -ne 0 ] || common+=(--user=root)
+    [ ${#dir} -lt 90 ] || fail "the name of $dir is too long for MariaDB's socket; choose another --dir"
+    if [ ! -e "$dir/mariadb/installed" ]; then
+        rm -rf "$dir/mariadb/data"
+        timeout 120 mariadb-install-db "${common[@]}" --auth-root-authentication-method=socket \
+            --auth-root-socket-user="$(id -un)" --skip-test-db >"$dir/mariadb/install.log" 2>&1 ||
+            fail "MariaDB's files could not be made" "$dir/mariadb/install.log"
+        touch "$dir/mariadb/installed"
+    fi
+    spawn mariadb mariadbd "${common[@]}" --socket="$dir/mariadb/sock" --bind-address=127.0.0.1 --port="${port["mariadb port"]}" \
+        --pid-file="$dir/mariadb/mariadbd.pid" --skip-log-bin --performance-schema=OFF
+}
+
+make_database() {
+    sql >>"$(log_of mariadb)" 2>&1 <<SQL || fail "the database could not be made" "$(log_of mariadb)"
+CREATE DATABASE IF NOT EXISTS petrel;
+CREATE OR REPLACE USER petrel@'127.0.0.1' IDENTIFIED BY '$(<"$dir/mysql.password")';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON petrel.* TO petrel@'127.0.0.1';
+SQL
+}
