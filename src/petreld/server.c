@@ -140,10 +140,13 @@ static void on_load_due(struct timer *timer)
 static void announce(struct server *server)
 {
     timer_start(server->loops[0].loop, &server->load_timer, LOAD_MS, on_load_due);
+    bool sessions = (server->roles & DISCOVERY_SESSION) != 0, api = (server->roles & DISCOVERY_API) != 0;
     log_at(LOG_INFO, "server", "ready", LOG_STR("node", server->node_name), LOG_STR("version", PETREL_VERSION),
-           LOG_NUM("session_port", server->session_port), LOG_NUM("api_port", server->api_port),
-           LOG_NUM("admin_port", server->admin_port), LOG_NUM("loops", server->loops_count));
-    if (server->config->session_advertise[0] == '\0' && is_every_address(server->config->session_host))
+           LOG_NUM("session_port", sessions ? server->session_port : 0),
+           LOG_NUM("api_port", api ? server->api_port : 0),
+           LOG_NUM("admin_port", server->backends.registry != NULL ? server->admin_port : 0),
+           LOG_NUM("loops", server->loops_count));
+    if (sessions && server->config->session_advertise[0] == '\0' && is_every_address(server->config->session_host))
         log_event(LOG_INFO, "server", "lookup names the loopback address; set session.advertise to what devices reach");
     if (server->signals)
         sd_notify(0, "READY=1");
