@@ -22,7 +22,7 @@ void api_lookup_get(struct api_exchange *exchange, const struct api_request *req
     struct api_role *role = exchange->role;
     struct discovery_view *view = role->discovery->ops->view(role->discovery);
     struct lookup_server servers[LOOKUP_MAX];
-    const size_t count = lookup_rank(view, loop_rng(role->loop), servers);
+    const size_t count = lookup_rank(view, 0, loop_rng(role->loop), servers);
     if (count > 0) {
         put_servers(&exchange->body, servers, count);
         bytes_printf(&exchange->body, ",\"backoff_ms\":%u,\"ttl_s\":%u}", BACKOFF_MS, role->config.heartbeat_hint_s);

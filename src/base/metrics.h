@@ -47,6 +47,17 @@
     X(REDIS_BROKEN, COUNTER, "petrel_redis_connections_broken_total", "Connections to Redis that broke in service")    \
     X(REDIS_REFRESHES, COUNTER, "petrel_redis_map_refreshes_total", "Views of the Redis Cluster taken over")           \
     X(SEND_SECONDS, HISTOGRAM, "petrel_send_seconds", "Time from a send's last byte read to its answer")               \
+    X(STORE_DOWN, GAUGE, "petrel_store_down", "Loops of the node that reach no server of the store")                   \
+    X(REDIS_UNSAFE, GAUGE, "petrel_redis_unsafe", "Redis servers seen that may forget: no append-only file, eviction") \
+    X(REGISTRY_DOWN, GAUGE, "petrel_registry_down", "1 while the registry's database does not answer")                 \
+    X(DISCOVERY_DOWN, GAUGE, "petrel_discovery_down", "1 while ZooKeeper is away: the last answer is served")          \
+    X(LINK_PEERS, GAUGE, "petrel_link_peers", "Nodes that this one connects to")                                       \
+    X(LINK_PEERS_UP, GAUGE, "petrel_link_peers_up", "Of those, connected")                                             \
+    X(LINK_CALLERS, GAUGE, "petrel_link_callers", "Loops of other nodes connected to this one")                        \
+    X(LINK_REFUSED, COUNTER, "petrel_link_refused_total", "Connections of strangers closed on the peer port")          \
+    X(DRAINING, GAUGE, "petrel_draining_loops", "Loops that an operator has draining")                                 \
+    X(MOVED, COUNTER, "petrel_sessions_moved_total", "Sessions told to go to another node")                            \
+    X(ROUTES_DEAD, COUNTER, "petrel_routes_dead_total", "Routes of processes that are gone, met and unbound")          \
     X(LOOP_STALLS, COUNTER, "petrel_loop_stalls_total", "Turns of a loop that took over a second")
 
 enum metric {

@@ -24,8 +24,10 @@ struct discovery_node {
     uint32_t roles; /* of enum discovery_role */
     uint64_t incarnation;
     enum discovery_state state;
-    uint64_t sessions;     /* held now */
-    uint64_t max_sessions; /* its budget */
+    uint64_t sessions;            /* held now */
+    uint64_t max_sessions;        /* its budget */
+    uint32_t connects_per_second; /* that it admits; 0: as many as come */
+    uint16_t loops;               /* that hold sessions, from 0 on; 0: not told */
     char name[DISCOVERY_NAME_MAX + 1];
     char session_address[DISCOVERY_ADDRESS_MAX + 1]; /* what devices connect to */
     char peer_address[DISCOVERY_ADDRESS_MAX + 1];    /* empty: no links from outside */

@@ -58,6 +58,7 @@ struct link_ops {
     int (*tell)(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg);
     int (*tell_sessions)(struct link *link, const struct peer_msg *msg);
     void (*answer)(struct link *link, struct link_call *call);
+    bool (*knows)(struct link *link, const struct route *route);
     /* Serve and tell no more: asking and telling are PETREL_E_CLOSING from here on, calls from other loops get UNAVAILABLE, what
      * was told is sent off, what arrives is let go. Calls under way still come back. After the roles of this loop have closed. */
     void (*close)(struct link *link);
@@ -101,6 +102,13 @@ static inline int link_tell(struct link *link, uint32_t node, uint16_t loop, con
 static inline int link_tell_sessions(struct link *link, const struct peer_msg *msg)
 {
     return link->ops->tell_sessions(link, msg);
+}
+
+/* Whether the route's process is this one, or its loop is connected to this one: then the route may live, whatever discovery says
+ * (PROMISE §3, §11). On the link's loop. */
+static inline bool link_knows(struct link *link, const struct route *route)
+{
+    return link->ops->knows(link, route);
 }
 
 /* The server's answer: call->reply is filled. What it points to must live until this returns, or, over threads, is carried over by

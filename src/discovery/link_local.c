@@ -374,6 +374,12 @@ static int local_tell_sessions(struct link *link, const struct peer_msg *msg)
     return first_error;
 }
 
+static bool local_knows(struct link *link, const struct route *route)
+{
+    const struct link_local *set = local_of(link)->set;
+    return route->node == set->node && route->incarnation == set->incarnation;
+}
+
 static void local_close(struct link *link)
 {
     struct local *local = local_of(link);
@@ -389,6 +395,7 @@ static const struct link_ops link_local_ops = {
     .tell = local_tell,
     .tell_sessions = local_tell_sessions,
     .answer = local_answer,
+    .knows = local_knows,
     .close = local_close,
 };
 

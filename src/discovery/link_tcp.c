@@ -192,6 +192,13 @@ static int tcp_tell_sessions(struct link *link, const struct peer_msg *msg)
     return home->closed ? PETREL_E_CLOSING : link_tell_sessions(home->inner, msg);
 }
 
+static bool tcp_knows(struct link *link, const struct route *route)
+{
+    const struct link_tcp_loop *home = loop_of(link);
+    const struct link_tcp_entry *entry = link_tcp_directory_find(home, route->node, route->loop);
+    return (entry != NULL && entry->incarnation == route->incarnation) || link_knows(home->inner, route);
+}
+
 static void tcp_close(struct link *link)
 {
     struct link_tcp_loop *home = loop_of(link);
@@ -214,6 +221,7 @@ static const struct link_ops link_tcp_ops = {
     .tell = tcp_tell,
     .tell_sessions = tcp_tell_sessions,
     .answer = link_tcp_calls_answer,
+    .knows = tcp_knows,
     .close = tcp_close,
 };
 

@@ -7,6 +7,7 @@
 #define PETREL_MESSAGE_MESSAGE_ROLE_H
 
 #include "base/metrics.h"
+#include "discovery/discovery.h"
 #include "discovery/link.h"
 #include "store/store.h"
 
@@ -21,6 +22,8 @@ int message_role_new(struct message_role **out, struct loop *loop, struct link *
                      const struct message_config *config, struct metrics_shard *metrics);
 /* Tell all session roles the apps and their token keys (records: peer_record_pack_apps(); a reference is taken). */
 void message_role_publish_apps(struct message_role *role, uint64_t version, struct buf *records);
+/* Who there is: a discovery_watch_fn, with the role as ctx. Routes of dead incarnations get no Deliver and are unbound. On the loop. */
+void message_role_view(void *role, struct discovery_view *view);
 /* Refuse new calls with CLOSING; when nothing is under way free, then done(ctx). On the loop. */
 void message_role_close(struct message_role **role, void (*done)(void *ctx), void *ctx);
 

@@ -17,6 +17,7 @@
 #define PETREL_SESSION_SESSION_ROLE_H
 
 #include "base/metrics.h"
+#include "discovery/discovery.h"
 #include "discovery/link.h"
 #include "loop/listener.h"
 
@@ -38,9 +39,14 @@ struct session_config {
     uint32_t high_water_bytes; /* unsent bytes that make a session behind; default 65,536 */
     uint32_t slow_timeout_ms;  /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
     uint32_t backoff_ms;       /* told with codes 3000-3499; default 1,000 */
+    uint32_t
+        connects_per_second; /* of this loop: sockets beyond wait in the listener's backlog, unaccepted; 0: no limit */
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;
+    /* The loop began or ended to drain, as an operator asked (PEER_DRAIN): the node's state. On the loop. May be NULL. */
+    void (*on_draining)(void *ctx, bool draining);
+    void *ctx;
 };
 
 struct session_config session_role_defaults(void);
@@ -51,6 +57,8 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
                      const struct session_config *config, struct metrics_shard *metrics);
 /* Open the listener; *port is the one in use. Errors of listener_open(). */
 int session_role_listen(struct session_role *role, uint16_t *port);
+/* Who there is: a discovery_watch_fn, with the role as ctx. GOAWAY names nodes of the newest view. On the loop. */
+void session_role_view(void *role, struct discovery_view *view);
 /* Stop accepting and send GOAWAY to every session: code, close after deadline_ms, reconnect spread over spread_ms. */
 void session_role_drain(struct session_role *role, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms);
 /* Close every session (acks that were read are written first), then free, then done(ctx). On the loop. */

@@ -35,6 +35,7 @@ enum peer_type {
     PEER_USER = 37,
     /* calls to the session role, by the API role */
     PEER_SESSIONS = 48,
+    PEER_DRAIN = 49,
     /* tells to the session role */
     PEER_DELIVER = 64,
     PEER_EVICT = 65,
@@ -53,6 +54,26 @@ struct peer_session_list {
     struct buf *records; /* one reference, given to the caller */
     uint32_t count;
     uint32_t next_slot; /* 0: no more */
+};
+
+/* DRAIN: have sessions of one loop go to other nodes, by GOAWAY, or look at how far that is. */
+enum peer_drain_verb {
+    PEER_DRAIN_LOOK = 1, /* nothing changes */
+    PEER_DRAIN_BEGIN,    /* all sessions leave, per_second of them; no new one is let in until END */
+    PEER_DRAIN_END,      /* those that have not left stay */
+    PEER_DRAIN_MOVE, /* count sessions leave, per_second of them; new ones come as ever. Replaces a MOVE under way */
+};
+struct peer_drain {
+    enum peer_drain_verb verb;
+    uint32_t per_second; /* BEGIN, MOVE: at least 1, of this loop */
+    uint32_t count;      /* MOVE */
+};
+struct peer_drained {
+    bool draining;     /* since BEGIN */
+    uint32_t sessions; /* live on this loop */
+    uint32_t to_tell;  /* that are to leave and have not been told */
+    uint32_t told;     /* told, and still here */
+    uint64_t left;     /* told, and gone: since the BEGIN or MOVE */
 };
 
 /* DELIVER: an append's hint. message NULL: an advance, nothing for this session. */
@@ -91,6 +112,7 @@ struct peer_msg {
         struct peer_remove remove;
         struct peer_target user;
         struct peer_sessions sessions;
+        struct peer_drain drain;
         struct peer_deliver deliver;
         struct peer_evict evict;
         struct peer_apps apps;
@@ -108,6 +130,7 @@ struct peer_reply {
         struct peer_removed removed;
         const struct peer_user *user;
         struct peer_session_list sessions;
+        struct peer_drained drained;
     };
 };
 

@@ -348,6 +348,13 @@ static int end_tell_sessions(struct link *link, const struct peer_msg *msg)
     return 0; /* the cluster tells APPS when a session node starts */
 }
 
+static bool end_knows(struct link *link, const struct route *route)
+{
+    const struct end *end = container_of(link, struct end, link);
+    const struct end *other = &end->links->ends[route->node];
+    return other->up && other->incarnation == route->incarnation;
+}
+
 static void end_close(struct link *link)
 {
     (void)link;
@@ -360,6 +367,7 @@ static const struct link_ops end_ops = {
     .tell = end_tell,
     .tell_sessions = end_tell_sessions,
     .answer = end_answer,
+    .knows = end_knows,
     .close = end_close,
 };
 

@@ -40,7 +40,7 @@ static void only_servers_that_can_take_a_session_are_listed(void **state)
     rng_seed(&rng, 1);
     for (int i = 0; i < 50; i++) {
         struct lookup_server out[LOOKUP_MAX];
-        assert_int_equal(lookup_rank(view, &rng, out), 1);
+        assert_int_equal(lookup_rank(view, 0, &rng, out), 1);
         assert_ptr_equal(out[0].node, &view->nodes[5]);
         assert_int_equal(out[0].weight, 1000);
     }
@@ -56,8 +56,8 @@ static void nobody_to_list_is_an_empty_list(void **state)
     struct rng rng;
     rng_seed(&rng, 1);
     struct lookup_server out[LOOKUP_MAX];
-    assert_int_equal(lookup_rank(none, &rng, out), 0);
-    assert_int_equal(lookup_rank(full, &rng, out), 0);
+    assert_int_equal(lookup_rank(none, 0, &rng, out), 0);
+    assert_int_equal(lookup_rank(full, 0, &rng, out), 0);
     discovery_view_unref(none);
     discovery_view_unref(full);
 }
@@ -72,7 +72,7 @@ static void at_most_five_are_listed_and_none_twice(void **state)
     for (int i = 0; i < 500; i++) {
         struct lookup_server out[LOOKUP_MAX];
         uint32_t seen = 0;
-        assert_int_equal(lookup_rank(view, &rng, out), LOOKUP_MAX);
+        assert_int_equal(lookup_rank(view, 0, &rng, out), LOOKUP_MAX);
         for (size_t j = 0; j < LOOKUP_MAX; j++) {
             const uint32_t bit = 1U << out[j].node->number;
             assert_int_equal(seen & bit, 0);
@@ -91,7 +91,7 @@ static void all_are_listed_when_they_are_few(void **state)
     struct rng rng;
     rng_seed(&rng, 3);
     struct lookup_server out[LOOKUP_MAX];
-    assert_int_equal(lookup_rank(view, &rng, out), 3);
+    assert_int_equal(lookup_rank(view, 0, &rng, out), 3);
     discovery_view_unref(view);
 }
 
@@ -107,7 +107,7 @@ static void first_places_spread_as_the_room_is_spread(void **state)
     uint32_t first[5] = {0};
     for (int i = 0; i < DRAWS; i++) {
         struct lookup_server out[LOOKUP_MAX];
-        assert_int_equal(lookup_rank(view, &rng, out), 5);
+        assert_int_equal(lookup_rank(view, 0, &rng, out), 5);
         first[out[0].node->number]++;
     }
     double chi_square = 0;
@@ -131,7 +131,7 @@ static void second_places_are_drawn_among_those_left(void **state)
     int first = 0, second[3] = {0};
     for (int i = 0; i < DRAWS; i++) {
         struct lookup_server out[LOOKUP_MAX];
-        assert_int_equal(lookup_rank(view, &rng, out), 3);
+        assert_int_equal(lookup_rank(view, 0, &rng, out), 3);
         if (out[0].node->number != 0)
             continue;
         first++;
@@ -152,7 +152,7 @@ static void weights_are_shares_of_the_free_room(void **state)
     struct rng rng;
     rng_seed(&rng, 6);
     struct lookup_server out[LOOKUP_MAX];
-    assert_int_equal(lookup_rank(view, &rng, out), 4);
+    assert_int_equal(lookup_rank(view, 0, &rng, out), 4);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(out[i].weight, share[out[i].node->number]);
     discovery_view_unref(view);
@@ -170,7 +170,7 @@ static void a_budget_beyond_reason_does_not_break_the_sums(void **state)
     struct rng rng;
     rng_seed(&rng, 7);
     struct lookup_server out[LOOKUP_MAX];
-    assert_int_equal(lookup_rank(view, &rng, out), 3);
+    assert_int_equal(lookup_rank(view, 0, &rng, out), 3);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(out[i].weight, 333);
     discovery_view_unref(view);
