@@ -29,7 +29,7 @@ void peer_codec_free(struct peer_codec **codec)
 bool peer_codec_is_call(uint8_t type)
 {
     return (type >= PEER_BIND && type <= PEER_CHECK) || (type >= PEER_SEND && type <= PEER_USER) ||
-           type == PEER_SESSIONS;
+           type == PEER_SESSIONS || type == PEER_DRAIN;
 }
 
 bool peer_codec_is_reply(uint8_t type)

@@ -162,6 +162,18 @@ static int answer_removed(struct peer_codec *codec, const void *unpacked, struct
     return read_route(body->route, &out->removed.route);
 }
 
+static int answer_drained(struct peer_codec *codec, const void *unpacked, struct peer_reply *out)
+{
+    (void)codec;
+    const Petrel__Peer__Drained *body = unpacked;
+    out->drained = (struct peer_drained){.draining = body->draining != 0,
+                                         .sessions = body->sessions,
+                                         .to_tell = body->to_tell,
+                                         .told = body->told,
+                                         .left = body->left};
+    return 0;
+}
+
 static int answer_sessions(struct bytes body, struct peer_reply *out)
 {
     struct bytes records;
@@ -188,6 +200,7 @@ static const struct row ROWS[] = {
     {PEER_STATE, &petrel__peer__stated__descriptor, answer_stated},
     {PEER_USER, &petrel__peer__user_info__descriptor, answer_user},
     {PEER_REMOVE, &petrel__peer__removed__descriptor, answer_removed},
+    {PEER_DRAIN, &petrel__peer__drained__descriptor, answer_drained},
 };
 
 int peer_codec_answer(struct peer_codec *codec, enum peer_type type, struct bytes body, struct peer_reply *out)

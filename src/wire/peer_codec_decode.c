@@ -160,6 +160,16 @@ static int read_sessions(const void *unpacked, struct peer_msg *out)
                : PETREL_E_PROTOCOL;
 }
 
+static int read_drain(const void *unpacked, struct peer_msg *out)
+{
+    const Petrel__Peer__Drain *body = unpacked;
+    const bool paced = body->verb == PEER_DRAIN_BEGIN || body->verb == PEER_DRAIN_MOVE;
+    if (body->verb < PEER_DRAIN_LOOK || body->verb > PEER_DRAIN_MOVE || (paced && body->per_second == 0))
+        return PETREL_E_PROTOCOL;
+    out->drain = (struct peer_drain){(enum peer_drain_verb)body->verb, body->per_second, body->count};
+    return 0;
+}
+
 /* ---- tells ---- */
 
 static int read_deliver(const void *unpacked, struct peer_msg *out)
@@ -201,6 +211,7 @@ static const struct row ROWS[] = {
     {PEER_REMOVE, &petrel__peer__remove__descriptor, read_remove},
     {PEER_USER, &petrel__peer__target__descriptor, read_user},
     {PEER_SESSIONS, &petrel__peer__sessions__descriptor, read_sessions},
+    {PEER_DRAIN, &petrel__peer__drain__descriptor, read_drain},
     {PEER_DELIVER, &petrel__peer__deliver__descriptor, read_deliver},
     {PEER_EVICT, &petrel__peer__evict__descriptor, read_evict},
 };

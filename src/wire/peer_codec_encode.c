@@ -184,6 +184,15 @@ static int put_sessions(struct bytebuf *out, const uint32_t *number, const struc
     return put_frame(out, PEER_SESSIONS, number, &body.base);
 }
 
+static int put_drain(struct bytebuf *out, const uint32_t *number, const struct peer_drain *drain)
+{
+    Petrel__Peer__Drain body = PETREL__PEER__DRAIN__INIT;
+    body.verb = drain->verb;
+    body.per_second = drain->per_second;
+    body.count = drain->count;
+    return put_frame(out, PEER_DRAIN, number, &body.base);
+}
+
 int peer_codec_encode_call(struct bytebuf *out, uint32_t number, const struct peer_msg *msg)
 {
     switch (msg->type) {
@@ -211,6 +220,8 @@ int peer_codec_encode_call(struct bytebuf *out, uint32_t number, const struct pe
         return put_remove(out, &number, &msg->remove);
     case PEER_SESSIONS:
         return put_sessions(out, &number, &msg->sessions);
+    case PEER_DRAIN:
+        return put_drain(out, &number, &msg->drain);
     default:
         object_panic(__FILE__, __LINE__, "no call");
     }

@@ -189,6 +189,17 @@ static int put_removed(struct bytebuf *out, uint32_t number, const struct peer_r
     return put_frame(out, number, PEER_REMOVE, 0, &body.base);
 }
 
+static int put_drained(struct bytebuf *out, uint32_t number, const struct peer_drained *drained)
+{
+    Petrel__Peer__Drained body = PETREL__PEER__DRAINED__INIT;
+    body.draining = drained->draining;
+    body.sessions = drained->sessions;
+    body.to_tell = drained->to_tell;
+    body.told = drained->told;
+    body.left = drained->left;
+    return put_frame(out, number, PEER_DRAIN, 0, &body.base);
+}
+
 /* By hand: the records are packed already. */
 static int put_sessions(struct bytebuf *out, uint32_t number, const struct peer_session_list *list)
 {
@@ -230,6 +241,8 @@ int peer_codec_encode_reply(struct bytebuf *out, uint32_t number, enum peer_type
         return put_removed(out, number, &reply->removed);
     case PEER_SESSIONS:
         return put_sessions(out, number, &reply->sessions);
+    case PEER_DRAIN:
+        return put_drained(out, number, &reply->drained);
     default:
         return put_frame(out, number, type, 0, NULL);
     }

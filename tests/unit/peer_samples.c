@@ -55,6 +55,8 @@ static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *mes
         msg->user = target();
     else if (type == PEER_REMOVE)
         msg->remove = (struct peer_remove){target(), 1738000000000};
+    else if (type == PEER_DRAIN)
+        msg->drain = (struct peer_drain){PEER_DRAIN_MOVE, 250, 1000};
     else
         msg->sessions = (struct peer_sessions){bytes_str("demo"), bytes_str("ana"), 3, 100};
 }
@@ -103,6 +105,8 @@ static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *mess
         reply.removed.route = ROUTE;
     else if (type == PEER_SESSIONS)
         reply.sessions = (struct peer_session_list){records, 2, 42};
+    else if (type == PEER_DRAIN)
+        reply.drained = (struct peer_drained){true, 5000, 3000, 120, 1880};
     else if (type == PEER_RECALL)
         reply.status = PETREL_E_ALREADY_DELIVERED;
     const int rc = peer_codec_encode_reply(out, PEER_SAMPLES_NUMBER, type, &reply);

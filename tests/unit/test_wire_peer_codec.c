@@ -28,7 +28,8 @@ static const struct {
     {"CHECKED", PEER_SAMPLES_REPLY, PEER_CHECK},   {"SENT", PEER_SAMPLES_REPLY, PEER_SEND},
     {"RECALLED", PEER_SAMPLES_REPLY, PEER_RECALL}, {"STATED", PEER_SAMPLES_REPLY, PEER_STATE},
     {"REMOVED", PEER_SAMPLES_REPLY, PEER_REMOVE},  {"USER_INFO", PEER_SAMPLES_REPLY, PEER_USER},
-    {"LISTED", PEER_SAMPLES_REPLY, PEER_SESSIONS},
+    {"LISTED", PEER_SAMPLES_REPLY, PEER_SESSIONS}, {"DRAIN", PEER_SAMPLES_CALL, PEER_DRAIN},
+    {"DRAINED", PEER_SAMPLES_REPLY, PEER_DRAIN},
 };
 #define SAMPLES_COUNT (sizeof SAMPLES / sizeof SAMPLES[0])
 
@@ -100,6 +101,13 @@ static void values_are_those_that_were_sent(void **state)
     assert_int_equal(peer_codec_decode_reply(codec, &frame, &number, &reply), 0);
     assert_true(reply.sessions.count == 2 && reply.sessions.next_slot == 42 && reply.sessions.records->len == 10);
     buf_unref(reply.sessions.records);
+
+    wire.len = 0;
+    peer_samples_encode(&wire, PEER_SAMPLES_REPLY, PEER_DRAIN);
+    frame = frame_of(&wire);
+    assert_int_equal(peer_codec_decode_reply(codec, &frame, &number, &reply), 0);
+    assert_true(reply.drained.draining && reply.drained.sessions == 5000 && reply.drained.to_tell == 3000);
+    assert_true(reply.drained.told == 120 && reply.drained.left == 1880);
     bytes_reset(&wire);
     peer_codec_free(&codec);
 }
@@ -189,6 +197,12 @@ static void what_is_out_of_bounds_is_refused(void **state)
                             .bind = {.target = good, .route = route, .max_entries = PEER_PAGE_MAX + 1}};
     refuse_call(codec, &msg);
     msg = (struct peer_msg){.type = PEER_SEND, .send = {.target = good}}; /* no message */
+    refuse_call(codec, &msg);
+    msg = (struct peer_msg){.type = PEER_DRAIN, .drain = {.verb = PEER_DRAIN_BEGIN}}; /* no pace */
+    refuse_call(codec, &msg);
+    msg.drain = (struct peer_drain){.verb = (enum peer_drain_verb)(PEER_DRAIN_MOVE + 1), .per_second = 1};
+    refuse_call(codec, &msg);
+    msg.drain.verb = (enum peer_drain_verb)0;
     refuse_call(codec, &msg);
     peer_codec_free(&codec);
 }
