@@ -1,4 +1,4 @@
-#include "bench.h"
+#include "bench_latency.h"
 
 #include <math.h>
 
@@ -14,6 +14,14 @@ void bench_latency_add(struct bench_latency *latency, uint64_t us)
     latency->slots[slot_of(us)]++;
     if (us > latency->max_us)
         latency->max_us = us;
+}
+
+void bench_latency_merge(struct bench_latency *into, const struct bench_latency *from)
+{
+    into->count += from->count;
+    into->max_us = into->max_us > from->max_us ? into->max_us : from->max_us;
+    for (size_t i = 0; i < BENCH_LATENCY_SLOTS; i++)
+        into->slots[i] += from->slots[i];
 }
 
 uint64_t bench_latency_at(const struct bench_latency *latency, double share)

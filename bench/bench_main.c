@@ -1,5 +1,6 @@
-#include "bench.h"
+#include "bench_fleet.h"
 
+#include <curl/curl.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
@@ -7,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,22 +18,36 @@ static const struct {
     const char *text;
 } runs[] = {
     {"hold", bench_hold, "connect sessions with valid tokens, hold them, and say what each costs the server"},
-    {"send", bench_send, "send over the HTTP API, each message durable before its answer, and count"},
+    {"send", bench_send,
+     "send over the HTTP API, each message durable before its answer; with --sessions also push and ack"},
 };
 
+/* high > 0: a number from low to high; else a text. */
 static const struct {
     const char *flag;
+    const char *value;
     size_t offset;
     uint32_t initial;
     uint32_t low;
     uint32_t high;
     const char *text;
 } options[] = {
-    {"--sessions", offsetof(struct bench, sessions), 15000, 1, 19000, "hold: how many sessions"},
-    {"--senders", offsetof(struct bench, senders), 64, 1, 4096, "send: connections, one request under way on each"},
-    {"--users", offsetof(struct bench, users), 10000, 1, 10000000, "send: users that the messages go to, in turn"},
-    {"--seconds", offsetof(struct bench, seconds), 10, 1, 86400, "how long to hold or send"},
-    {"--bytes", offsetof(struct bench, payload_bytes), 100, 1, 8192, "send: length of a message's data"},
+    {"--sessions", "N", offsetof(struct bench_options, sessions), 0, 1, 1900000,
+     "devices that are connected, each with its own user"},
+    {"--senders", "N", offsetof(struct bench_options, senders), 64, 1, 4096,
+     "send: connections, one request under way on each"},
+    {"--users", "N", offsetof(struct bench_options, users), 10000, 1, 10000000,
+     "send: users that the messages go to, in turn, without --sessions"},
+    {"--seconds", "N", offsetof(struct bench_options, seconds), 10, 1, 86400, "how long to hold or send"},
+    {"--bytes", "N", offsetof(struct bench_options, payload_bytes), 100, 32, 8192, "send: length of a message's data"},
+    {"--rate", "N", offsetof(struct bench_options, rate), 0, 1, 200000,
+     "send: messages a second, in place of as many as go"},
+    {"--petreld", "PATH", offsetof(struct bench_options, petreld), 0, 0, 0,
+     "the server to start (petreld beside this program)"},
+    {"--data-dir", "DIR", offsetof(struct bench_options, data_dir), 0, 0, 0,
+     "use the server that runs on this data directory instead of starting one"},
+    {"--cluster", "DIR", offsetof(struct bench_options, cluster), 0, 0, 0,
+     "use the cluster that deploy/cluster keeps there"},
 };
 
 uint64_t bench_now_us(void)
@@ -39,6 +55,12 @@ uint64_t bench_now_us(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void close_all(struct bench *bench)
+{
+    bench_fleet_close(&bench->fleet);
+    bench_target_close(&bench->target);
 }
 
 void bench_die(struct bench *bench, const char *format, ...)
@@ -49,7 +71,8 @@ void bench_die(struct bench *bench, const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
-    bench_server_close(bench);
+    if (bench->fleet == NULL || bench_fleet_is_parent(bench->fleet))
+        close_all(bench);
     exit(1);
 }
 
@@ -64,8 +87,25 @@ void bench_progress(const char *format, ...)
 
 void bench_figure(struct bench *bench, const char *name, double value, int digits)
 {
-    if (bench->figures_count < BENCH_FIGURES_MAX)
-        bench->figures[bench->figures_count++] = (struct bench_figure){name, value, digits};
+    if (bench->figures_count == BENCH_FIGURES_MAX)
+        return;
+    struct bench_figure *figure = &bench->figures[bench->figures_count++];
+    snprintf(figure->name, sizeof figure->name, "%s", name);
+    figure->value = value;
+    figure->digits = digits;
+}
+
+void bench_figure_latency(struct bench *bench, const char *name, const struct bench_latency *latency)
+{
+    static const struct {
+        const char *name;
+        double share;
+    } points[] = {{"p50_us", 0.5}, {"p99_us", 0.99}, {"p999_us", 0.999}, {"max_us", 1}};
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        char text[BENCH_NAME_MAX];
+        snprintf(text, sizeof text, "%s_%s", name, points[i].name);
+        bench_figure(bench, text, (double)bench_latency_at(latency, points[i].share), 0);
+    }
 }
 
 static void print_figures(const struct bench *bench)
@@ -80,37 +120,52 @@ static void print_figures(const struct bench *bench)
 
 static int usage(FILE *out, int status)
 {
-    fputs("petrel-bench: load for a petreld, and what it costs\n\nusage: petrel-bench RUN [options]\n\nruns:\n", out);
+    fputs("petrel-bench: load for a petreld or a cluster, and what it costs\n\nusage: petrel-bench RUN "
+          "[options]\n\nruns:\n",
+          out);
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
-        fprintf(out, "  %-22s %s\n", runs[i].name, runs[i].text);
+        fprintf(out, "  %-20s %s\n", runs[i].name, runs[i].text);
     fputs("\noptions:\n", out);
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        fprintf(out, "  %-12s N        %s (%" PRIu32 ")\n", options[i].flag, options[i].text, options[i].initial);
-    fputs("  --petreld    PATH     the server to start (petreld beside this program)\n"
-          "  --data-dir   DIR      use the server that runs on this data directory instead of starting one\n"
-          "\nThe figures come as a table and, as the last line, as JSON.\n"
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        fprintf(out, "  %-11s %-8s %s", options[i].flag, options[i].value, options[i].text);
+        if (options[i].initial > 0)
+            fprintf(out, " (%" PRIu32 ")", options[i].initial);
+        fputc('\n', out);
+    }
+    fputs("\nThe figures come as a table and, as the last line, as JSON. Exit codes: 0 all was as it should be; 1 "
+          "something failed,\n"
+          "was refused or lost; 2 wrong usage.\n"
           "example: petrel-bench hold --sessions 15000 --seconds 20\n",
           out);
     return status;
 }
 
-static int parse_option(struct bench *bench, const char *flag, const char *value)
+static int parse_number(uint32_t *out, const char *flag, const char *value, uint32_t low, uint32_t high)
 {
-    if (strcmp(flag, "--petreld") == 0 || strcmp(flag, "--data-dir") == 0) {
-        *(strcmp(flag, "--petreld") == 0 ? &bench->petreld : &bench->data_dir) = value;
-        return 0;
+    char *end;
+    unsigned long number = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end != '\0' || number < low || number > high) {
+        fprintf(stderr, "petrel-bench: %s %s: not a whole number from %" PRIu32 " to %" PRIu32 "\n", flag, value, low,
+                high);
+        return -1;
     }
+    *out = (uint32_t)number;
+    return 0;
+}
+
+static int parse_option(struct bench_options *to, const char *flag, const char *value)
+{
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         if (strcmp(flag, options[i].flag) != 0)
             continue;
-        char *end;
-        unsigned long number = strtoul(value, &end, 10);
-        if (*value < '0' || *value > '9' || *end != '\0' || number < options[i].low || number > options[i].high) {
-            fprintf(stderr, "petrel-bench: %s %s: not a whole number from %" PRIu32 " to %" PRIu32 "\n", flag, value,
-                    options[i].low, options[i].high);
+        if (value == NULL) {
+            fprintf(stderr, "petrel-bench: %s needs a value\n", flag);
             return -1;
         }
-        *(uint32_t *)(void *)((char *)bench + options[i].offset) = (uint32_t)number;
+        void *field = (char *)to + options[i].offset;
+        if (options[i].high > 0)
+            return parse_number(field, flag, value, options[i].low, options[i].high);
+        *(const char **)field = value;
         return 0;
     }
     fprintf(stderr, "petrel-bench: no such option: %s; see petrel-bench --help\n", flag);
@@ -122,9 +177,11 @@ static int run(struct bench *bench, const char *name)
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         if (strcmp(name, runs[i].name) != 0)
             continue;
-        bench_server_open(bench);
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        bench_target_open(bench);
         int status = runs[i].run(bench);
-        bench_server_close(bench);
+        close_all(bench);
+        curl_global_cleanup();
         print_figures(bench);
         return status;
     }
@@ -138,23 +195,19 @@ int main(int argc, char **argv)
         return usage(stderr, 2);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return usage(stdout, 0);
-    struct bench bench = {.pid = 0};
+    static struct bench bench;
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        *(uint32_t *)(void *)((char *)&bench + options[i].offset) = options[i].initial;
-    for (int i = 2; i < argc; i += 2) {
-        if (argv[i + 1] == NULL) {
-            fprintf(stderr, "petrel-bench: %s needs a value\n", argv[i]);
+        if (options[i].high > 0)
+            *(uint32_t *)(void *)((char *)&bench.options + options[i].offset) = options[i].initial;
+    for (int i = 2; i < argc; i += 2)
+        if (parse_option(&bench.options, argv[i], argv[i + 1]) != 0)
             return 2;
-        }
-        if (parse_option(&bench, argv[i], argv[i + 1]) != 0)
-            return 2;
-    }
     char self[PATH_MAX], beside[PATH_MAX + 16];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     self[len > 0 ? len : 0] = '\0';
     snprintf(beside, sizeof beside, "%s/petreld", dirname(self));
-    if (bench.petreld == NULL)
-        bench.petreld = beside;
+    if (bench.options.petreld == NULL)
+        bench.options.petreld = beside;
     signal(SIGPIPE, SIG_IGN);
     return run(&bench, argv[1]);
 }

@@ -1,29 +1,40 @@
-/* Senders on keep-alive connections, one request under way on each: what a backend's worker does. Every 2xx is a message that
- * a commit has made durable. */
-#include "bench.h"
+/* Senders on keep-alive connections, one request under way on each: what a backend's worker does. Every 2xx is a message that is
+ * durable. With sessions, each message goes to one that is connected, is pushed, and acked: the whole way. */
+#include "bench_fleet.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define CONNECT_SECONDS 300
+#define DELIVER_SECONDS 30
+#define RATE_MAX 200000 /* no machine takes more from us: what numbers are there for */
 
 struct sender {
     int fd;
     uint64_t begun_us;
-    size_t have; /* of the answer */
+    uint64_t number; /* of its message */
+    size_t have;     /* of the answer */
     char answer[4096];
+    struct sender *next_idle;
 };
 
 struct sending {
     struct bench *bench;
     int epoll_fd;
     struct sender *senders;
+    struct sender *idle;
     char *filler;
-    uint64_t next_user;
+    uint64_t numbers; /* that there are */
+    uint64_t next;
+    uint8_t *took; /* by number: answered 2xx */
     uint64_t accepted;
     uint64_t refused;
     unsigned last_refusal;
@@ -33,18 +44,22 @@ struct sending {
 
 static void send_next(struct sending *sending, struct sender *sender)
 {
-    struct bench *bench = sending->bench;
-    char body[8192 + 256], request[8192 + 1024];
-    int body_len = snprintf(body, sizeof body, "{\"to\":{\"user\":\"user-%08" PRIu64 "\"},\"data\":\"%s\"}",
-                            sending->next_user++ % bench->users, sending->filler);
+    const struct bench *bench = sending->bench;
+    const struct bench_options *options = &bench->options;
+    const uint32_t users = options->sessions > 0 ? options->sessions : options->users;
+    char stamp[BENCH_STAMP_BYTES], body[8192 + 256], request[8192 + 1024];
+    sender->have = 0;
+    sender->number = sending->next++;
+    sender->begun_us = bench_now_us();
+    bench_stamp_write(stamp, sender->number, sender->begun_us);
+    int body_len = snprintf(body, sizeof body, "{\"to\":{\"user\":\"user-%08" PRIu64 "\"},\"data\":\"%s%s\"}",
+                            sender->number % users, stamp, sending->filler);
     int len = snprintf(request, sizeof request,
                        "POST /v1/apps/%s/messages HTTP/1.1\r\nHost: petrel\r\nAuthorization: Bearer %s\r\n"
                        "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                       bench->app, bench->api_key, body_len, body);
-    sender->have = 0;
-    sender->begun_us = bench_now_us();
+                       bench->target.app, bench->target.api_key, body_len, body);
     if (send(sender->fd, request, (size_t)len, MSG_NOSIGNAL) != len)
-        bench_die(bench, "a request can't be written: %s", strerror(errno));
+        bench_die(sending->bench, "a request can't be written: %s", strerror(errno));
     sending->under_way++;
 }
 
@@ -63,7 +78,7 @@ static unsigned status_of(struct bench *bench, struct sender *sender)
     return sender->have >= whole ? status : 0;
 }
 
-static void on_readable(struct sending *sending, struct sender *sender, bool more)
+static void on_readable(struct sending *sending, struct sender *sender)
 {
     ssize_t got = recv(sender->fd, sender->answer + sender->have, sizeof sender->answer - 1 - sender->have, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -78,81 +93,168 @@ static void on_readable(struct sending *sending, struct sender *sender, bool mor
     bench_latency_add(&sending->latency, bench_now_us() - sender->begun_us);
     if (status / 100 == 2) {
         sending->accepted++;
+        sending->took[sender->number] = 1;
     } else {
         sending->refused++;
         sending->last_refusal = status;
     }
-    if (more)
-        send_next(sending, sender);
+    sender->next_idle = sending->idle;
+    sending->idle = sender;
 }
 
-static void serve(struct sending *sending, bool more)
+static void serve(struct sending *sending, int timeout_ms)
 {
     struct epoll_event events[256];
-    int count = epoll_wait(sending->epoll_fd, events, 256, 100);
+    int count = epoll_wait(sending->epoll_fd, events, 256, timeout_ms);
     for (int i = 0; i < count; i++)
-        on_readable(sending, &sending->senders[events[i].data.u32], more);
+        on_readable(sending, &sending->senders[events[i].data.u32]);
 }
 
 static void open_senders(struct sending *sending)
 {
     struct bench *bench = sending->bench;
-    const struct sockaddr *to = (const struct sockaddr *)&bench->api_address;
-    for (uint32_t i = 0; i < bench->senders; i++) {
+    for (uint32_t i = 0; i < bench->options.senders; i++) {
+        const struct sockaddr_in *to = &bench->target.apis[i % bench->target.apis_count];
         struct sender *sender = &sending->senders[i];
         sender->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
-        if (sender->fd < 0 || connect(sender->fd, to, sizeof bench->api_address) != 0 ||
+        if (sender->fd < 0 || connect(sender->fd, (const struct sockaddr *)to, sizeof *to) != 0 ||
             epoll_ctl(sending->epoll_fd, EPOLL_CTL_ADD, sender->fd, &event) != 0)
             bench_die(bench, "a sender can't connect: %s", strerror(errno));
+        sender->next_idle = sending->idle;
+        sending->idle = sender;
     }
+}
+
+/* How many may have been begun by now. */
+static uint64_t allowed(const struct sending *sending, uint64_t passed_us)
+{
+    const uint64_t rate = sending->bench->options.rate;
+    const uint64_t due = rate > 0 ? passed_us * rate / 1000000 : UINT64_MAX;
+    return due < sending->numbers ? due : sending->numbers;
+}
+
+static void run_load(struct sending *sending)
+{
+    const uint64_t start = bench_now_us(), length = sending->bench->options.seconds * 1000000ULL;
+    for (uint64_t now = start, shown = start; now - start < length; now = bench_now_us()) {
+        const uint64_t until = allowed(sending, now - start);
+        while (sending->idle != NULL && sending->next < until) {
+            struct sender *sender = sending->idle;
+            sending->idle = sender->next_idle;
+            send_next(sending, sender);
+        }
+        serve(sending, sending->bench->options.rate > 0 ? 1 : 100);
+        if (now - shown > 1000000) {
+            shown = now;
+            bench_progress("%3" PRIu64 " s: %" PRIu64 " accepted, %" PRIu64 " refused", (now - start) / 1000000,
+                           sending->accepted, sending->refused);
+        }
+    }
+    while (sending->under_way > 0)
+        serve(sending, 100);
+}
+
+/* ---- what came of it ---- */
+
+struct outcome {
+    uint64_t delivered;
+    uint64_t lost;
+    uint64_t duplicates;
+};
+
+static struct outcome judge(const struct sending *sending)
+{
+    const struct bench_fleet *fleet = sending->bench->fleet;
+    struct outcome outcome = {0};
+    for (uint64_t i = 0; i < sending->next; i++) {
+        const uint8_t seen = atomic_load_explicit(&fleet->seen[i], memory_order_relaxed);
+        outcome.delivered += seen > 0;
+        outcome.lost += sending->took[i] != 0 && seen == 0;
+        outcome.duplicates += seen > 1 ? (uint64_t)seen - 1 : 0;
+    }
+    return outcome;
+}
+
+static struct outcome await_delivery(struct sending *sending)
+{
+    const uint64_t deadline = bench_now_us() + DELIVER_SECONDS * 1000000ULL;
+    struct outcome outcome;
+    while ((outcome = judge(sending)).lost > 0 && bench_now_us() < deadline)
+        usleep(10000);
+    return outcome;
+}
+
+static bool report_delivery(struct sending *sending, struct outcome outcome, double seconds)
+{
+    struct bench *bench = sending->bench;
+    struct bench_fleet_sums sums = bench_fleet_sum(bench->fleet);
+    bench_figure(bench, "sessions", bench->options.sessions, 0);
+    bench_figure(bench, "delivered", (double)outcome.delivered, 0);
+    bench_figure(bench, "lost", (double)outcome.lost, 0);
+    bench_figure(bench, "duplicates", (double)(outcome.duplicates + sums.backwards), 0);
+    bench_figure(bench, "delivered_per_second", (double)outcome.delivered / seconds, 0);
+    bench_figure_latency(bench, "push", &sums.push);
+    return outcome.lost == 0 && outcome.duplicates + sums.backwards == 0;
+}
+
+static bool measure(struct sending *sending)
+{
+    struct bench *bench = sending->bench;
+    const struct bench_options *options = &bench->options;
+    const bool whole_way = options->sessions > 0;
+    double commits = bench_target_metric(bench, "petrel_store_commits_total");
+    struct bench_snapshot before = bench_target_snapshot(bench);
+    uint64_t start = bench_now_us();
+    run_load(sending);
+    double seconds = (double)(bench_now_us() - start) / 1e6;
+    struct outcome outcome = whole_way ? await_delivery(sending) : (struct outcome){0};
+    double all_seconds = (double)(bench_now_us() - start) / 1e6;
+    double count = sending->accepted > 0 ? (double)sending->accepted : 1;
+    bench_figure(bench, "senders", options->senders, 0);
+    bench_figure(bench, "seconds", seconds, 2);
+    bench_figure(bench, "accepted", (double)sending->accepted, 0);
+    bench_figure(bench, "refused", (double)sending->refused, 0);
+    bench_figure(bench, "last_refusal", sending->last_refusal, 0);
+    bench_figure(bench, "per_second", count / seconds, 0);
+    bench_target_figures(bench, &before, count);
+    commits = bench_target_metric(bench, "petrel_store_commits_total") - commits;
+    if (commits > 0)
+        bench_figure(bench, "sends_per_commit", count / commits, 1);
+    bench_figure_latency(bench, "send", &sending->latency);
+    const bool good = !whole_way || report_delivery(sending, outcome, all_seconds);
+    return good && sending->refused == 0 && sending->accepted > 0;
 }
 
 int bench_send(struct bench *bench)
 {
-    struct sending sending = {.bench = bench, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
-    sending.senders = calloc(bench->senders, sizeof *sending.senders);
-    sending.filler = malloc(bench->payload_bytes + 1);
-    if (sending.epoll_fd < 0 || sending.senders == NULL || sending.filler == NULL)
-        bench_die(bench, "out of memory or descriptors");
-    memset(sending.filler, 'x', bench->payload_bytes);
-    sending.filler[bench->payload_bytes] = '\0';
-    open_senders(&sending);
-    struct bench_usage before = bench_server_usage(bench);
-    double commits = bench_server_metric(bench, "petrel_store_commits_total");
-    uint64_t start = bench_now_us(), length = bench->seconds * 1000000ULL, shown = start;
-    for (uint32_t i = 0; i < bench->senders; i++)
-        send_next(&sending, &sending.senders[i]);
-    while (bench_now_us() - start < length) {
-        serve(&sending, true);
-        if (bench_now_us() - shown > 1000000) {
-            shown = bench_now_us();
-            bench_progress("%" PRIu64 " accepted, %" PRIu64 " refused", sending.accepted, sending.refused);
-        }
+    const struct bench_options *options = &bench->options;
+    const uint64_t rate = options->rate > 0 ? options->rate : RATE_MAX;
+    struct sending sending = {
+        .bench = bench, .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .numbers = rate * options->seconds};
+    if (options->sessions > 0) {
+        bench_fleet_open(bench, options->sessions, sending.numbers);
+        bench_fleet_order(bench->fleet, BENCH_CONNECT);
+        if (!bench_fleet_await(bench->fleet, CONNECT_SECONDS))
+            bench_die(bench, "not all sessions could be connected");
     }
-    double seconds = (double)(bench_now_us() - start) / 1e6;
-    struct bench_usage after = bench_server_usage(bench);
-    uint64_t accepted = sending.accepted;
-    commits = bench_server_metric(bench, "petrel_store_commits_total") - commits;
-    while (sending.under_way > 0)
-        serve(&sending, false);
-    double count = accepted > 0 ? (double)accepted : 1;
-    bench_figure(bench, "senders", bench->senders, 0);
-    bench_figure(bench, "seconds", seconds, 2);
-    bench_figure(bench, "accepted", (double)accepted, 0);
-    bench_figure(bench, "refused", (double)sending.refused, 0);
-    bench_figure(bench, "last_refusal", sending.last_refusal, 0);
-    bench_figure(bench, "per_second", count / seconds, 0);
-    bench_figure(bench, "commits", commits, 0);
-    bench_figure(bench, "sends_per_commit", commits > 0 ? count / commits : 0, 1);
-    bench_figure(bench, "server_cpu_s_per_million", (after.cpu_seconds - before.cpu_seconds) * 1e6 / count, 1);
-    bench_figure(bench, "p50_us", (double)bench_latency_at(&sending.latency, 0.5), 0);
-    bench_figure(bench, "p99_us", (double)bench_latency_at(&sending.latency, 0.99), 0);
-    bench_figure(bench, "max_us", (double)sending.latency.max_us, 0);
-    for (uint32_t i = 0; i < bench->senders; i++)
+    sending.senders = calloc(options->senders, sizeof *sending.senders);
+    sending.filler = malloc(options->payload_bytes + 1);
+    sending.took =
+        mmap(NULL, sending.numbers, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (sending.epoll_fd < 0 || sending.senders == NULL || sending.filler == NULL || sending.took == MAP_FAILED)
+        bench_die(bench, "out of memory or descriptors");
+    const size_t stamp = BENCH_STAMP_BYTES - 1;
+    const size_t filler = options->payload_bytes > stamp ? options->payload_bytes - stamp : 0;
+    memset(sending.filler, 'x', filler);
+    sending.filler[filler] = '\0';
+    open_senders(&sending);
+    const bool good = measure(&sending);
+    for (uint32_t i = 0; i < options->senders; i++)
         close(sending.senders[i].fd);
     close(sending.epoll_fd);
+    munmap(sending.took, sending.numbers);
     free(sending.senders);
     free(sending.filler);
-    return sending.refused == 0 && accepted > 0 ? 0 : 1;
+    return good ? 0 : 1;
 }
