@@ -9,38 +9,82 @@ redis() {
     REDISCLI_AUTH=$(<"$dir/redis.password") timeout 10 redis-cli -h 127.0.0.1 -p "${port["$name port"]}" "$@" 2>&1
 }
 
+node_timeout_ms=2000
+
+# Waits until a Redis of a cluster may start again: see start in deploy/cluster --help. One that ended by itself, at a time
+# that nobody knows, has ended now. Where no other runs none can have taken its place.
+await_failover() {
+    local name=$1 other ended others=
+    for other in $(all_of redis); do
+        ! pid_of "$other" >/dev/null || others=yes
+    done
+    if [ -z "$at_once" ] && [ "${shape[redis]}" -gt 1 ] && [ -n "$others" ] && [ -e "$dir/$name/redis.conf" ]; then
+        ended=$(cat "$dir/$name/ended" 2>/dev/null) || { [ ! -e "$dir/$name/pid" ] || ended=$(date +%s); }
+        while [ -n "$ended" ] && [ $(($(date +%s) - ended)) -le $((2 * node_timeout_ms / 1000 + 5)) ]; do sleep 0.2; done
+    fi
+    rm -f "$dir/$name/ended"
+}
+
 start_redis() {
     local name=$1
     {
         printf 'bind 127.0.0.1\nport %s\ndir "%s"\n' "${port["$name port"]}" "$dir/$name"
         printf 'requirepass %s\nmasterauth %s\n' "$(<"$dir/redis.password")" "$(<"$dir/redis.password")"
         printf 'appendonly yes\nsave ""\nmaxmemory-policy noeviction\nrepl-diskless-sync-delay 0\n'
-        [ "${shape[redis]}" -eq 1 ] || printf 'cluster-enabled yes\ncluster-node-timeout 2000\n'
+        [ "${shape[redis]}" -eq 1 ] || printf 'cluster-enabled yes\ncluster-node-timeout %s\n' "$node_timeout_ms"
     } >"$dir/$name/redis.conf"
     spawn "$name" redis-server "$dir/$name/redis.conf"
 }
 
-# Every server knows all the others and that all slots are served.
+# Every server knows all the others, none is taken for dead, all slots are served, and replicas have what their masters have.
 redis_cluster_is_whole() {
     local name info
     for name in $(all_of redis); do
         info=$(redis "$name" CLUSTER INFO)
         [[ "$info" == *cluster_state:ok* && "$info" == *"cluster_known_nodes:${shape[redis]}"* ]] || return 1
+        [[ "$(redis "$name" CLUSTER NODES)" != *fail* ]] || return 1
+        [[ "$(redis "$name" INFO replication)" != *master_link_status:down* ]] || return 1
     done
 }
 
-join_redis() {
-    local name addresses=() i log="$dir/redis-create.log"
-    for name in $(all_of redis); do addresses+=("127.0.0.1:${port["$name port"]}"); done
-    if redis redis-1 CLUSTER INFO | grep -q '^cluster_known_nodes:1.$'; then
-        REDISCLI_AUTH=$(<"$dir/redis.password") timeout 60 redis-cli --cluster create "${addresses[@]}" --cluster-replicas 1 \
-            --cluster-yes >"$log" 2>&1 || fail "the Redis Cluster could not be made" "$log"
-    fi
+await_whole_redis() {
+    local i
     for ((i = 0; i < 300; i++)); do
         ! redis_cluster_is_whole || return 0
         sleep 0.1
     done
     fail "the Redis Cluster was not whole after 30 s" "$(log_of redis-1)"
+}
+
+redis_masters() {
+    local name flags slots
+    for name in $(all_of redis); do
+        read -r _ _ flags _ _ _ _ _ slots < <(redis "$name" CLUSTER NODES | grep -w myself) || true
+        [[ "$flags" != *master* || -z "$slots" ]] || printf '%s\n' "$name"
+    done
+}
+
+redis_tool() {
+    REDISCLI_AUTH=$(<"$dir/redis.password") timeout 120 redis-cli --cluster "$@"
+}
+
+# What a failure leaves half moved is mended.
+reshard_redis() {
+    local log="$dir/redis-reshard.log" address="127.0.0.1:${port["$1 port"]}"
+    redis_tool reshard "$address" --cluster-from "$(redis "$1" CLUSTER MYID)" --cluster-to "$(redis "$2" CLUSTER MYID)" \
+        --cluster-slots "$3" --cluster-yes >"$log" 2>&1 && return
+    redis_tool fix "$address" --cluster-yes >>"$log" 2>&1 || true
+    fail "slots could not be moved from $1 to $2" "$log"
+}
+
+join_redis() {
+    local name addresses=() log="$dir/redis-create.log"
+    for name in $(all_of redis); do addresses+=("127.0.0.1:${port["$name port"]}"); done
+    if redis redis-1 CLUSTER INFO | grep -q '^cluster_known_nodes:1.$'; then
+        REDISCLI_AUTH=$(<"$dir/redis.password") timeout 60 redis-cli --cluster create "${addresses[@]}" --cluster-replicas 1 \
+            --cluster-yes >"$log" 2>&1 || fail "the Redis Cluster could not be made" "$log"
+    fi
+    await_whole_redis
 }
 
 # ---- ZooKeeper
