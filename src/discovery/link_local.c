@@ -155,7 +155,7 @@ static int local_call_at(struct link *link, uint32_t node, uint16_t loop, struct
 {
     struct local *from = local_of(link);
     const struct link_local *set = from->set;
-    petrel_assert(call->in.type == PEER_SESSIONS);
+    petrel_assert(call->in.type >= PEER_SESSIONS && call->in.type < PEER_DELIVER);
     if (from->closed)
         return PETREL_E_CLOSING;
     if (node == set->node && loop < set->count) {

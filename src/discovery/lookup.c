@@ -6,10 +6,15 @@
 #define ROOM_MAX (UINT64_C(1) << 32)
 #define WEIGHT_WHOLE 1000
 
+bool lookup_takes(const struct discovery_node *node, uint32_t except)
+{
+    return (except == 0 || node->number != except) && (node->roles & DISCOVERY_SESSION) != 0 &&
+           node->state == DISCOVERY_UP && node->session_address[0] != '\0' && node->sessions < node->max_sessions;
+}
+
 static uint64_t room_of(const struct discovery_node *node, uint32_t except)
 {
-    if (node->number == except || (node->roles & DISCOVERY_SESSION) == 0 || node->state != DISCOVERY_UP ||
-        node->session_address[0] == '\0' || node->sessions >= node->max_sessions)
+    if (!lookup_takes(node, except))
         return 0;
     const uint64_t room = node->max_sessions - node->sessions;
     return room < ROOM_MAX ? room : ROOM_MAX;

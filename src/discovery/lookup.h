@@ -12,6 +12,8 @@ struct lookup_server {
     uint32_t weight;                   /* 1-1000: its share of the room free on all servers, in thousandths */
 };
 
+/* Whether a device may be sent to the node: see lookup_rank(). Any thread. */
+bool lookup_takes(const struct discovery_node *node, uint32_t except);
 /* The servers in the order to try: session role, up, an address, room left, another number than `except` (0: none). Each place is
  * drawn at random among those left, by their free room, so that new sessions spread as the room is spread. Returns how many. Any
  * thread. */

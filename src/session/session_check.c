@@ -199,6 +199,9 @@ void session_check_all(struct session_role *role, const char *why)
     struct session_sweep *sweep = &role->sweep;
     uint64_t now_ms = loop_now_ms(role->loop);
     sweep->losses++;
+    /* As with the links' first hellos: nobody is here who may have lost anything. */
+    if (role->sessions == 0)
+        return;
     if (sweep->told_ms != 0 && now_ms - sweep->told_ms < LOG_EVERY_MS)
         return;
     sweep->told_ms = now_ms;

@@ -35,13 +35,18 @@ static const uint8_t moves[] = {
     [CONN_CLOSING] = 0,
 };
 
-static void count_sessions(struct session_role *role, enum conn_state from, enum conn_state to)
+static void count_sessions(struct session *session, enum conn_state from, enum conn_state to)
 {
+    struct session_role *role = session->role;
     bool was = from == CONN_BINDING || from == CONN_LIVE;
     bool is = to == CONN_BINDING || to == CONN_LIVE;
     role->sessions += (uint32_t)is - (uint32_t)was;
-    if ((from == CONN_LIVE) != (to == CONN_LIVE))
-        metrics_add(role->metrics, METRIC_SESSIONS, to == CONN_LIVE ? 1 : -1);
+    if ((from == CONN_LIVE) == (to == CONN_LIVE))
+        return;
+    role->live += (uint32_t)(to == CONN_LIVE) - (uint32_t)(from == CONN_LIVE);
+    metrics_add(role->metrics, METRIC_SESSIONS, to == CONN_LIVE ? 1 : -1);
+    if ((session->flags & SESSION_TOLD) != 0)
+        session_goaway_note_left(role);
 }
 
 void session_conn_move(struct session *session, enum conn_state to)
@@ -51,19 +56,13 @@ void session_conn_move(struct session *session, enum conn_state to)
     log_at(LOG_DEBUG, "session", "move", LOG_NUM("slot", session->slot), LOG_NUM("generation", session->generation),
            LOG_STR("from", state_names[from]), LOG_STR("to", state_names[to]));
     session->state = (uint8_t)to;
-    count_sessions(session->role, from, to);
+    count_sessions(session, from, to);
 }
 
 void session_conn_write(struct session *session, struct bytes frames)
 {
     session->written += (uint32_t)frames.len;
     stream_write_copy(session->stream, frames);
-}
-
-void session_conn_write_shared(struct session *session, struct buf *frame)
-{
-    session->written += frame->len;
-    stream_write(session->stream, frame);
 }
 
 /* ---- the end ---- */
@@ -123,6 +122,11 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
     if (session->state == CONN_CLOSING)
         return;
     struct session_role *role = session->role;
+    /* It went where it was told to: that is no other installation's doing, which is what REPLACED says to a client. */
+    if (code == SESSION_CODE_REPLACED && (session->flags & SESSION_TOLD) != 0) {
+        end(session, true, false);
+        return;
+    }
     if (text == NULL)
         text = session_code_text(code);
     log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session->slot), LOG_NUM("code", code),
@@ -297,6 +301,7 @@ void session_conn_accept(void *ctx, struct stream *stream)
 {
     struct session_role *role = ctx;
     object_check(role, SESSION_ROLE_MAGIC);
+    session_admission_take(role);
     uint8_t address[16];
     stream_peer_key(stream, address);
     const char *refusal = reason_to_refuse(role, address);

@@ -14,10 +14,9 @@ void session_conn_move(struct session *session, enum conn_state to);
 
 /* Write frames, counted as what a slow reader has to take. */
 void session_conn_write(struct session *session, struct bytes frames);
-/* The same for a frame that many sessions share. */
-void session_conn_write_shared(struct session *session, struct buf *frame);
 
-/* Refuse or end the session: ERROR {code, text}, then close. text NULL: the code's own. Nothing happens when it is closing. */
+/* Refuse or end the session: ERROR {code, text}, then close. text NULL: the code's own. Nothing happens when it is closing. A session
+ * that was told to go elsewhere and did, so that it is REPLACED, ends without a word. */
 void session_conn_fail(struct session *session, uint32_t code, const char *text);
 /* End it without a word: flushed, what was written still goes out. Nothing happens when it is closing. */
 void session_conn_end(struct session *session, bool flushed);

@@ -14,20 +14,21 @@ static void next_slice(struct session_role *role)
     timer_start(role->loop, &role->drain.timer, TIMER_TICK_MS, on_slice);
 }
 
-static void send_away(struct session *session)
+static void tell(struct session *session)
 {
-    if (session->state == CONN_LIVE)
-        session_conn_write_shared(session, session->role->drain.goaway);
+    const struct session_drain *drain = &session->role->drain;
+    const uint64_t now_ms = loop_now_ms(session->role->loop);
+    if (session->state == CONN_LIVE && (session->flags & SESSION_TOLD) == 0)
+        session_goaway_tell(session, drain->code, drain->deadline_ms > now_ms ? drain->deadline_ms - now_ms : 0,
+                            drain->spread_ms);
 }
 
 static void close_one(struct session *session)
 {
-    const struct session_drain *drain = &session->role->drain;
-    bool told = drain->goaway != NULL && session->state == CONN_LIVE;
-    if (told)
+    if ((session->flags & SESSION_TOLD) != 0)
         session_conn_end(session, true);
     else
-        session_conn_fail(session, drain->code, NULL);
+        session_conn_fail(session, session->role->drain.code, NULL);
 }
 
 /* Whether this was the last slice. */
@@ -64,7 +65,7 @@ static void on_slice(struct timer *timer)
     object_check(role, SESSION_ROLE_MAGIC);
     switch (role->drain.phase) {
     case SESSION_DRAIN_TELL:
-        if (run_slice(role, send_away))
+        if (run_slice(role, tell))
             wait_for_deadline(role);
         else
             next_slice(role);
@@ -86,37 +87,36 @@ static void on_slice(struct timer *timer)
     }
 }
 
-static void encode_goaway(const struct session_role *role, struct bytebuf *out)
+/* Who has other nodes to go to must not queue at their doors; who has none comes back here. */
+static uint64_t spread_of(const struct session_role *role, uint32_t deadline_ms, uint32_t spread_ms)
 {
-    const struct session_drain *drain = &role->drain;
-    uint64_t now_ms = loop_now_ms(role->loop);
-    struct session_goaway goaway = {
-        .code = drain->code,
-        .deadline_ms = drain->deadline_ms > now_ms ? (uint32_t)(drain->deadline_ms - now_ms) : 0,
-        .spread_ms = drain->spread_ms,
-        .backoff_ms = role->config.backoff_ms,
-    };
-    session_encode_goaway(out, &goaway);
+    const uint64_t admission_ms = session_goaway_admission_ms(role);
+    if (admission_ms <= spread_ms)
+        return spread_ms;
+    return admission_ms < deadline_ms ? admission_ms : deadline_ms;
 }
 
 void session_drain_begin(struct session_role *role, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms)
 {
     struct session_drain *drain = &role->drain;
+    session_move_stop(role);
     drain->code = code;
-    drain->spread_ms = spread_ms;
+    drain->spread_ms = spread_of(role, deadline_ms, spread_ms);
     drain->deadline_ms = loop_now_ms(role->loop) + deadline_ms;
     drain->phase = SESSION_DRAIN_TELL;
     drain->slot = 0;
-    struct bytebuf frame = {0};
-    encode_goaway(role, &frame);
-    buf_unref(drain->goaway);
-    drain->goaway = buf_copy(bytes_view(&frame));
-    bytes_reset(&frame);
+    role->goaway.left = 0;
     next_slice(role);
+}
+
+bool session_drain_begun(const struct session_role *role)
+{
+    return role->drain.phase != SESSION_DRAIN_NONE;
 }
 
 void session_drain_close_all(struct session_role *role)
 {
+    session_move_stop(role);
     if (role->drain.code == 0)
         role->drain.code = SESSION_CODE_SHUTDOWN;
     begin_close(role);
@@ -124,22 +124,20 @@ void session_drain_close_all(struct session_role *role)
 
 uint32_t session_drain_code(const struct session_role *role)
 {
-    return role->drain.code;
+    return role->move.draining ? SESSION_CODE_DRAIN : role->drain.code;
 }
 
 void session_drain_greet(struct session *session)
 {
-    struct session_role *role = session->role;
-    if (role->drain.phase == SESSION_DRAIN_NONE || session->state != CONN_LIVE)
+    if (session->state != CONN_LIVE)
         return;
-    role->out.len = 0;
-    encode_goaway(role, &role->out);
-    session_conn_write(session, bytes_view(&role->out));
+    if (session_drain_begun(session->role))
+        tell(session);
+    else
+        session_move_greet(session);
 }
 
 void session_drain_reset(struct session_role *role)
 {
     timer_stop(&role->drain.timer);
-    buf_unref(role->drain.goaway);
-    role->drain.goaway = NULL;
 }

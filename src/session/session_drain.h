@@ -1,9 +1,8 @@
-/* session_drain.h: sending all sessions away: GOAWAY to each, and after the deadline the end. Paced: a slice of the slots at a
+/* session_drain.h: the end of the role: GOAWAY to all sessions, and after the deadline the end. Paced: a slice of the slots at a
  * time, so that neither the loop nor the message role meets all of it at once. Private to this room. */
 #ifndef PETREL_SESSION_SESSION_DRAIN_H
 #define PETREL_SESSION_SESSION_DRAIN_H
 
-#include "base/buf.h"
 #include "loop/timer.h"
 
 struct session;
@@ -21,13 +20,14 @@ struct session_drain {
     enum session_drain_phase phase;
     uint32_t code;
     uint32_t slot; /* where the next slice begins */
-    uint32_t spread_ms;
+    uint64_t spread_ms;
     uint64_t deadline_ms;
-    struct buf *goaway; /* one frame for all */
     struct timer timer;
 };
 
+/* spread_ms is the least: sessions with other nodes to go to are spread as these admit them, but for the deadline. */
 void session_drain_begin(struct session_role *role, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms);
+bool session_drain_begun(const struct session_role *role);
 /* Close all sessions now; those without a GOAWAY get SHUTDOWN. */
 void session_drain_close_all(struct session_role *role);
 /* The code to refuse a CONNECT with; 0: it is welcome. */

@@ -10,13 +10,16 @@
 #ifndef PETREL_SESSION_SESSION_IMPL_H
 #define PETREL_SESSION_SESSION_IMPL_H
 
+#include "session/session_admission.h"
 #include "session/session_agenda.h"
 #include "session/session_auth.h"
 #include "session/session_call.h"
 #include "session/session_check.h"
 #include "session/session_door.h"
 #include "session/session_drain.h"
+#include "session/session_goaway.h"
 #include "session/session_identity.h"
+#include "session/session_move.h"
 #include "session/session_role.h"
 #include "session/session_table.h"
 
@@ -43,6 +46,7 @@ enum session_flag {
     SESSION_LISTED = 16,  /* stands on the agenda */
     SESSION_NEWS = 32,    /* a Deliver was not taken since the page was asked for */
     SESSION_REWOUND = 64, /* was told a rollback within its epoch: acks from before it may still come */
+    SESSION_TOLD = 128,   /* got GOAWAY */
 };
 
 struct session {
@@ -85,13 +89,17 @@ struct session_role {
     uint64_t start_ms;
     uint32_t connections; /* sockets that are open */
     uint32_t sessions;    /* of them, binding or live */
+    uint32_t live;        /* of them, live */
     struct session_table table;
     struct session_keyring *keyring; /* NULL before the first APPS */
     uint64_t keyring_version;
+    struct session_admission admission;
     struct session_gate gate;
     struct session_calls calls;
     struct session_agenda agenda;
     struct session_sweep sweep;
+    struct session_goaway_state goaway;
+    struct session_move move;
     struct session_drain drain;
     bool closing;
     struct loop_task finish;

@@ -95,6 +95,8 @@ static void on_call(void *ctx, struct link_call *call)
     if (!role->closing && call->in.type == PEER_SESSIONS) {
         call->reply.status = 0;
         call->reply.sessions = session_list_collect(role, &call->in.sessions);
+    } else if (!role->closing && call->in.type == PEER_DRAIN) {
+        call->reply.status = session_move_serve(role, &call->in.drain, &call->reply.drained);
     }
     link_answer(call);
 }
@@ -103,7 +105,7 @@ static void on_dirty(void *ctx)
 {
     struct session_role *role = ctx;
     object_check(role, SESSION_ROLE_MAGIC);
-    session_check_all(role, "hints to this loop were dropped");
+    session_check_all(role, "a link came up, or dropped hints to this loop");
 }
 
 /* ---- life ---- */
@@ -116,6 +118,7 @@ static void finish(struct loop_task *task)
     void *ctx = role->done_ctx;
     link_serve(role->link, LINK_SESSION, (struct link_server){0});
     session_drain_reset(role);
+    session_goaway_reset(role);
     session_check_stop(role);
     session_agenda_reset(role);
     session_call_reset(&role->calls);
@@ -169,10 +172,18 @@ int session_role_listen(struct session_role *role, uint16_t *port)
     int rc = listener_open(&role->listener, role->loop, &config, session_conn_accept, role);
     if (rc != 0)
         return rc;
+    session_admission_begin(role);
     *port = listener_port(role->listener);
     log_at(LOG_INFO, "session", "role started", LOG_NUM("loop", loop_index(role->loop)),
            LOG_STR("host", role->config.host), LOG_NUM("port", *port));
     return 0;
+}
+
+void session_role_view(void *ctx, struct discovery_view *view)
+{
+    struct session_role *role = ctx;
+    object_check(role, SESSION_ROLE_MAGIC);
+    session_goaway_set_view(role, view);
 }
 
 void session_role_drain(struct session_role *role, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms)
@@ -180,6 +191,7 @@ void session_role_drain(struct session_role *role, uint32_t code, uint32_t deadl
     object_check(role, SESSION_ROLE_MAGIC);
     petrel_assert(session_code_retry(code) && !role->closing);
     log_at(LOG_INFO, "session", "draining", LOG_NUM("sessions", role->sessions), LOG_NUM("deadline_ms", deadline_ms));
+    session_admission_stop(role);
     listener_close(&role->listener);
     session_drain_begin(role, code, deadline_ms, spread_ms);
 }
@@ -192,6 +204,7 @@ void session_role_close(struct session_role **inside, void (*done)(void *ctx), v
     role->closing = true;
     role->done = done;
     role->done_ctx = ctx;
+    session_admission_stop(role);
     listener_close(&role->listener);
     session_check_stop(role);
     session_drain_close_all(role);

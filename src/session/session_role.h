@@ -12,7 +12,8 @@
  * Read: session_impl.h (what a session is), session_role.c (life of the role), session_table (slots), session_conn (one
  * connection's states), session_door (before CONNECT), session_auth (keys, tokens), session_bind (from CONNECT to live),
  * session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks),
- * session_drain (sending all away), session_call (calls to the message role). */
+ * session_admission (how many come in), session_goaway (telling one to go elsewhere), session_move (an operator's drain and move),
+ * session_drain (the end), session_call (calls to the message role). */
 #ifndef PETREL_SESSION_SESSION_ROLE_H
 #define PETREL_SESSION_SESSION_ROLE_H
 
@@ -59,7 +60,8 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
 int session_role_listen(struct session_role *role, uint16_t *port);
 /* Who there is: a discovery_watch_fn, with the role as ctx. GOAWAY names nodes of the newest view. On the loop. */
 void session_role_view(void *role, struct discovery_view *view);
-/* Stop accepting and send GOAWAY to every session: code, close after deadline_ms, reconnect spread over spread_ms. */
+/* Stop accepting and send GOAWAY to every session: code, close after deadline_ms, reconnect spread over spread_ms; over more, where
+ * the other nodes to go to admit fewer in that time. */
 void session_role_drain(struct session_role *role, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms);
 /* Close every session (acks that were read are written first), then free, then done(ctx). On the loop. */
 void session_role_close(struct session_role **role, void (*done)(void *ctx), void *ctx);

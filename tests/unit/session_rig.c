@@ -27,7 +27,9 @@ static uint64_t offset_of(const struct clock *clock)
 
 static uint64_t rig_mono_ms(const struct clock *clock)
 {
-    return clock_mono_ms(clock_system()) + offset_of(clock);
+    const struct rig *rig = container_of(clock, const struct rig, clock);
+    const uint64_t stopped_ms = atomic_load(&rig->stopped_ms);
+    return (stopped_ms != 0 ? stopped_ms : clock_mono_ms(clock_system())) + offset_of(clock);
 }
 
 static uint64_t rig_wall_ms(const struct clock *clock)
@@ -102,6 +104,18 @@ static void do_advance(struct rig *rig, void *arg)
 void rig_advance(struct rig *rig, uint64_t ms)
 {
     rig_run(rig, do_advance, &ms);
+    rig_turns(rig);
+}
+
+static void do_stop_clock(struct rig *rig, void *arg)
+{
+    (void)arg;
+    atomic_store(&rig->stopped_ms, clock_mono_ms(clock_system()));
+}
+
+void rig_stop_clock(struct rig *rig)
+{
+    rig_run(rig, do_stop_clock, NULL);
     rig_turns(rig);
 }
 
@@ -334,6 +348,7 @@ struct rig *rig_new_untold(const struct session_config *config)
     assert_non_null(rig);
     rig->clock = (struct clock){.mono_ms = rig_mono_ms, .wall_ms = rig_wall_ms};
     atomic_init(&rig->offset_ms, 0);
+    atomic_init(&rig->stopped_ms, 0);
     atomic_init(&rig->answers_all, false);
     atomic_init(&rig->answers_checks, true);
     atomic_init(&rig->checks, 0);

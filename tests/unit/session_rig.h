@@ -18,6 +18,7 @@
 struct rig {
     struct clock clock; /* first: its callbacks find the rig by it */
     atomic_ullong offset_ms;
+    atomic_ullong stopped_ms; /* the machine's time when it was stopped; 0: it runs */
     struct loop *loop;
     struct link_local *links;
     struct link *link;
@@ -53,6 +54,8 @@ void rig_wait_role_closed(struct rig *rig);
 void rig_drain(struct rig *rig, uint32_t code, uint32_t deadline_ms, uint32_t spread_ms);
 /* Time moves at once; the loop sees it as a stall. */
 void rig_advance(struct rig *rig, uint64_t ms);
+/* From here on time moves by rig_advance() alone, so that what a pace lets through is a number. */
+void rig_stop_clock(struct rig *rig);
 /* Have the sweep visit all sessions, without a stall. */
 void rig_wait_sweep(struct rig *rig);
 /* Wait until the metric has that value. */
