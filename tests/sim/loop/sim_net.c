@@ -136,6 +136,8 @@ static void on_ending(struct sim_event *event)
     end_device(conn);
 }
 
+static void on_opening(struct sim_event *event);
+
 static void on_accept(struct mail *mail)
 {
     struct sim_conn *conn = container_of(mail, struct sim_conn, accept);
@@ -151,6 +153,10 @@ static void on_accept(struct mail *mail)
     }
     if (listener == NULL || conn->loop->ghost) {
         sim_at(conn->sim, &conn->ending, SIM_MS, on_ending);
+        return;
+    }
+    if (listener->paused) { /* it was not when the mail was sent */
+        sim_at(conn->sim, &conn->opening, SIM_MS, on_opening);
         return;
     }
     struct stream *stream = object_zalloc(sizeof *stream);
@@ -177,6 +183,10 @@ static void on_opening(struct sim_event *event)
         struct sim_listener *listener = container_of(node, struct sim_listener, node);
         if (listener->port != conn->port)
             continue;
+        if (listener->paused) {
+            sim_at(conn->sim, event, SIM_MS, on_opening);
+            return;
+        }
         conn->loop = listener->loop;
         conn->accepting = true;
         conn->accept.run = on_accept;

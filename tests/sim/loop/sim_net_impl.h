@@ -52,6 +52,7 @@ struct sim_listener {
     listener_accept_fn *accept;
     void *ctx;
     uint16_t port;
+    bool paused; /* connections wait */
 };
 
 struct listener {

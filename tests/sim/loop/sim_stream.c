@@ -213,6 +213,16 @@ uint16_t listener_port(const struct listener *listener)
     return listener->of.port;
 }
 
+void listener_pause(struct listener *listener)
+{
+    listener->of.paused = true;
+}
+
+void listener_resume(struct listener *listener)
+{
+    listener->of.paused = false;
+}
+
 void listener_close(struct listener **inside)
 {
     struct listener *listener = *inside;
