@@ -1,113 +1,18 @@
 /* client.h: libpetrel, a device's side of Petrel, in two layers.
  *
- * petrel_core    the protocol without sockets, threads or clocks: bytes and time in; bytes, messages and wishes out
- * petrel_client  the core on a libuv loop of the application's: connects, resumes, reconnects, asks for tokens
+ * petrel_core    the protocol without sockets, threads or clocks, in core.h, with the words, the callbacks and the state
+ * petrel_client  the core on a libuv loop of the application's: finds servers, connects, resumes, reconnects, asks for tokens
  *
- * position   (epoch, seq): how far the application has processed its inbox. Save it when told to; hand it back on start.
- * attempt    a number that grows with each connect of this installation, saved beside the position
- *
- * For every message: on_message is called, then on_save with the new position, then the ack is sent (batched). An application that
- * must not see a message twice after its own crash stores the message's effect and its position in one transaction, in on_message:
- * petrel_client_state() and petrel_core_state() already hold there what having the message means.
- *
- * From inside a callback every petrel_client_* may be called, and of the core disconnect, pause, target and state.
- * One thread: that of the loop, or of the caller of the core. Nothing here is global. */
+ * From inside a callback every petrel_client_* may be called; petrel_client_state() holds in on_message what having the message means.
+ * One thread: that of the loop. Nothing here is global. */
 #ifndef PETREL_CLIENT_H
 #define PETREL_CLIENT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "petrel/core.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-#define PETREL_RECENT_IDS 256 /* message ids remembered against duplicates */
-
-/* What an installation keeps between runs. All zero: never connected. */
-struct petrel_state {
-    uint64_t epoch;
-    uint64_t seq;
-    uint64_t attempt;
-    uint32_t recent_count; /* ids in recent[], oldest first */
-    uint8_t recent[PETREL_RECENT_IDS][16];
-};
-
-struct petrel_message {
-    uint8_t id[16];      /* a UUID */
-    bool is_json;        /* body is the sender's `data` as JSON text; else its `payload` bytes */
-    const uint8_t *body; /* not NUL-terminated; valid until the callback returns */
-    size_t body_len;
-    uint64_t epoch; /* the position that having this message means */
-    uint64_t seq;
-    uint64_t sent_ms;         /* UTC */
-    uint64_t expires_ms;      /* UTC */
-    const char *collapse_key; /* "" when there is none */
-    bool high;
-    bool late; /* came through after the loss of a region */
-};
-
-enum petrel_gap_reason { PETREL_GAP_CAP = 1, PETREL_GAP_ROLLBACK = 2, PETREL_GAP_LAPSED = 3, PETREL_GAP_TRIMMED = 4 };
-struct petrel_gap {
-    uint64_t lost_at_most; /* messages that will not come */
-    enum petrel_gap_reason reason;
-};
-enum petrel_verdict { PETREL_NEW = 1, PETREL_RESUMED = 2, PETREL_GAP = 3 };
-struct petrel_callbacks {
-    /* A message, once, in order. Required. */
-    void (*on_message)(void *ctx, const struct petrel_message *message);
-    /* Save this before returning; called after on_message, once per batch of arrivals, before the ack goes out, after
-     * on_connected, and before each connect (the attempt). May be NULL. */
-    void (*on_save)(void *ctx, const struct petrel_state *state);
-    /* The server dropped messages for good. Called before the next on_message. May be NULL. */
-    void (*on_gap)(void *ctx, const struct petrel_gap *gap);
-    /* The session is up. May be NULL. */
-    void (*on_connected)(void *ctx, enum petrel_verdict verdict);
-    /* The session ended or could not begin. code: the server's (3000-3999), or 0 for a lost or refused connection; text for
-     * people; retry_ms: when the next try is made, or -1: never by itself (3500-3999). May be NULL. */
-    void (*on_disconnected)(void *ctx, uint32_t code, const char *text, int64_t retry_ms);
-};
-
-/* ---- the core: sans-I/O ---- */
-
-struct petrel_core;
-struct petrel_core_config {
-    const struct petrel_callbacks *callbacks; /* copied */
-    void *ctx;
-    const char *client;    /* name and version, for the server's logs; NULL: "libpetrel/<version>" */
-    uint32_t heartbeat_s;  /* wished for; 0: the server's choice */
-    uint32_t ack_delay_ms; /* acks are batched for so long, or 16 messages; 0: 200 */
-    bool fresh_tokens;     /* TOKEN_INVALID (3505) is tried again: there will be another token; petrel_client sets it */
-    uint64_t seed;         /* of the jitter: random, or all clients come back at once; 0: petrel_client draws one */
-};
-
-/* NULL when memory is out. state is copied; NULL: a new installation. */
-struct petrel_core *petrel_core_new(const struct petrel_core_config *config, const struct petrel_state *state);
-void petrel_core_free(struct petrel_core **core);
-
-/* The only connection is up: queues CONNECT with the token, calls on_save (the attempt has grown). 0; -1: over 4,096 bytes. */
-int petrel_core_connected(struct petrel_core *core, uint64_t now_ms, const char *token);
-/* Bytes came. 0, or -1: this connection must be closed and petrel_core_lost() called. Calls back. */
-int petrel_core_receive(struct petrel_core *core, uint64_t now_ms, const uint8_t *bytes, size_t len);
-/* Bytes to send: *bytes is valid until the next call on the core. Returns the length; then report what was sent. */
-size_t petrel_core_output(struct petrel_core *core, const uint8_t **bytes);
-void petrel_core_sent(struct petrel_core *core, size_t len);
-/* Time passed: may queue a PING or an ACK. 0, or -1: the server is silent, close the connection and call petrel_core_lost(). */
-int petrel_core_tick(struct petrel_core *core, uint64_t now_ms);
-/* When to call petrel_core_tick() next, on now_ms's clock; UINT64_MAX: not before something comes. */
-uint64_t petrel_core_deadline(const struct petrel_core *core);
-/* The connection is gone, or could not be made. Calls on_disconnected. Returns ms to wait before the next connect, -1: never. */
-int64_t petrel_core_lost(struct petrel_core *core, uint64_t now_ms);
-/* Say goodbye: queues the last ACK and DISCONNECT (from inside a callback: at the end of the batch); nothing more is accepted.
- * sign_out gives up the route as well. Send the output, close, call petrel_core_lost() or free. */
-void petrel_core_disconnect(struct petrel_core *core, bool sign_out);
-/* The caller stops reading for the moment, or goes on: meanwhile the server's silence is no sign. */
-void petrel_core_pause(struct petrel_core *core, uint64_t now_ms, bool paused);
-/* "host:port" that a GOAWAY named to go to next, best first; NULL beyond the end. */
-const char *petrel_core_target(const struct petrel_core *core, size_t index);
-const struct petrel_state *petrel_core_state(const struct petrel_core *core);
-
-/* ---- the client: the core on libuv ---- */
 
 struct uv_loop_s;
 struct petrel_client;
@@ -116,16 +21,19 @@ typedef void petrel_token_fn(void *ctx, struct petrel_client *client);
 
 struct petrel_client_config {
     struct uv_loop_s *loop; /* the application's; it runs it */
-    const char *host;       /* name or numeric address */
+    /* Where its servers are; one of the two. Through lookup the client finds them, goes from one that fails to the next by itself, and
+     * spreads over them: "host:port[,host:port...]" of send API listeners, at most 16. Or the one address, a name or a number. */
+    const char *lookup;
+    const char *host;
     uint16_t port;
     const char *token;            /* used until it is refused; NULL: fetch_token is asked first */
     petrel_token_fn *fetch_token; /* asked when there is no token or it has expired or was refused; may be NULL */
     struct petrel_core_config core;
-    uint32_t connect_timeout_ms; /* 0: 10,000 */
+    uint32_t connect_timeout_ms; /* 0: 10,000; less where there are other servers to try */
 };
 
-/* Begins to connect when the loop runs. NULL: memory is out, or the config lacks loop, host or on_message. Texts are copied.
- * The application ignores SIGPIPE. */
+/* Begins to connect when the loop runs. NULL: memory is out, or the config lacks loop or on_message, or has neither or both of host and
+ * lookup, or lookup is no such list. Texts are copied. The application ignores SIGPIPE. */
 struct petrel_client *petrel_client_new(const struct petrel_client_config *config, const struct petrel_state *state);
 /* The answer to fetch_token, and a way to hand over a new token at any time: it counts from the next connect on, which begins at
  * once if the client had stopped. NULL: none now; it is asked again after a backoff. */
@@ -137,12 +45,8 @@ void petrel_client_resume(struct petrel_client *client);
  * comes meanwhile, but on_save for messages that are being handled when it is called. */
 void petrel_client_close(struct petrel_client *client, void (*on_closed)(void *ctx));
 const struct petrel_state *petrel_client_state(const struct petrel_client *client);
-
-/* Pack a state for a file and back. pack returns the bytes written, at most PETREL_STATE_BYTES. unpack: 0, or -1: no such thing. */
-#define PETREL_STATE_BYTES (48 + 16 * PETREL_RECENT_IDS)
-size_t petrel_state_pack(const struct petrel_state *state, uint8_t *out);
-int petrel_state_unpack(const uint8_t *bytes, size_t len, struct petrel_state *state);
-const char *petrel_version(void);
+/* "host:port" of the server that it is, or was last, connecting or connected to; "" before. Valid until the client connects again. */
+const char *petrel_client_server(const struct petrel_client *client);
 
 #ifdef __cplusplus
 }

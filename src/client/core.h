@@ -6,18 +6,18 @@
  * end      why the connection ends; the first reason that was found is the one that is told
  *
  * petrel_core.c is the public face and the clockwork, core_frames.c what each frame of the server's does, core_end.c how a
- * connection ends and when the next one begins. */
+ * connection ends and when the next one begins, core_servers.c where it goes (servers.h). */
 #ifndef PETREL_CLIENT_CORE_H
 #define PETREL_CLIENT_CORE_H
 
 #include "base/rng.h"
-#include "petrel/client.h"
+#include "client/servers.h"
+#include "petrel/core.h"
 #include "wire/session.h"
 
 #define CORE_MAGIC OBJECT_MAGIC('P', 'C', 'O', 'R')
 
 #define CORE_FRAME_MAX (1024U * 1024U) /* the largest max_frame_bytes that a server can be set to */
-#define CORE_HANDSHAKE_MS 20000        /* from CONNECT to CONNECTED */
 #define CORE_HEARTBEAT_DEFAULT_S 240   /* a server that names none */
 #define CORE_HEARTBEAT_MAX_S 86400
 #define CORE_SILENCE_EXTRA_MS 10000 /* beyond one and a half heartbeats */
@@ -70,7 +70,8 @@ struct petrel_core {
     bool leave_asked; /* disconnect was called from a callback: after this batch */
     uint32_t leave_reason;
     uint64_t now_ms;
-    uint64_t began_ms; /* CONNECT was queued; then, CONNECTED came */
+    uint64_t began_ms;    /* CONNECT was queued; then, CONNECTED came */
+    uint32_t patience_ms; /* from CONNECT to CONNECTED */
     uint64_t heard_ms;
     uint64_t sent_ms;
     uint64_t heartbeat_ms;
@@ -82,10 +83,10 @@ struct petrel_core {
     /* the end of it, and the next */
     struct core_end end;
     struct core_goaway goaway;
-    char *targets[SESSION_TARGETS_MAX];
-    size_t targets_count;
-    uint32_t failures; /* connections in a row that did not prove themselves */
+    struct servers servers;
+    uint32_t failures; /* rounds in a row that did not lead to a session which proved itself */
     uint32_t server_backoff_ms;
+    bool backoff_told; /* in this round, by a server that refused: of several waits the shortest counts */
     uint64_t attempt_jump;
 };
 
@@ -99,9 +100,10 @@ int core_frame(void *ctx, const struct frame *frame);
 int core_end(struct petrel_core *core, uint32_t code, const char *text);
 /* What a GOAWAY asks for. */
 void core_goaway(struct petrel_core *core, const struct session_goaway *goaway);
-/* Forget the targets of the last GOAWAY. */
-void core_forget_targets(struct petrel_core *core);
-/* How long to wait before the next connect, -1: never, as things stand; counts this end among the failures. */
+/* An ERROR names a wait. */
+void core_backoff(struct petrel_core *core, uint32_t backoff_ms);
+/* How long to wait before the next connect, 0 while there is another server to try, -1: never, as things stand; counts this end among
+ * the failures. */
 int64_t core_retry_ms(struct petrel_core *core);
 
 #endif

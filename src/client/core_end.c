@@ -1,8 +1,6 @@
-#include "base/object.h"
 #include "client/core.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 int core_end(struct petrel_core *core, uint32_t code, const char *text)
 {
@@ -14,11 +12,11 @@ int core_end(struct petrel_core *core, uint32_t code, const char *text)
     return -1;
 }
 
-void core_forget_targets(struct petrel_core *core)
+void core_backoff(struct petrel_core *core, uint32_t backoff_ms)
 {
-    for (size_t i = 0; i < core->targets_count; i++)
-        free(core->targets[i]);
-    core->targets_count = 0;
+    if (!core->backoff_told || backoff_ms < core->server_backoff_ms)
+        core->server_backoff_ms = backoff_ms;
+    core->backoff_told = true;
 }
 
 void core_goaway(struct petrel_core *core, const struct session_goaway *goaway)
@@ -31,20 +29,18 @@ void core_goaway(struct petrel_core *core, const struct session_goaway *goaway)
     uint64_t deadline = core->now_ms + goaway->deadline_ms;
     told->close_at = told->leave_at < deadline ? told->leave_at : deadline;
     core->server_backoff_ms = goaway->backoff_ms;
-    core_forget_targets(core);
-    for (size_t i = 0; i < goaway->targets_count; i++)
-        core->targets[i] = object_strndup((const char *)goaway->targets[i].ptr, goaway->targets[i].len);
-    core->targets_count = goaway->targets_count;
+    servers_goaway(&core->servers, goaway->targets, goaway->targets_count);
 }
 
 /* The server's wait at least, and a random part that doubles with each failure: full jitter on top of the minimum, because
  * everyone who was told the same minimum would be back in the same moment. */
-static int64_t backoff(struct petrel_core *core)
+static int64_t backoff(struct petrel_core *core, uint64_t window)
 {
     uint64_t least = core->server_backoff_ms;
     if (least > CORE_BACKOFF_SERVER_MAX_MS)
         least = CORE_BACKOFF_SERVER_MAX_MS;
-    uint64_t window = least > CORE_BACKOFF_MIN_MS ? least : CORE_BACKOFF_MIN_MS;
+    if (window < least)
+        window = least;
     for (uint32_t i = 0; i < core->failures && window < CORE_BACKOFF_MAX_MS; i++)
         window *= 2;
     if (window > CORE_BACKOFF_MAX_MS)
@@ -81,16 +77,39 @@ static int64_t until_leave(const struct petrel_core *core)
     return core->goaway.leave_at > core->now_ms ? (int64_t)(core->goaway.leave_at - core->now_ms) : 0;
 }
 
+/* Whether the end says something about this server, which another server may not have in common with it. */
+static bool is_the_servers(uint32_t code)
+{
+    return code == 0 || code == SESSION_CODE_SHUTDOWN || code == SESSION_CODE_DRAIN ||
+           code == SESSION_CODE_OVERLOADED || code == SESSION_CODE_UNAVAILABLE;
+}
+
+static enum servers_why why(const struct petrel_core *core, bool was_live)
+{
+    if (!is_the_servers(core->end.code))
+        return SERVERS_NOT_THEIRS;
+    return was_live ? SERVERS_SESSION_ENDED : SERVERS_ROUND_FAILED;
+}
+
 int64_t core_retry_ms(struct petrel_core *core)
 {
-    bool proven = core->phase != CORE_IDLE && core->heartbeat_ms > 0 && core->now_ms - core->began_ms >= CORE_PROVEN_MS;
-    if (core->phase == CORE_LEAVING || !may_retry(core))
+    bool was_live = core->phase != CORE_IDLE && core->heartbeat_ms > 0;
+    bool proven = was_live && core->now_ms - core->began_ms >= CORE_PROVEN_MS;
+    bool may = core->phase != CORE_LEAVING && may_retry(core);
+    bool another = servers_another(&core->servers);
+    if (may && another && !was_live && is_the_servers(core->end.code))
+        return 0;
+    bool all_failed = why(core, was_live) == SERVERS_ROUND_FAILED;
+    servers_restart(&core->servers, why(core, was_live));
+    core->backoff_told = false;
+    if (!may)
         return -1;
     if (proven)
         core->failures = 0;
     if (core->goaway.told && proven)
         return until_leave(core);
-    int64_t wait = backoff(core);
+    uint64_t window = all_failed ? core->servers.answer.backoff_ms : 0;
+    int64_t wait = backoff(core, window > CORE_BACKOFF_MIN_MS ? window : CORE_BACKOFF_MIN_MS);
     core->failures++;
     /* To be sent on by one server after the other is no reason to hurry. */
     return core->goaway.told && until_leave(core) > wait ? until_leave(core) : wait;

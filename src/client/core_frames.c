@@ -45,7 +45,8 @@ static int on_connected(struct petrel_core *core, const struct session_connected
     core->heartbeat_ms = 1000 * (heartbeat_s < CORE_HEARTBEAT_MAX_S ? heartbeat_s : CORE_HEARTBEAT_MAX_S);
     core->server_backoff_ms = 0;
     core->attempt_jump = CORE_ATTEMPT_JUMP;
-    core_forget_targets(core);
+    core->backoff_told = false;
+    servers_live(&core->servers);
     set_position(core, connected->position);
     if (core->callbacks.on_connected != NULL)
         core->callbacks.on_connected(core->ctx, (enum petrel_verdict)connected->verdict);
@@ -117,7 +118,7 @@ static int on_error(struct petrel_core *core, const struct session_error *error)
     char text[SESSION_ERROR_TEXT_MAX + 1];
     snprintf(text, sizeof text, "%.*s", (int)error->message.len,
              error->message.len > 0 ? (const char *)error->message.ptr : "");
-    core->server_backoff_ms = error->backoff_ms;
+    core_backoff(core, error->backoff_ms);
     return core_end(core, error->code, text[0] != '\0' ? text : session_code_text(error->code));
 }
 

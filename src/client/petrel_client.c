@@ -1,7 +1,10 @@
 #include "base/object.h"
 #include "base/rng.h"
+#include "client/client_lookup.h"
 #include "client/client_uv.h"
 #include "client/core.h"
+#include "client/hostport.h"
+#include "petrel/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +17,8 @@
 enum phase {
     WAITING,  /* for the time of the next connect */
     FETCHING, /* the application was asked for a token */
-    OPENING,  /* name lookup and connect */
+    LOOKING,  /* lookup servers are asked */
+    OPENING,  /* the server's name is resolved, and it is connected to */
     UP,       /* a connection stands */
     ENDING,   /* on_disconnected is being called */
     STOPPED,  /* until a token is handed over */
@@ -29,12 +33,14 @@ struct petrel_client {
     struct petrel_callbacks callbacks; /* the application's */
     void *ctx;
     petrel_token_fn *fetch_token;
+    struct client_lookup *lookup; /* NULL: host and port are the usual address */
     char *host;
     uint16_t port;
     uint32_t connect_timeout_ms;
+    uint32_t patience_ms;          /* with each lookup server */
+    char server[HOSTPORT_MAX + 3]; /* with the brackets of an IPv6 address */
     char *token;
     bool token_used; /* a CONNECT carried it: a refusal is about it */
-    size_t target;   /* how many of a GOAWAY's targets were tried */
     bool paused;
     bool goodbye; /* closing: there is a server to say goodbye to */
     bool parting; /* it was said, the server's close is awaited */
@@ -67,7 +73,6 @@ static void on_gap(void *ctx, const struct petrel_gap *gap)
 static void on_connected(void *ctx, enum petrel_verdict verdict)
 {
     struct petrel_client *client = ctx;
-    client->target = 0;
     if (client->phase != CLOSING && client->callbacks.on_connected != NULL)
         client->callbacks.on_connected(client->ctx, verdict);
 }
@@ -126,46 +131,87 @@ static void fail(struct petrel_client *client, const char *text)
         client->phase = STOPPED;
 }
 
-/* "host:port" or "[host]:port" into host and its port. 0 when it is neither. */
-static uint16_t split_target(const char *target, char host[SESSION_TARGET_MAX + 1])
+static void open_server(struct petrel_client *client, const struct petrel_next *next)
 {
-    const char *colon = strrchr(target, ':');
-    size_t len = colon != NULL ? (size_t)(colon - target) : 0;
-    if (len == 0 || len > SESSION_TARGET_MAX)
-        return 0;
-    if (target[0] == '[' && target[len - 1] == ']' && len > 2) {
-        target++;
-        len -= 2;
+    char host[HOSTPORT_HOST_MAX + 1];
+    uint32_t timeout_ms =
+        client->connect_timeout_ms < next->patience_ms ? client->connect_timeout_ms : next->patience_ms;
+    client->phase = OPENING;
+    if (next->address != NULL) {
+        uint16_t port = hostport_split(next->address, strlen(next->address), host);
+        snprintf(client->server, sizeof client->server, "%s", next->address);
+        client_uv_open(client->uv, host, port, timeout_ms);
+        return;
     }
-    char *end;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    if (*end != '\0' || port > UINT16_MAX)
-        return 0;
-    memcpy(host, target, len);
-    host[len] = '\0';
-    return (uint16_t)port;
+    bool is_ipv6 = strchr(client->host, ':') != NULL;
+    snprintf(client->server, sizeof client->server, "%s%.*s%s:%u", is_ipv6 ? "[" : "", HOSTPORT_HOST_MAX, client->host,
+             is_ipv6 ? "]" : "", (unsigned)client->port);
+    client_uv_open(client->uv, client->host, client->port, timeout_ms);
 }
 
-static void open_connection(struct petrel_client *client)
+/* Ask the next lookup server; when there is none left, go by what is known. text: why the one before gave no answer. */
+static void look_up(struct petrel_client *client, const char *text)
 {
-    client->phase = OPENING;
-    const char *target;
-    while ((target = petrel_core_target(client->core, client->target)) != NULL) {
-        char host[SESSION_TARGET_MAX + 1];
-        uint16_t port = split_target(target, host);
-        client->target++;
-        if (port != 0) {
-            client_uv_open(client->uv, host, port, client->connect_timeout_ms);
-            return;
-        }
+    struct petrel_next next;
+    client->phase = LOOKING;
+    if (client_lookup_open(client->lookup, client->uv, client->patience_ms)) {
+        client_uv_timer(client->uv, client_uv_now(client->uv) + client->patience_ms);
+        return;
     }
-    client_uv_open(client->uv, client->host, client->port, client->connect_timeout_ms);
+    client_uv_timer(client->uv, UINT64_MAX);
+    if (petrel_core_unanswered(client->core) != 0) {
+        char why[200];
+        snprintf(why, sizeof why, "no lookup server answers: %s", text);
+        fail(client, why);
+        return;
+    }
+    petrel_core_next(client->core, client_uv_now(client->uv), &next);
+    open_server(client, &next);
+}
+
+static void look_further(struct petrel_client *client, const char *text)
+{
+    client_uv_drop(client->uv);
+    look_up(client, text);
+}
+
+/* Bytes of a lookup server's; {NULL, 0}: its connection ended, as text says. */
+static void take_answer(struct petrel_client *client, struct bytes in, const char *text)
+{
+    struct bytes body;
+    enum client_lookup_event event = client_lookup_feed(client->lookup, in, &body);
+    if (event == CLIENT_LOOKUP_MORE)
+        return;
+    uint64_t now = client_uv_now(client->uv);
+    int64_t wait_ms = -1;
+    if (event == CLIENT_LOOKUP_ANSWER)
+        wait_ms = petrel_core_servers(client->core, now, (const char *)body.ptr, body.len);
+    if (wait_ms < 0) {
+        look_further(client, text);
+        return;
+    }
+    client_lookup_keep(client->lookup);
+    client_uv_drop(client->uv);
+    wait_until(client, now + (uint64_t)wait_ms);
+}
+
+static void find_server(struct petrel_client *client)
+{
+    struct petrel_next next;
+    petrel_core_next(client->core, client_uv_now(client->uv), &next);
+    if (next.address != NULL || client->lookup == NULL) {
+        open_server(client, &next);
+        return;
+    }
+    client->patience_ms = next.patience_ms;
+    client_lookup_begin(client->lookup);
+    look_up(client, "");
 }
 
 static void try_connect(struct petrel_client *client)
 {
     if (client->token != NULL) {
-        open_connection(client);
+        find_server(client);
     } else if (client->fetch_token != NULL) {
         client->phase = FETCHING;
         client->fetch_token(client->ctx, client);
@@ -200,10 +246,23 @@ static void pump(struct petrel_client *client)
         client_uv_timer(client->uv, petrel_core_deadline(client->core));
 }
 
+static void ask(struct petrel_client *client)
+{
+    struct bytebuf request = {0};
+    client_lookup_request(client->lookup, &request);
+    bool taken = client_uv_write(client->uv, request.ptr, request.len);
+    petrel_assert(taken);
+    bytes_reset(&request);
+}
+
 static void on_uv_open(void *owner)
 {
     struct petrel_client *client = owner;
     uint64_t now = client_uv_now(client->uv);
+    if (client->phase == LOOKING) {
+        ask(client);
+        return;
+    }
     client->phase = UP;
     client->token_used = true;
     if (petrel_core_connected(client->core, now, client->token) != 0) {
@@ -221,7 +280,9 @@ static void on_uv_open(void *owner)
 static void on_uv_read(void *owner, const uint8_t *bytes, size_t len)
 {
     struct petrel_client *client = owner;
-    if (petrel_core_receive(client->core, client_uv_now(client->uv), bytes, len) == 0)
+    if (client->phase == LOOKING)
+        take_answer(client, bytes_of(bytes, len), "it answered something else");
+    else if (petrel_core_receive(client->core, client_uv_now(client->uv), bytes, len) == 0)
         pump(client);
     else if (client->phase == CLOSING)
         client->goodbye = false;
@@ -231,7 +292,9 @@ static void on_uv_read(void *owner, const uint8_t *bytes, size_t len)
 
 static void on_uv_sent(void *owner)
 {
-    pump(owner);
+    struct petrel_client *client = owner;
+    if (client->phase != LOOKING)
+        pump(client);
 }
 
 static void on_uv_closed(void *owner)
@@ -240,6 +303,7 @@ static void on_uv_closed(void *owner)
     void (*on_closed)(void *ctx) = client->on_closed;
     void *ctx = client->ctx;
     petrel_core_free(&client->core);
+    client_lookup_free(&client->lookup);
     free(client->host);
     free(client->token);
     client->magic = 0;
@@ -251,7 +315,9 @@ static void on_uv_closed(void *owner)
 static void on_uv_end(void *owner, const char *text)
 {
     struct petrel_client *client = owner;
-    if (client->phase != CLOSING)
+    if (client->phase == LOOKING)
+        take_answer(client, (struct bytes){NULL, 0}, text);
+    else if (client->phase != CLOSING)
         fail(client, text);
     else if (client->parting)
         client_uv_close(&client->uv, on_uv_closed);
@@ -279,6 +345,8 @@ static void on_uv_timer(void *owner)
         part(client);
     else if (client->phase == WAITING)
         try_connect(client);
+    else if (client->phase == LOOKING)
+        look_further(client, "it does not answer in time");
     else if (petrel_core_tick(client->core, client_uv_now(client->uv)) == 0)
         pump(client);
     else
@@ -295,6 +363,13 @@ static const struct client_uv_ops UV_OPS = {
 
 /* ---- life ---- */
 
+static uint64_t random_number(void)
+{
+    struct rng rng;
+    rng_seed_system(&rng);
+    return rng_u64(&rng);
+}
+
 static struct petrel_core *new_core(struct petrel_client *client, const struct petrel_client_config *config,
                                     const struct petrel_state *state)
 {
@@ -302,34 +377,40 @@ static struct petrel_core *new_core(struct petrel_client *client, const struct p
     own.callbacks = &CORE_CALLBACKS;
     own.ctx = client;
     own.fresh_tokens = config->fetch_token != NULL;
-    if (own.seed == 0) {
-        struct rng rng;
-        rng_seed_system(&rng);
-        own.seed = rng_u64(&rng);
-    }
+    own.lookup = config->lookup != NULL;
+    if (own.seed == 0)
+        own.seed = random_number();
     return petrel_core_new(&own, state);
+}
+
+static bool is_whole(const struct petrel_client_config *config)
+{
+    const struct petrel_callbacks *callbacks = config->core.callbacks;
+    return config->loop != NULL && (config->host == NULL) != (config->lookup == NULL) && callbacks != NULL &&
+           callbacks->on_message != NULL;
 }
 
 struct petrel_client *petrel_client_new(const struct petrel_client_config *config, const struct petrel_state *state)
 {
-    const struct petrel_callbacks *callbacks = config->core.callbacks;
-    if (config->loop == NULL || config->host == NULL || callbacks == NULL || callbacks->on_message == NULL)
-        return NULL;
-    struct petrel_client *client = calloc(1, sizeof *client);
+    struct petrel_client *client = is_whole(config) ? calloc(1, sizeof *client) : NULL;
     if (client == NULL)
         return NULL;
-    client->core = new_core(client, config, state);
+    if (config->lookup != NULL)
+        client->lookup = client_lookup_new(config->lookup, random_number());
+    if (client->lookup != NULL || config->lookup == NULL)
+        client->core = new_core(client, config, state);
     client->uv = client->core != NULL ? client_uv_new(config->loop, &UV_OPS, client) : NULL;
     if (client->uv == NULL) {
+        client_lookup_free(&client->lookup);
         petrel_core_free(&client->core);
         free(client);
         return NULL;
     }
     client->magic = CLIENT_MAGIC;
-    client->callbacks = *callbacks;
+    client->callbacks = *config->core.callbacks;
     client->ctx = config->core.ctx;
     client->fetch_token = config->fetch_token;
-    client->host = object_strdup(config->host);
+    client->host = config->host != NULL ? object_strdup(config->host) : NULL;
     client->port = config->port;
     client->connect_timeout_ms = config->connect_timeout_ms != 0 ? config->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     set_token(client, config->token);
@@ -376,4 +457,10 @@ const struct petrel_state *petrel_client_state(const struct petrel_client *clien
 {
     object_check(client, CLIENT_MAGIC);
     return petrel_core_state(client->core);
+}
+
+const char *petrel_client_server(const struct petrel_client *client)
+{
+    object_check(client, CLIENT_MAGIC);
+    return client->server;
 }

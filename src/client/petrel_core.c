@@ -35,6 +35,8 @@ struct petrel_core *petrel_core_new(const struct petrel_core_config *config, con
     core->ack_delay_ms = config->ack_delay_ms != 0 ? config->ack_delay_ms : CORE_ACK_DELAY_MS;
     core->fresh_tokens = config->fresh_tokens;
     core->attempt_jump = CORE_ATTEMPT_JUMP;
+    core->servers.lookup = config->lookup;
+    core->patience_ms = SERVERS_PATIENCE_MS;
     core->codec = session_codec_new();
     rng_seed(&core->rng, config->seed);
     if (state != NULL) {
@@ -55,7 +57,6 @@ void petrel_core_free(struct petrel_core **core)
     object_check(gone, CORE_MAGIC);
     petrel_assert(!gone->busy);
     gone->magic = 0;
-    core_forget_targets(gone);
     frame_reader_reset(&gone->reader);
     bytes_reset(&gone->out);
     session_codec_free(&gone->codec);
@@ -173,7 +174,7 @@ void petrel_core_sent(struct petrel_core *core, size_t len)
 static uint64_t silence_deadline(const struct petrel_core *core)
 {
     if (core->phase == CORE_CONNECTING)
-        return core->began_ms + CORE_HANDSHAKE_MS;
+        return core->began_ms + core->patience_ms;
     return core->paused ? UINT64_MAX
                         : core->heard_ms + core->heartbeat_ms + core->heartbeat_ms / 2 + CORE_SILENCE_EXTRA_MS;
 }
@@ -241,6 +242,7 @@ int64_t petrel_core_lost(struct petrel_core *core, uint64_t now_ms)
     core->goaway = (struct core_goaway){0};
     core->leave_asked = false;
     core->paused = false;
+    core->patience_ms = SERVERS_PATIENCE_MS;
     core_move(core, CORE_IDLE);
     if (core->callbacks.on_disconnected != NULL)
         core->callbacks.on_disconnected(core->ctx, end.code, end.text, retry_ms);
@@ -266,12 +268,6 @@ void petrel_core_pause(struct petrel_core *core, uint64_t now_ms, bool paused)
     if (core->paused && !paused)
         core->now_ms = core->heard_ms = now_ms;
     core->paused = paused;
-}
-
-const char *petrel_core_target(const struct petrel_core *core, size_t index)
-{
-    object_check(core, CORE_MAGIC);
-    return index < core->targets_count ? core->targets[index] : NULL;
 }
 
 const struct petrel_state *petrel_core_state(const struct petrel_core *core)

@@ -1,6 +1,6 @@
 #include "base/bytes.h"
 #include "base/hash.h"
-#include "petrel/client.h"
+#include "petrel/core.h"
 
 /* A packed state, little endian: magic and version (8 bytes), the check (8), epoch, seq, attempt (8 each), the count of ids
  * (4), zero (4), the ids. The check is over all that follows it: a file that was half written is no state. */

@@ -1,4 +1,4 @@
-#include "petrel/client.h"
+#include "petrel/core.h"
 
 const char *petrel_version(void)
 {

@@ -2,7 +2,7 @@
 #ifndef PETREL_CLIENT_STATE_RECENT_H
 #define PETREL_CLIENT_STATE_RECENT_H
 
-#include "petrel/client.h"
+#include "petrel/core.h"
 
 bool state_recent_has(const struct petrel_state *state, const uint8_t id[16]);
 /* Add an id; the oldest makes room when all PETREL_RECENT_IDS are taken. */

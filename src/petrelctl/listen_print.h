@@ -2,7 +2,7 @@
 #ifndef PETREL_PETRELCTL_LISTEN_PRINT_H
 #define PETREL_PETRELCTL_LISTEN_PRINT_H
 
-#include "petrel/client.h"
+#include "petrel/core.h"
 
 /* "2026-01-31 12:34:56.789  <id>  3 ms  {"order":7}"; bytes that are no JSON as base64 behind "base64:". */
 void listen_print_line(const struct petrel_message *message, uint64_t now_ms);

@@ -5,7 +5,7 @@
 #ifndef PETREL_PETRELCTL_LISTEN_STATE_H
 #define PETREL_PETRELCTL_LISTEN_STATE_H
 
-#include "petrel/client.h"
+#include "petrel/core.h"
 #include "petrelctl/command.h"
 
 #define LISTEN_STATE_DEVICE_SIZE 65

@@ -272,22 +272,95 @@ static void goaway_does_not_outweigh_a_refusal(void **state)
     assert_true(lost(script) == -1);
 }
 
-static void targets_stay_until_a_session_is_up(void **state)
+/* "one:1", or "usual". */
+static const char *next(struct script *script)
+{
+    struct petrel_next found;
+    petrel_core_next(script->core, script->now, &found);
+    return found.address != NULL ? found.address : "usual";
+}
+
+static void targets_come_before_the_usual_address(void **state)
 {
     struct script *script = *state;
-    assert_null(petrel_core_target(script->core, 0));
+    assert_string_equal(next(script), "usual");
     told_to_go(script, 0, 0);
     assert_int_equal(script_pass(script, 0), -1);
     lost(script);
+    assert_string_equal(next(script), "one:1");
+    assert_true(lost(script) == 0);
+    assert_string_equal(next(script), "two:2");
+    assert_true(refused(script, SESSION_CODE_UNAVAILABLE, 7000) == 0);
+    assert_string_equal(next(script), "usual");
+    assert_in_range(lost(script), 7000, 14000); /* all have failed */
+    assert_string_equal(next(script), "usual");
+    assert_in_range(lost(script), 7000, 21000);
+}
+
+static void targets_are_gone_once_a_session_is_up(void **state)
+{
+    struct script *script = *state;
+    told_to_go(script, 0, 0);
+    assert_int_equal(script_pass(script, 0), -1);
     lost(script);
-    assert_string_equal(petrel_core_target(script->core, 0), "one:1");
-    assert_string_equal(petrel_core_target(script->core, 1), "two:2");
-    assert_null(petrel_core_target(script->core, 2));
+    assert_string_equal(next(script), "one:1");
+    script_live(script, 7, 40);
+    lost(script);
+    assert_string_equal(next(script), "usual");
+}
+
+/* Of what several servers say of their waits, the shortest counts: the others are tried before it is over. */
+static void the_shortest_wait_of_a_round_counts(void **state)
+{
+    struct script *script = *state;
+    told_to_go(script, 0, 0);
+    assert_int_equal(script_pass(script, 0), -1);
+    lost(script);
+    next(script);
+    assert_true(refused(script, SESSION_CODE_OVERLOADED, 9000) == 0);
+    next(script);
+    assert_true(refused(script, SESSION_CODE_OVERLOADED, 2000) == 0);
+    next(script);
+    assert_in_range(refused(script, SESSION_CODE_OVERLOADED, 30000), 2000, 4000);
+}
+
+/* A refusal of the token is none of the server's. */
+static void a_refused_token_is_no_reason_to_go_elsewhere(void **state)
+{
+    struct script *script = *state;
+    told_to_go(script, 0, 0);
+    assert_int_equal(script_pass(script, 0), -1);
+    lost(script);
+    assert_string_equal(next(script), "one:1");
+    assert_true(refused(script, SESSION_CODE_TOKEN_EXPIRED, 700) >= 700);
+    assert_string_equal(next(script), "one:1");
+    assert_int_equal(refused(script, SESSION_CODE_VERSION, 0), -1);
+    assert_string_equal(next(script), "one:1");
+}
+
+/* Who never asks where to go has one server: not even a GOAWAY's targets make it hurry. */
+static void without_asking_there_is_no_other_server(void **state)
+{
+    struct script *script = *state;
+    told_to_go(script, 0, 0);
+    assert_int_equal(script_pass(script, 0), -1);
+    lost(script);
+    next(script);
+    assert_true(lost(script) == 0);
+    assert_in_range(lost(script), 5000, 10000);
+}
+
+static void a_server_that_does_not_answer_is_left_early_for_another(void **state)
+{
+    struct script *script = *state;
+    told_to_go(script, 0, 0);
+    assert_int_equal(script_pass(script, 0), -1);
+    lost(script);
+    next(script);
     script_connect(script);
-    assert_non_null(petrel_core_target(script->core, 0));
-    script_connected(script, SESSION_RESUMED, 7, 40);
-    script_feed(script, 0);
-    assert_null(petrel_core_target(script->core, 0));
+    assert_int_equal(script_pass(script, 2999), 0);
+    assert_int_equal(script_pass(script, 1), -1);
+    assert_true(lost(script) == 0);
 }
 
 static void servers_cannot_bounce_a_client(void **state)
@@ -420,7 +493,12 @@ int main(void)
         cmocka_unit_test(goaway_has_a_deadline),
         cmocka_unit_test_setup_teardown(a_server_that_closes_after_goaway_said_it, setup, teardown),
         cmocka_unit_test_setup_teardown(goaway_does_not_outweigh_a_refusal, setup, teardown),
-        cmocka_unit_test_setup_teardown(targets_stay_until_a_session_is_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(targets_come_before_the_usual_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(targets_are_gone_once_a_session_is_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_shortest_wait_of_a_round_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_refused_token_is_no_reason_to_go_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_asking_there_is_no_other_server, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_server_that_does_not_answer_is_left_early_for_another, setup, teardown),
         cmocka_unit_test_setup_teardown(servers_cannot_bounce_a_client, setup, teardown),
         cmocka_unit_test_setup_teardown(connect_has_a_deadline, setup, teardown),
         cmocka_unit_test(bad_servers_are_left),
