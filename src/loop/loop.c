@@ -1,6 +1,8 @@
 #include "loop/loop.h"
 
 #include "base/err.h"
+#include "base/log.h"
+#include "loop/descriptors.h"
 #include "loop/loop_impl.h"
 #include "loop/thread.h"
 
@@ -88,6 +90,7 @@ int loop_new(struct loop **out, const struct loop_config *config)
     loop->magic = LOOP_MAGIC;
     loop->index = config->index;
     loop->clock = config->clock != NULL ? config->clock : clock_system();
+    loop->own_descriptors = config->own_descriptors;
     rng_seed_system(&loop->rng);
     list_init(&loop->deferred);
     list_init(&loop->turn_end);
@@ -146,7 +149,11 @@ void loop_free(struct loop **inside)
 
 static void *run_thread(void *arg)
 {
-    loop_run(arg);
+    struct loop *loop = arg;
+    if (loop->own_descriptors && descriptors_unshare() != 0)
+        log_at(LOG_ERROR, "loop", "no table of descriptors of its own: fewer sockets fit",
+               LOG_NUM("loop", loop->index));
+    loop_run(loop);
     return NULL;
 }
 

@@ -6,7 +6,8 @@
  * turn      one pass: mailbox, timers, sockets; then what was written in it is flushed, once per stream
  *
  * Everything here is called on the loop's own thread unless it says "any thread". An object made on a loop lives and dies
- * on it. Read next: timer.h, mailbox.h, stream.h, listener.h, worker.h. */
+ * on it. A loop with own_descriptors opens what it uses itself: a descriptor means nothing on another loop, and what other threads
+ * had open when its thread began is closed there, but for wake-ups. Read next: timer.h, mailbox.h, stream.h, listener.h, worker.h. */
 #ifndef PETREL_LOOP_LOOP_H
 #define PETREL_LOOP_LOOP_H
 
@@ -22,6 +23,7 @@ struct loop_config {
     uint16_t index;             /* 0 is the loop of the main thread */
     const struct clock *clock;  /* NULL: clock_system() */
     uint32_t read_buffer_bytes; /* the buffer all streams read into; 0: 64 KiB */
+    bool own_descriptors;       /* its thread gets a table of its own, with the process's limit anew */
 };
 
 /* Make a loop with all its handles. Called by the main thread, before any other thread runs. 0, or PETREL_E_IO. */

@@ -52,6 +52,7 @@ struct loop {
     uint16_t index;
     bool in_turn;
     bool has_thread;
+    bool own_descriptors;
     atomic_bool stopping;
     const struct clock *clock;
     struct rng rng;
