@@ -31,9 +31,9 @@ static int error_of(unsigned code)
     case ER_RECORD_FILE_FULL:
     case ER_DISK_FULL:
         return PETREL_E_FULL;
-    case ER_LOCK_WAIT_TIMEOUT:
     case ER_LOCK_DEADLOCK:
         return PETREL_E_LOCKED;
+    case ER_LOCK_WAIT_TIMEOUT:
     case STATEMENT_TIMEOUT_MARIADB:
     case STATEMENT_TIMEOUT_MYSQL:
         return PETREL_E_TIMEOUT;

@@ -54,8 +54,8 @@ int mysqldb_stmt_prepare(struct mysqldb_stmt **out, struct mysqldb *db, const ch
 /* Parameters count from 1. Text and blobs are lent until mysqldb_stmt_reset(). */
 void mysqldb_stmt_bind_int(struct mysqldb_stmt *stmt, unsigned index, int64_t value);
 void mysqldb_stmt_bind_bytes(struct mysqldb_stmt *stmt, unsigned index, struct bytes value); /* absent: NULL */
-/* 1: a row stands ready; 0: done; PETREL_E_FULL (disk, table space), PETREL_E_EXISTS (a constraint), PETREL_E_LOCKED (a lock was
- * not got in time, or a deadlock), PETREL_E_TIMEOUT (the server gave it up), PETREL_E_FORBIDDEN (no right to do that, or
+/* 1: a row stands ready; 0: done; PETREL_E_FULL (disk, table space), PETREL_E_EXISTS (a constraint), PETREL_E_LOCKED (a
+ * deadlock: the transaction was undone, and may be tried anew), PETREL_E_TIMEOUT (the server gave it up, or a lock was not got), PETREL_E_FORBIDDEN (no right to do that, or
  * the server takes no writes),
  * PETREL_E_INVALID (what is stored is not what was expected), PETREL_E_UNAVAILABLE (all else: the connection is not usable). */
 int mysqldb_stmt_step(struct mysqldb_stmt *stmt);

@@ -232,13 +232,34 @@ int redis_new(struct redis **out, struct loop *loop, const struct redis_config *
     return 0;
 }
 
-const struct redis_script *redis_script_add(struct redis *redis, struct bytes text)
+static const struct redis_text *add_text(struct redis *redis, struct redis_text *text)
 {
     object_check(redis, REDIS_CLIENT_MAGIC);
+    petrel_assert(redis->texts_count < REDIS_SCRIPTS_MAX);
+    redis->texts[redis->texts_count++] = text;
+    return text;
+}
+
+static const struct redis_script *add_script(struct redis *redis, struct redis_script *script)
+{
     petrel_assert(redis->scripts_count < REDIS_SCRIPTS_MAX);
-    struct redis_script *script = redis_script_new(redis->scripts_count, text);
     redis->scripts[redis->scripts_count++] = script;
     return script;
+}
+
+const struct redis_script *redis_script_add(struct redis *redis, struct bytes text)
+{
+    return add_script(redis, redis_script_new(add_text(redis, redis_script_text(redis->texts_count, text)), NULL));
+}
+
+const struct redis_text *redis_library_add(struct redis *redis, const char *prefix, struct bytes text)
+{
+    return add_text(redis, redis_script_library(redis->texts_count, prefix, text));
+}
+
+const struct redis_script *redis_function_add(struct redis *redis, const struct redis_text *library, const char *name)
+{
+    return add_script(redis, redis_script_new(library, name));
 }
 
 int redis_ask(struct redis *redis, struct redis_request *request)
@@ -281,6 +302,8 @@ static void free_client(struct redis *redis)
     redis_cluster_free(redis);
     for (size_t i = 0; i < redis->scripts_count; i++)
         free(redis->scripts[i]);
+    for (size_t i = 0; i < redis->texts_count; i++)
+        free(redis->texts[i]);
     free((void *)(uintptr_t)redis->config.username);
     if (redis->config.password != NULL)
         explicit_bzero((void *)(uintptr_t)redis->config.password, strlen(redis->config.password));

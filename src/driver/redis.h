@@ -19,7 +19,7 @@
 
 #define REDIS_ARGS_MAX 40
 #define REDIS_SEEDS_MAX 16
-#define REDIS_SCRIPTS_MAX 32
+#define REDIS_SCRIPTS_MAX 32                      /* of a client, functions included; as many texts */
 #define REDIS_REQUEST_BYTES_MAX (8 * 1024 * 1024) /* of one request, asserted */
 #define REDIS_REPLY_BYTES_MAX (16 * 1024 * 1024) /* of one reply, decoded or not; a server that sends more is cut off */
 
@@ -53,7 +53,10 @@ struct redis_value {
     const struct redis_value *items;
 };
 
-/* A Lua script, registered once per client; called by its SHA-1, sent whole where a node does not have it. */
+/* Lua that a node keeps, registered once per client, sent whole where a node does not have it: a script, called by its SHA-1 (EVALSHA),
+ * or a library of functions, called by name (FCALL): the library is run once when it is loaded, a script's every line at each call. */
+struct redis_text;
+/* What a request calls. */
 struct redis_script;
 
 struct redis_request;
@@ -87,8 +90,13 @@ struct redis_request {
 int redis_check(const struct redis_config *config);
 /* Nothing is connected before the first request. 0, or what redis_check() says. */
 int redis_new(struct redis **out, struct loop *loop, const struct redis_config *config, struct metrics_shard *metrics);
-/* The script's text is copied. Before the first request that uses it. Lives as long as the client. */
+/* The script's text is copied. Before the first request that uses it. Lives as long as the client, as do libraries and functions. */
 const struct redis_script *redis_script_add(struct redis *redis, struct bytes text);
+/* A library, without its first line. Its name is <prefix>_<digest of the text>, so that those of two versions never meet; the text finds
+ * it in the local `library`, and must put it and a _ before the names of its functions. Nothing deletes one: see deploy/README.md. */
+const struct redis_text *redis_library_add(struct redis *redis, const char *prefix, struct bytes text);
+/* A function that the library registers as library .. '_' .. name. */
+const struct redis_script *redis_function_add(struct redis *redis, const struct redis_text *library, const char *name);
 
 /* 0: done runs exactly once, later. PETREL_E_BUSY, PETREL_E_CLOSING: never. Statuses: 0; UNAVAILABLE: may have acted; TIMEOUT: the same;
  * BUSY: did not act, no node took it before the deadline (down, loading, no master for the slot); FULL: OOM or a disk error of

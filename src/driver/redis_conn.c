@@ -20,13 +20,14 @@
 enum conn_state { CONN_CONNECTING, CONN_GREETING, CONN_READY, CONN_GONE };
 
 /* What a reply answers. */
-enum question { ASKED_REQUEST, ASKED_AUTH, ASKED_ROLE, ASKED_ASKING, ASKED_SCRIPT, ASKED_WAIT, ASKED_VIEW };
+enum question { ASKED_REQUEST, ASKED_AUTH, ASKED_ROLE, ASKED_ASKING, ASKED_TEXT, ASKED_WAIT, ASKED_VIEW };
 
 struct pending {
     enum question question;
     uint64_t number; /* counts what was written on this connection */
     uint64_t due_ms;
     struct redis_request *request;
+    const struct redis_text *text; /* that is loaded */
 };
 
 struct redis_conn {
@@ -43,8 +44,9 @@ struct redis_conn {
     bool view_wanted;
     struct redis_batch batch; /* on a replicated lane */
     uint64_t written;
-    uint64_t script_written[REDIS_SCRIPTS_MAX]; /* number of the SCRIPT LOAD; 0: never */
-    bool script_wanted[REDIS_SCRIPTS_MAX];
+    uint64_t text_written[REDIS_SCRIPTS_MAX]; /* number of the load; 0: never */
+    bool text_wanted[REDIS_SCRIPTS_MAX];
+    enum redis_verdict text_refused[REDIS_SCRIPTS_MAX]; /* why the last load was; ANSWER: it was not */
     size_t pending_head;
     size_t pending_count;
     size_t pending_size;
@@ -169,19 +171,21 @@ static void write_question(struct redis_conn *conn, enum question question, stru
         timer_start(redis->loop, &conn->timer, timeout_ms, on_timer);
 }
 
-static void write_script(struct redis_conn *conn, const struct redis_script *script)
+static void write_text(struct redis_conn *conn, const struct redis_text *text)
 {
-    const struct bytes argv[] = {bytes_str("SCRIPT"), bytes_str("LOAD"), bytes_of(script->text, script->len)};
-    write_question(conn, ASKED_SCRIPT, NULL, 3, argv);
-    conn->script_wanted[script->index] = false;
-    conn->script_written[script->index] = conn->written;
+    const struct bytes argv[] = {bytes_str(text->is_library ? "FUNCTION" : "SCRIPT"), bytes_str("LOAD"),
+                                 bytes_of(text->text, text->len)};
+    write_question(conn, ASKED_TEXT, NULL, 3, argv);
+    conn->pending[(conn->pending_head + conn->pending_count - 1) % conn->pending_size].text = text;
+    conn->text_wanted[text->index] = false;
+    conn->text_written[text->index] = conn->written;
 }
 
 static void write_request(struct redis_conn *conn, struct redis_request *request)
 {
     const struct redis_script *script = request->script;
-    if (script != NULL && conn->script_wanted[script->index])
-        write_script(conn, script);
+    if (script != NULL && conn->text_wanted[script->text->index])
+        write_text(conn, script->text);
     if (request->asking) {
         const struct bytes asking = bytes_str("ASKING");
         write_question(conn, ASKED_ASKING, NULL, 1, &asking);
@@ -194,8 +198,9 @@ static void write_request(struct redis_conn *conn, struct redis_request *request
         return;
     }
     size_t keys = request->second_key.ptr != NULL ? 2 : 1;
-    struct bytes argv[REDIS_ARGS_MAX + 5] = {bytes_str("EVALSHA"), bytes_str(script->sha),
-                                             bytes_str(keys == 2 ? "2" : "1"), request->key, request->second_key};
+    struct bytes argv[REDIS_ARGS_MAX + 5] = {bytes_str(script->text->is_library ? "FCALL" : "EVALSHA"),
+                                             bytes_str(script->name), bytes_str(keys == 2 ? "2" : "1"), request->key,
+                                             request->second_key};
     memcpy(argv + 3 + keys, request->argv, request->argc * sizeof argv[0]);
     write_question(conn, ASKED_REQUEST, request, request->argc + 3 + keys, argv);
 }
@@ -325,17 +330,19 @@ static void on_role(struct redis_conn *conn, const struct redis_value *reply)
 static void on_noscript(struct redis_conn *conn, const struct pending *pending)
 {
     struct redis_request *request = pending->request;
-    size_t index = request->script->index;
+    size_t index = request->script->text->index;
+    /* Others of the pipeline may have found out before, and the text be under way. */
+    bool had_its_load = pending->number > conn->text_written[index];
+    enum redis_verdict why = conn->text_refused[index];
     request->written = false;
-    if (request->tries % NOSCRIPT_TRIES == 0) {
-        request->asking = false;
-        redis_park(conn->redis, request, REDIS_PARK_LATER);
-        return;
-    }
-    /* Others of the pipeline may have found out before, and the script be under way. */
-    if (pending->number > conn->script_written[index])
-        conn->script_wanted[index] = true;
-    list_push_back(&conn->waiting, &request->node);
+    if (had_its_load)
+        conn->text_wanted[index] = true;
+    if (had_its_load && why != REDIS_VERDICT_ANSWER)
+        redis_refused(conn->redis, conn->lane->node, request, why, NULL);
+    else if (request->tries % NOSCRIPT_TRIES == 0)
+        redis_refused(conn->redis, conn->lane->node, request, REDIS_VERDICT_LATER, NULL);
+    else
+        list_push_back(&conn->waiting, &request->node);
 }
 
 static void on_request(struct redis_conn *conn, const struct pending *pending, const struct redis_value *reply)
@@ -362,10 +369,20 @@ static void on_served(struct redis_conn *conn)
     lane->failures = 0;
 }
 
-static void on_script(const struct redis_value *reply)
+/* Several clients find out at the same time that a node lacks a library: the first one's is there for all. */
+static void on_text(struct redis_conn *conn, const struct redis_text *text, const struct redis_value *reply)
 {
-    if (reply->type == REDIS_ERROR)
-        log_at(LOG_ERROR, "redis", "a script was not taken", LOG_STR("error", (const char *)reply->text.ptr));
+    const char *said = reply->type == REDIS_ERROR ? (const char *)reply->text.ptr : "";
+    enum redis_verdict *refused = &conn->text_refused[text->index];
+    enum redis_verdict was = *refused;
+    *refused = REDIS_VERDICT_ANSWER;
+    if (reply->type != REDIS_ERROR || strstr(said, "already exists") != NULL)
+        return;
+    *refused = redis_verdict_of(reply) == REDIS_VERDICT_FULL ? REDIS_VERDICT_FULL : REDIS_VERDICT_LATER;
+    if (was != *refused)
+        log_at(LOG_ERROR, "redis", "a server did not take a script or library",
+               LOG_STR("server", conn->lane->node->address.host), LOG_NUM("port", conn->lane->node->address.port),
+               LOG_STR("name", text->name), LOG_STR("error", said));
 }
 
 static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
@@ -385,8 +402,8 @@ static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
     case ASKED_ROLE:
         on_role(conn, reply);
         break;
-    case ASKED_SCRIPT:
-        on_script(reply);
+    case ASKED_TEXT:
+        on_text(conn, pending.text, reply);
         break;
     case ASKED_WAIT:
         redis_batch_end(conn->redis, &conn->batch, reply);

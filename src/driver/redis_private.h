@@ -67,6 +67,8 @@ struct redis {
     struct redis_config config; /* defaults filled in; username and password are owned */
     size_t scripts_count;
     struct redis_script *scripts[REDIS_SCRIPTS_MAX];
+    size_t texts_count;
+    struct redis_text *texts[REDIS_SCRIPTS_MAX];
     struct redis_map map;
     struct redis_parking parkings[REDIS_PARKS];
     size_t inflight;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define BLOCK 64
+#define SHA_LEN 40
 
 static uint32_t rotate(uint32_t word, unsigned by)
 {
@@ -40,7 +41,7 @@ static void add_block(uint32_t hash[5], const uint8_t *block)
 }
 
 /* SHA-1 (RFC 3174): a name that Redis gives to a text, no matter of security. */
-static void sha1_hex(struct bytes in, char out[REDIS_SCRIPT_SHA_LEN + 1])
+static void sha1_hex(struct bytes in, char out[SHA_LEN + 1])
 {
     uint32_t hash[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
     size_t whole = in.len / BLOCK * BLOCK;
@@ -61,13 +62,48 @@ static void sha1_hex(struct bytes in, char out[REDIS_SCRIPT_SHA_LEN + 1])
         snprintf(out + 8 * i, 9, "%08x", (unsigned)hash[i]);
 }
 
-struct redis_script *redis_script_new(size_t index, struct bytes text)
+static struct redis_text *new_text(size_t index, size_t room)
 {
-    struct redis_script *script = object_zalloc(sizeof *script + text.len);
-    script->index = index;
+    struct redis_text *text = object_zalloc(sizeof *text + room);
+    text->index = index;
+    return text;
+}
+
+struct redis_text *redis_script_text(size_t index, struct bytes text)
+{
+    struct redis_text *script = new_text(index, text.len);
     script->len = text.len;
     if (text.len > 0)
         memcpy(script->text, text.ptr, text.len);
-    sha1_hex(text, script->sha);
+    sha1_hex(text, script->name);
+    return script;
+}
+
+struct redis_text *redis_script_library(size_t index, const char *prefix, struct bytes text)
+{
+    char digest[SHA_LEN + 1], head[3 * REDIS_TEXT_NAME_MAX];
+    sha1_hex(text, digest);
+    /* Half of it tells versions apart just as well, and is sent with each call. */
+    int len = snprintf(head, sizeof head, "#!lua name=%s_%.16s\nlocal library = '%s_%.16s'\n", prefix, digest, prefix,
+                       digest);
+    petrel_assert(len > 0 && (size_t)len < sizeof head);
+    struct redis_text *library = new_text(index, (size_t)len + text.len);
+    library->is_library = true;
+    library->len = (size_t)len + text.len;
+    memcpy(library->text, head, (size_t)len);
+    memcpy(library->text + len, text.ptr, text.len);
+    len = snprintf(library->name, sizeof library->name, "%s_%.16s", prefix, digest);
+    petrel_assert(len > 0 && (size_t)len < sizeof library->name);
+    return library;
+}
+
+struct redis_script *redis_script_new(const struct redis_text *text, const char *function)
+{
+    struct redis_script *script = object_zalloc(sizeof *script);
+    petrel_assert(text->is_library == (function != NULL));
+    script->text = text;
+    int len = snprintf(script->name, sizeof script->name, "%s%s%s", text->name, function != NULL ? "_" : "",
+                       function != NULL ? function : "");
+    petrel_assert(len > 0 && (size_t)len < sizeof script->name);
     return script;
 }

@@ -20,6 +20,8 @@ enum redis_verdict redis_verdict_of(const struct redis_value *reply)
 {
     if (reply->type != REDIS_ERROR)
         return REDIS_VERDICT_ANSWER;
+    if (bytes_equal_str(reply->text, "ERR Function not found"))
+        return REDIS_VERDICT_NOSCRIPT;
     const uint8_t *space = memchr(reply->text.ptr, ' ', reply->text.len);
     struct bytes word = bytes_of(reply->text.ptr, space != NULL ? (size_t)(space - reply->text.ptr) : reply->text.len);
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {

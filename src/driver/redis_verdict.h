@@ -9,7 +9,7 @@ enum redis_verdict {
     /* All others: the request did not act. */
     REDIS_VERDICT_MOVED,    /* the slot is another node's */
     REDIS_VERDICT_ASK,      /* the key is another node's, this time */
-    REDIS_VERDICT_NOSCRIPT, /* the node does not know the script */
+    REDIS_VERDICT_NOSCRIPT, /* the node does not have the script, or the library of the function */
     REDIS_VERDICT_SOON,     /* TRYAGAIN, BUSY: in a moment */
     REDIS_VERDICT_LATER,    /* the node can't serve now; perhaps another can */
     REDIS_VERDICT_FULL,     /* no memory or no disk */

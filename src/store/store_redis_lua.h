@@ -4,9 +4,9 @@
 
 #include "base/bytes.h"
 
-/* What scripts are put together from. */
+/* What the operations share. */
 extern const struct bytes store_redis_lua_record, store_redis_lua_log, store_redis_lua_devices, store_redis_lua_page,
-    store_redis_lua_state;
+    store_redis_lua_state, store_redis_lua_operation;
 /* The operations. */
 extern const struct bytes store_redis_lua_bind, store_redis_lua_unbind, store_redis_lua_enrol, store_redis_lua_remove,
     store_redis_lua_append, store_redis_lua_fetch, store_redis_lua_ack, store_redis_lua_check, store_redis_lua_recall,

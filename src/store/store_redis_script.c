@@ -1,49 +1,41 @@
-/* Which texts make which script, and what Redis is told of it (its flags, Redis 7). */
+/* The texts in lua/ as one library of functions: what all operations share, then each operation in a block of its own. */
 #include "store/store_redis_lua.h"
 #include "store/store_redis_private.h"
 
-#define PARTS_MAX 5
+/* In the order in which they use each other. */
+static const struct bytes *const shared[] = {&store_redis_lua_record,  &store_redis_lua_log,
+                                             &store_redis_lua_devices, &store_redis_lua_page,
+                                             &store_redis_lua_state,   &store_redis_lua_operation};
 
-struct recipe {
-    /* allow-oom: what frees memory, or lets a known device go on, runs when Redis is at its limit; else it is refused whole, before
-     * it has written anything. no-writes: it also runs when nothing can be written at all. */
-    const char *flags;
-    const struct bytes *parts[PARTS_MAX]; /* ending in NULL */
-};
-
-static const struct recipe recipes[STORE_REDIS_OPS] = {
-    [STORE_BIND] = {"allow-oom",
-                    {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_devices, &store_redis_lua_page,
-                     &store_redis_lua_bind}},
-    [STORE_UNBIND] = {"allow-oom", {&store_redis_lua_record, &store_redis_lua_unbind}},
-    [STORE_ENROL] = {"",
-                     {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_devices, &store_redis_lua_enrol}},
-    [STORE_REMOVE] = {"allow-oom",
-                      {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_devices,
-                       &store_redis_lua_remove}},
-    [STORE_APPEND] = {"", {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_append}},
-    [STORE_FETCH] = {"allow-oom",
-                     {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_page, &store_redis_lua_fetch}},
-    [STORE_ACK] = {"allow-oom",
-                   {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_page, &store_redis_lua_ack}},
-    [STORE_CHECK] = {"no-writes", {&store_redis_lua_record, &store_redis_lua_check}},
-    [STORE_RECALL] = {"allow-oom",
-                      {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_state, &store_redis_lua_recall}},
-    [STORE_MESSAGE_STATE] = {"no-writes",
-                             {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_state,
-                              &store_redis_lua_message_state}},
-    [STORE_USER] = {"no-writes",
-                    {&store_redis_lua_record, &store_redis_lua_log, &store_redis_lua_state, &store_redis_lua_user}},
+static const struct {
+    const char *name;
+    const struct bytes *text;
+} operations[STORE_REDIS_OPS] = {
+    [STORE_BIND] = {"bind", &store_redis_lua_bind},
+    [STORE_UNBIND] = {"unbind", &store_redis_lua_unbind},
+    [STORE_ENROL] = {"enrol", &store_redis_lua_enrol},
+    [STORE_REMOVE] = {"remove", &store_redis_lua_remove},
+    [STORE_APPEND] = {"append", &store_redis_lua_append},
+    [STORE_FETCH] = {"fetch", &store_redis_lua_fetch},
+    [STORE_ACK] = {"ack", &store_redis_lua_ack},
+    [STORE_CHECK] = {"check", &store_redis_lua_check},
+    [STORE_RECALL] = {"recall", &store_redis_lua_recall},
+    [STORE_MESSAGE_STATE] = {"message_state", &store_redis_lua_message_state},
+    [STORE_USER] = {"user", &store_redis_lua_user},
 };
 
 void store_redis_script_add(struct redis *redis, const struct redis_script *scripts[STORE_REDIS_OPS])
 {
+    struct bytebuf text = {0};
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
+        bytes_append(&text, shared[i]->ptr, shared[i]->len);
     for (size_t op = 0; op < STORE_REDIS_OPS; op++) {
-        struct bytebuf text = {0};
-        bytes_printf(&text, "#!lua flags=%s\n", recipes[op].flags);
-        for (size_t i = 0; i < PARTS_MAX && recipes[op].parts[i] != NULL; i++)
-            bytes_append(&text, recipes[op].parts[i]->ptr, recipes[op].parts[i]->len);
-        scripts[op] = redis_script_add(redis, bytes_view(&text));
-        bytes_reset(&text);
+        bytes_append_str(&text, "do\n");
+        bytes_append(&text, operations[op].text->ptr, operations[op].text->len);
+        bytes_append_str(&text, "end\n");
     }
+    const struct redis_text *library = redis_library_add(redis, "petrel", bytes_view(&text));
+    bytes_reset(&text);
+    for (size_t op = 0; op < STORE_REDIS_OPS; op++)
+        scripts[op] = redis_function_add(redis, library, operations[op].name);
 }

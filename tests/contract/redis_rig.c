@@ -104,6 +104,19 @@ void redis_rig_script(struct redis_rig *rig, const char *text)
     loops_run_on(&rig->loops, 0, add_script, &adding);
 }
 
+static void add_library(void *arg)
+{
+    struct adding *adding = arg;
+    struct redis *redis = adding->rig->redis;
+    adding->rig->extra = redis_function_add(redis, redis_library_add(redis, "test", bytes_str(adding->text)), "run");
+}
+
+void redis_rig_library(struct redis_rig *rig, const char *text)
+{
+    struct adding adding = {rig, text};
+    loops_run_on(&rig->loops, 0, add_library, &adding);
+}
+
 static void append(struct redis_rig_call *call, struct bytes text)
 {
     size_t used = strlen(call->text);

@@ -43,6 +43,8 @@ void redis_rig_close(struct redis_rig *rig);
 /* redis_close() and wait for its end. */
 void redis_rig_close_client(struct redis_rig *rig);
 void redis_rig_script(struct redis_rig *rig, const char *text);
+/* The same with a function `run` of a library of this text. */
+void redis_rig_library(struct redis_rig *rig, const char *text);
 
 /* A call of a script, or of a command with its words apart by spaces (script NULL), the key in the middle of them as the format has it. */
 void redis_rig_make(struct redis_rig *rig, struct redis_rig_call *call, const struct redis_script *script,

@@ -45,7 +45,10 @@ static void open_rig(struct redis_rig *rig, const struct redis_server *server)
     redis_rig_open(rig, &config);
 }
 
-static struct redis_rig_call *make_many(struct redis_rig *rig, size_t count)
+static const char library_text[] =
+    "redis.register_function(library .. '_run', function(keys, args) return {keys[1], args[1]} end)";
+
+static struct redis_rig_call *make_calls(struct redis_rig *rig, const struct redis_script *script, size_t count)
 {
     struct redis_rig_call *calls = calloc(count, sizeof *calls);
     assert_non_null(calls);
@@ -53,9 +56,14 @@ static struct redis_rig_call *make_many(struct redis_rig *rig, size_t count)
         char key[32], arg[32];
         snprintf(key, sizeof key, "{b%zu}u", i % 97);
         snprintf(arg, sizeof arg, "%zu", i);
-        redis_rig_make(rig, &calls[i], rig->echo, key, arg);
+        redis_rig_make(rig, &calls[i], script, key, arg);
     }
     return calls;
+}
+
+static struct redis_rig_call *make_many(struct redis_rig *rig, size_t count)
+{
+    return make_calls(rig, rig->echo, count);
 }
 
 /* Each was answered once, with what belongs to it. */
@@ -129,6 +137,79 @@ static void test_script_flush(void **state)
     redis_rig_close(&rig);
 }
 
+/* A server that forgets its libraries again and again, or never had them; other clients may be the first to bring them. */
+static void test_library_flush(void **state)
+{
+    struct redis_rig rigs[2];
+    struct loops_tally done;
+    char reply[REDIS_SERVER_REPLY_MAX];
+    loops_tally_init(&done);
+    for (size_t i = 0; i < 2; i++) {
+        open_rig(&rigs[i], server_of(state));
+        redis_rig_library(&rigs[i], library_text);
+    }
+    for (int round = 0; round < 5; round++) {
+        struct redis_rig_call *calls[2];
+        const uint64_t before = loops_tally_get(&done);
+        for (size_t i = 0; i < 2; i++) {
+            calls[i] = make_calls(&rigs[i], rigs[i].extra, MANY);
+            redis_rig_ask(&rigs[i], calls[i], MANY, &done);
+        }
+        assert_true(redis_server_command(server_of(state), reply, "FUNCTION FLUSH"));
+        assert_true(loops_tally_wait(&done, before + 2 * MANY));
+        for (size_t i = 0; i < 2; i++) {
+            assert_echoed(calls[i], MANY);
+            free(calls[i]);
+        }
+    }
+    assert_true(redis_server_command(server_of(state), reply, "FUNCTION LIST"));
+    assert_non_null(strstr(reply, "test_"));
+    assert_null(strstr(strstr(reply, "test_") + 64, "library_name"));
+    loops_tally_destroy(&done);
+    for (size_t i = 0; i < 2; i++)
+        redis_rig_close(&rigs[i]);
+}
+
+/* Two versions of a library, as during an upgrade: each client calls its own. */
+static void test_library_versions(void **state)
+{
+    struct redis_rig rigs[2];
+    struct redis_rig_call call;
+    char text[2][192];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(text[i], sizeof text[i],
+                 "redis.register_function(library .. '_run', function(keys, args) return 'version %zu' end)", i);
+        open_rig(&rigs[i], server_of(state));
+        redis_rig_library(&rigs[i], text[i]);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        char expected[32];
+        snprintf(expected, sizeof expected, "version %zu", i % 2);
+        assert_int_equal(redis_rig_one(&rigs[i % 2], &call, rigs[i % 2].extra, "k", "v"), 0);
+        assert_string_equal(call.text, expected);
+    }
+    for (size_t i = 0; i < 2; i++)
+        redis_rig_close(&rigs[i]);
+}
+
+/* A server that is full takes no library: so it is said, and once there is room all goes on. */
+static void test_library_refused(void **state)
+{
+    struct redis_rig rig;
+    struct redis_rig_call call;
+    char reply[REDIS_SERVER_REPLY_MAX];
+    open_rig(&rig, server_of(state));
+    redis_rig_library(&rig, library_text);
+    assert_true(redis_server_command(server_of(state), reply, "FUNCTION FLUSH"));
+    assert_true(redis_server_command(server_of(state), reply, "CONFIG SET maxmemory 1"));
+    assert_int_equal(redis_rig_one(&rig, &call, rig.extra, "k", "v"), PETREL_E_FULL);
+    assert_int_equal(redis_rig_one(&rig, &call, rig.extra, "k", "v"), PETREL_E_FULL);
+    assert_true(redis_server_command(server_of(state), reply, "CONFIG SET maxmemory 0"));
+    assert_int_equal(redis_rig_one(&rig, &call, rig.extra, "k", "v"), 0);
+    assert_string_equal(call.text, "k v");
+    redis_rig_close(&rig);
+}
+
 static void test_busy(void **state)
 {
     struct redis_rig rig;
@@ -172,8 +253,14 @@ static void test_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies), cmocka_unit_test(test_pipeline), cmocka_unit_test(test_script_flush),
-        cmocka_unit_test(test_busy),    cmocka_unit_test(test_close),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_script_flush),
+        cmocka_unit_test(test_library_flush),
+        cmocka_unit_test(test_library_versions),
+        cmocka_unit_test(test_library_refused),
+        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_close),
     };
     return cmocka_run_group_tests(tests, start_server, free_server);
 }

@@ -99,8 +99,8 @@ static void test_too_large(void **state)
 
 static void assert_sha(const char *text, const char *sha)
 {
-    struct redis_script *script = redis_script_new(0, bytes_str(text));
-    assert_string_equal(script->sha, sha);
+    struct redis_text *script = redis_script_text(0, bytes_str(text));
+    assert_string_equal(script->name, sha);
     free(script);
 }
 
@@ -117,6 +117,22 @@ static void test_sha(void **state)
     assert_sha(text, "0098ba824b5c16427bd7a1122a5a442a25ec644d");
     text[55] = '\0';
     assert_sha(text, "c1c8bbdc22796e28c0e15163d20899b65621d65a");
+}
+
+/* The name is the text's: two versions never meet under one. */
+static void test_library(void **state)
+{
+    (void)state;
+    struct redis_text *library = redis_script_library(3, "petrel", bytes_str("abc"));
+    struct redis_script *function = redis_script_new(library, "append");
+    static const char expected[] = "#!lua name=petrel_a9993e364706816a\nlocal library = 'petrel_a9993e364706816a'\nabc";
+    assert_int_equal(library->index, 3);
+    assert_string_equal(library->name, "petrel_a9993e364706816a");
+    assert_int_equal(library->len, sizeof expected - 1);
+    assert_memory_equal(library->text, expected, library->len);
+    assert_string_equal(function->name, "petrel_a9993e364706816a_append");
+    free(function);
+    free(library);
 }
 
 static int read_view(const char *text, struct redis_view **view)
@@ -210,9 +226,9 @@ static void test_redirect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_prefix), cmocka_unit_test(test_keep), cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_sha),          cmocka_unit_test(test_view), cmocka_unit_test(test_bad_views),
-        cmocka_unit_test(test_redirect),
+        cmocka_unit_test(test_every_prefix), cmocka_unit_test(test_keep),     cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_sha),          cmocka_unit_test(test_library),  cmocka_unit_test(test_view),
+        cmocka_unit_test(test_bad_views),    cmocka_unit_test(test_redirect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

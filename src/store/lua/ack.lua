@@ -20,4 +20,4 @@ local function ack()
     return refuse('OK')
 end
 
-return ack()
+define('ack', { 'allow-oom' }, ack)

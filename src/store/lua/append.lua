@@ -3,12 +3,18 @@
 -- idempotency key's record.
 -- Answer: duplicate, epoch, seq, prev, id, then for each session whether the message is for it, and its route.
 local LOW, NORMAL, HIGH = 0, 1, 2
-local id, expires, priority, bytes = ARGV[3], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local collapse_key, name, body = ARGV[8], ARGV[9], ARGV[11]
-local keyed = body ~= ''
+local id, expires, priority, bytes, collapse_key, name, body, keyed
 
 local function answer(duplicate, low, high, seq, prev, of, hits)
     return pack('<BI4I4I8I8c16', duplicate, low, high, seq, prev, of) .. hits
+end
+
+local function find_at(r, seq)
+    for e in each_entry(r) do
+        if e.seq >= seq then
+            return e.seq == seq and e
+        end
+    end
 end
 
 local function find_hits(r, target)
@@ -25,14 +31,16 @@ local function find_hits(r, target)
     return table.concat(hits), any, some_lapsed
 end
 
--- What stands in the log already. If it stands there because this append was carried out and its answer was lost, then nobody was
--- sent it yet: it is answered as the first one, with the sessions that are there now.
+-- What was accepted before. Whether its sessions were sent it is not known, their names may have been lost with the answer: while it
+-- stands in the log they are named again. Asked again by the store itself, it is answered as the first one.
 local function answer_again(r, low, high, seq, of)
-    if ARGV[13] ~= '1' or of ~= id or not r then
-        return answer(1, low, high, seq, 0, of, '')
+    local duplicate = (ARGV[13] ~= '1' or of ~= id) and 1 or 0
+    local e = r and of == id and find_at(r, seq)
+    if not e or e.id ~= id or e.expires <= now then
+        return answer(duplicate, low, high, seq, 0, of, '')
     end
-    local device = name ~= '' and find_device(r, name)
-    return answer(0, low, high, seq, seq - 1, of, (find_hits(r, device and device.number or 0)))
+    high, low = epoch_of(r)
+    return answer(duplicate, low, high, seq, seq - 1, of, (find_hits(r, e.target)))
 end
 
 -- Duplicates write as well: what a replicated one waits for must come after the first one's write.
@@ -158,6 +166,9 @@ local function put(r, target)
 end
 
 local function append()
+    id, expires, priority, bytes = ARGV[3], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+    collapse_key, name, body = ARGV[8], ARGV[9], ARGV[11]
+    keyed = body ~= ''
     if keyed then
         local found = call('GET', KEYS[2])
         local reply = found and answer_from_key(found)
@@ -194,4 +205,4 @@ local function append()
     return put(r, target)
 end
 
-return append()
+define('append', {}, append)

@@ -1,13 +1,12 @@
 -- ARGV: 3 device, 4 attempt (big endian), 5 when the token was issued, 6 epoch (low, high), 7 seq, 8 route, 9 entries, 10 bytes, 11 '1': it
 -- binds again, live: its position is what it was sent, which proves nothing.
-local name, attempt, route = ARGV[3], ARGV[4], ARGV[8]
-
 -- Writes the route and reads what is pending in one step: an append comes wholly before or after.
 local function bind_device(r, device)
     local low, high = unpack('<I4I4', ARGV[6])
     local at = judge(r, device, high, low, tonumber(ARGV[7]), 0)
+    local route = ARGV[8]
     local replaced = device.route ~= route and device.route or nil
-    device.route, device.attempt, device.bound_ms = route, attempt, now
+    device.route, device.attempt, device.bound_ms = route, ARGV[4], now
     expire(r)
     if ARGV[11] ~= '1' then
         advance(r, device, at.proven)
@@ -18,7 +17,7 @@ local function bind_device(r, device)
 end
 
 local function bind()
-    local r = load_record()
+    local r, name = load_record(), ARGV[3]
     local revoked = r and find_tombstone(r, name)
     if revoked and tonumber(ARGV[5]) <= revoked then
         return refuse('REVOKED')
@@ -26,7 +25,7 @@ local function bind()
     local device = r and find_device(r, name)
     if device then
         local was_high, was_low = unpack('>I4I4', device.attempt)
-        local high, low = unpack('>I4I4', attempt)
+        local high, low = unpack('>I4I4', ARGV[4])
         if before(high, low, was_high, was_low) then
             return refuse('STALE')
         end
@@ -39,4 +38,4 @@ local function bind()
     return bind_device(r, device or enrol(r, name))
 end
 
-return bind()
+define('bind', { 'allow-oom' }, bind)

@@ -17,4 +17,4 @@ local function check()
     return refuse(same and 'SAME' or 'BEHIND')
 end
 
-return check()
+define('check', { 'no-writes' }, check)

@@ -1,8 +1,6 @@
 -- ARGV: 3 device.
-local name = ARGV[3]
-
 local function enrol_device()
-    local r = load_record()
+    local r, name = load_record(), ARGV[3]
     local device = r and find_device(r, name)
     if device and not lapsed(device) then
         return refuse('OK')
@@ -20,4 +18,4 @@ local function enrol_device()
     return refuse('OK')
 end
 
-return enrol_device()
+define('enrol', {}, enrol_device)

@@ -17,4 +17,4 @@ local function fetch()
     return page_reply(r, at, upto, hole, page)
 end
 
-return fetch()
+define('fetch', { 'allow-oom' }, fetch)

@@ -6,7 +6,7 @@ local ENTRY_SENT = 1
 local ACKED, EXPIRED, RECALLED, COLLAPSED, DROPPED, ORPHANED = 1, 2, 3, 4, 5, 6
 local CHUNK = 16
 
-local loaded, loaded_all, any_gone = {}, false, false
+local loaded, loaded_all, any_gone
 
 -- The i-th entry of the log as it was when the operation began; nil after the last.
 local function entry_at(r, i)

@@ -19,4 +19,4 @@ local function message_state()
     return { pack('<BI4I4I8I8', fate, low, high, seq, expires) }
 end
 
-return message_state()
+define('message_state', { 'no-writes' }, message_state)

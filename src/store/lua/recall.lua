@@ -15,4 +15,4 @@ local function recall()
     return refuse('OK')
 end
 
-return recall()
+define('recall', { 'allow-oom' }, recall)

@@ -1,5 +1,7 @@
--- What every operation begins with: its arguments, and a user's record read and written.
+-- A user's record, read and written.
 --
+-- All files here make one library of functions, which Redis runs once, when it is loaded; a call then runs one function of it. So
+-- what a call brings stands in the locals below, which begin() in operation.lua sets: nothing else outlives a call.
 -- A user is one key, a list: element 0 the record, then the entries of the log by seq. KEYS[1] is that key.
 -- ARGV[1] is now, ARGV[2] the limits; what follows is the operation's own. Numbers are little endian. What can be larger than
 -- 2^53 (attempts, routes, hashes, epochs) stays bytes or two halves: a number of Lua's is a double.
@@ -9,10 +11,8 @@
 -- owner     the history that wrote last: 40 bits of Redis's own replication id, which is another one after every restart and every
 --           promotion, so a log that forgot something is always found under another owner
 -- epoch     two halves: the configuration epoch of the node (0 without a cluster), the second in which the process started
-local call, pack, unpack, sub = redis.call, struct.pack, struct.unpack, string.sub
-local key, now = KEYS[1], tonumber(ARGV[1])
-local cap_entries, cap_bytes, cap_collapse, recent_ids, recent_ms, lapse_ms, fate_ms, fates_max =
-    unpack('<I4I4I4I4I8I8I8I4', ARGV[2])
+local call, pack, unpack, sub, KEYS, ARGV, key, now
+local cap_entries, cap_bytes, cap_collapse, recent_ids, recent_ms, lapse_ms, fate_ms, fates_max
 
 local VERSION, DEVICES_MAX, EPOCHS_MAX = 1, 16, 4
 local HAS_FLOOR, HAS_ENTRIES, HAS_TOMBSTONES, HAS_RECENT, HAS_FATES, HAS_OVER = 1, 2, 4, 8, 16, 32
@@ -73,7 +73,7 @@ local function read_parts(r, flags, raw, at)
 end
 
 -- The record; nil when there is none or its time is over. dead: it is to be deleted before another is written.
-local dead = false
+local dead
 local function load_record()
     local raw = call('LINDEX', key, '0')
     if not raw then

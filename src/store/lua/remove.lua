@@ -1,6 +1,6 @@
 -- ARGV: 3 device, 4 when it was revoked; 0: no tombstone. Answer: the route it had, or nothing.
 local TOMBSTONES_MAX = 32
-local name, revoked_ms = ARGV[3], tonumber(ARGV[4])
+local name, revoked_ms
 
 local function bury(r)
     local revoked, at, after = find_tombstone(r, name)
@@ -28,6 +28,7 @@ end
 
 local function remove_device()
     local r = load_record()
+    name, revoked_ms = ARGV[3], tonumber(ARGV[4])
     local device = r and find_device(r, name)
     if not device and revoked_ms == 0 then
         return ''
@@ -44,4 +45,4 @@ local function remove_device()
     return device and device.route or ''
 end
 
-return remove_device()
+define('remove', { 'allow-oom' }, remove_device)

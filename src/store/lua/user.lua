@@ -18,4 +18,4 @@ local function user()
     return reply
 end
 
-return user()
+define('user', { 'no-writes' }, user)
