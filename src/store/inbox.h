@@ -34,6 +34,9 @@ int inbox_remove(struct inbox_txn *txn, struct inbox *inbox, const struct peer_r
 /* A key's record, if there is one, was looked at before. */
 int inbox_append(struct inbox_txn *txn, struct inbox *inbox, const struct peer_send *send,
                  struct store_append_out *out);
+/* It was accepted before, as `first`: an answer that names the sessions again, while the entry stands in the log. */
+void inbox_repeat(const struct inbox_txn *txn, const struct inbox *inbox, const struct peer_send *send,
+                  struct peer_sent first, struct store_append_out *out);
 
 /* UNREGISTERED: the device is not enrolled; so for an ack. */
 int inbox_fetch(struct inbox_txn *txn, struct inbox *inbox, const struct peer_fetch *fetch, struct peer_page *page);

@@ -123,6 +123,21 @@ static void put(struct inbox_txn *txn, struct inbox *inbox, const struct peer_se
         inbox_remove_entry(txn, inbox, &inbox->entries[inbox->entries_count - 1], JOURNAL_DROPPED);
 }
 
+/* Whether the sessions of the first one were sent it is not known: their names may have been lost with its answer. */
+void inbox_repeat(const struct inbox_txn *txn, const struct inbox *inbox, const struct peer_send *send,
+                  struct peer_sent first, struct store_append_out *out)
+{
+    const struct inbox_entry *entry = inbox_state_entry(inbox, &first.id);
+    *out = (struct store_append_out){.sent = first};
+    out->sent.duplicate = true;
+    if (entry == NULL || entry->seq != first.position.seq || entry->expires_ms <= txn->now_ms ||
+        memcmp(&first.id, &send->id, sizeof first.id) != 0)
+        return;
+    out->sent.position.epoch = inbox_state_epoch(inbox);
+    out->prev = entry->seq - 1;
+    find_hits(inbox, entry->target, out);
+}
+
 int inbox_append(struct inbox_txn *txn, struct inbox *inbox, const struct peer_send *send, struct store_append_out *out)
 {
     uint32_t target, lately;
@@ -132,8 +147,8 @@ int inbox_append(struct inbox_txn *txn, struct inbox *inbox, const struct peer_s
     if (!send->has_key) {
         const struct inbox_recent *first = find_recent(txn, inbox, &send->id, &lately);
         if (first != NULL) {
-            out->sent.duplicate = true;
-            out->sent.position = (struct position){inbox_state_epoch(inbox), first->seq};
+            inbox_repeat(txn, inbox, send,
+                         (struct peer_sent){.id = send->id, .position = {inbox_state_epoch(inbox), first->seq}}, out);
             return 0;
         }
         if (lately >= txn->limits->recent_ids)

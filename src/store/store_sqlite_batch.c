@@ -131,8 +131,8 @@ static int append(struct store_sqlite *store, struct inbox *inbox, struct store_
         if (result == 1 && found.body_hash != send->body_hash)
             return PETREL_E_CONFLICT;
         if (result == 1) {
-            *out = (struct store_append_out){
-                .sent = {.position = {found.epoch, found.seq}, .duplicate = true, .id = found.id}};
+            inbox_repeat(&store->txn, inbox, send,
+                         (struct peer_sent){.position = {found.epoch, found.seq}, .id = found.id}, out);
             return 0;
         }
     }

@@ -254,7 +254,6 @@ static void ids_are_remembered_for_a_while(void **state)
     assert_int_equal(store_rig_append(&rig, &send, &again), 0);
     assert_true(again.sent.duplicate);
     assert_int_equal(again.sent.position.seq, first.sent.position.seq);
-    assert_int_equal(again.hits_count, 0);
     store_rig_put(&rig, "u", "m2");
     store_rig_put(&rig, "u", "m3");
     struct peer_send more = store_rig_send(&rig, "u", "m4");
@@ -268,6 +267,64 @@ static void ids_are_remembered_for_a_while(void **state)
     store_rig_advance(&rig, options.limits.recent_ms + 1);
     assert_int_equal(store_rig_append(&rig, &more, &again), 0);
     assert_false(again.sent.duplicate);
+    store_rig_close(&rig);
+}
+
+static void expect_named(const struct store_append_out *again, const struct store_append_out *first, uint32_t slot,
+                         bool target)
+{
+    assert_true(again->sent.duplicate);
+    assert_int_equal(again->sent.position.seq, first->sent.position.seq);
+    assert_int_equal(again->sent.position.epoch, first->sent.position.epoch);
+    assert_int_equal(again->prev, first->prev);
+    assert_int_equal(again->hits_count, 1);
+    assert_int_equal(again->hits[0].route.slot, slot);
+    assert_int_equal(again->hits[0].target, target);
+}
+
+/* The first one's answer may have been lost, and with it the names of the sessions that were to be told. */
+static void a_repeated_append_names_the_sessions_again(void **state)
+{
+    struct store_rig rig;
+    struct store_append_out first, again;
+    store_rig_open(&rig, *state, NULL);
+    struct peer_bound bound = store_rig_bound(&rig, "u", "d", 1);
+    struct peer_send sends[2] = {store_rig_send(&rig, "u", "recent"), store_rig_send(&rig, "u", "keyed")};
+    sends[1].has_key = true;
+    sends[1].key_expires_ms = rig.clock.ms + STORE_RIG_DAY;
+    assert_int_equal(store_rig_enrol(&rig, "u", "e"), 0);
+    for (size_t i = 0; i < 2; i++) {
+        const struct peer_send *send = &sends[i];
+        const uint64_t attempt = 2 * i + 1;
+        assert_int_equal(store_rig_append(&rig, send, &first), 0);
+        assert_false(first.sent.duplicate);
+        assert_int_equal(store_rig_append(&rig, send, &again), 0);
+        expect_named(&again, &first, (uint32_t)attempt, true);
+        /* Those that are there now, not those that were. */
+        store_rig_bound(&rig, "u", "d", attempt + 1);
+        assert_int_equal(store_rig_append(&rig, send, &again), 0);
+        expect_named(&again, &first, (uint32_t)attempt + 1, true);
+        store_rig_bound(&rig, "u", "d", attempt + 2);
+        /* What all have is told to nobody. */
+        assert_int_equal(store_rig_ack(&rig, "u", "d", AT(bound, first.sent.position.seq)), 0);
+        assert_int_equal(store_rig_ack(&rig, "u", "e", AT(bound, first.sent.position.seq)), 0);
+        assert_int_equal(store_rig_append(&rig, send, &again), 0);
+        assert_true(again.sent.duplicate);
+        assert_int_equal(again.hits_count, 0);
+    }
+    /* For another device it is an advance still. */
+    struct peer_send send = store_rig_send(&rig, "u", "for-e");
+    send.target.device = bytes_str("e");
+    assert_int_equal(store_rig_append(&rig, &send, &first), 0);
+    assert_int_equal(store_rig_append(&rig, &send, &again), 0);
+    expect_named(&again, &first, 5, false);
+    /* Another message under the same key: its bytes are not what stands there. */
+    send = store_rig_send(&rig, "u", "another");
+    send.has_key = true;
+    send.key_expires_ms = sends[1].key_expires_ms;
+    assert_int_equal(store_rig_append(&rig, &send, &again), 0);
+    assert_true(again.sent.duplicate);
+    assert_int_equal(again.hits_count, 0);
     store_rig_close(&rig);
 }
 
@@ -396,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_new_device_is_told_what_it_was_owed),
         cmocka_unit_test(messages_for_one_device_stay_its_own),
         cmocka_unit_test(ids_are_remembered_for_a_while),
+        cmocka_unit_test(a_repeated_append_names_the_sessions_again),
         cmocka_unit_test(keys_answer_with_the_first),
         cmocka_unit_test(a_recall_takes_back_what_nobody_was_sent),
         cmocka_unit_test(a_state_names_the_targets),
