@@ -26,6 +26,8 @@ void client_ack(struct client *client, uint64_t epoch, uint64_t seq);
 void client_ping(struct client *client, uint64_t echo);
 void client_disconnect(struct client *client);
 
+/* The next frame, whatever it is. */
+struct session_frame *client_take_any(struct client *client);
 /* The next frame, which is of that type. */
 struct session_frame *client_take(struct client *client, enum session_type type);
 /* A PUSH of that position (RIG_EPOCH), prev and payload. */

@@ -423,6 +423,7 @@ void rig_free(struct rig **inside)
     struct rig *rig = *inside;
     *inside = NULL;
     atomic_store(&rig->answers_all, true);
+    atomic_store(&rig->stopped_ms, 0);
     rig_turns(rig);
     for (struct link_call *call; (call = next_call(rig, 0)) != NULL;)
         rig_answer(rig, call, PETREL_E_UNAVAILABLE);
