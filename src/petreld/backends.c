@@ -261,7 +261,7 @@ const struct backends_part *backends_parts(const struct backends *backends, size
         {BACKENDS_REGISTRY_FILE, copy_registry},
     };
     bool embedded = backends->store != NULL && strcmp(backends->store->ops->name, "sqlite") == 0 &&
-                    backends->registry != NULL && strcmp(backends->registry->ops->name, "sqlite") == 0;
+                    backends->registry != NULL && strcmp(backends->registry->name, "sqlite") == 0;
     *count = embedded ? sizeof parts / sizeof parts[0] : 0;
     return parts;
 }

@@ -5,8 +5,8 @@
  * device    one installation of a user, as a backend registered it
  * snapshot  all apps and live API keys, immutable, shared by reference; a new one after every change
  *
- * To add an implementation: struct registry_ops in registry_<name>.c, its line in petreld/backends.c,
- * tests/contract/test_registry against it. */
+ * To add an implementation: struct registry_base_ops and struct tables_ops in registry_<name>*.c, its line in
+ * petreld/backends.c, tests/contract/test_registry against it. */
 #ifndef PETREL_REGISTRY_REGISTRY_H
 #define PETREL_REGISTRY_REGISTRY_H
 
@@ -81,7 +81,6 @@ struct registry_request {
  * PETREL_E_FULL: nothing was written; PETREL_E_UNAVAILABLE: whether it acted is unknown. Writes are durable when done runs, and the
  * snapshot that holds them has been published before. Lists are ordered by name or id and hold what was revoked, too. */
 struct registry_ops {
-    const char *name;
     /* EXISTS: also a name that was deleted: the store may still have what was that app's. out.apps: it, with one secret. */
     int (*app_create)(struct registry *r, struct registry_request *request);
     /* in.app given: that one; absent: all. */
@@ -100,12 +99,17 @@ struct registry_ops {
     int (*device_list)(struct registry *r, struct registry_request *request);
     /* NOT_FOUND: the user has no such device; out.devices: it. Again: the same, revoked when it first was. */
     int (*device_revoke)(struct registry *r, struct registry_request *request);
+    /* Have the snapshot hold what any node had changed before this was asked; `in` is not read. Many that wait are answered by
+     * one look, and looks are kept apart, so that strangers' guesses cost the registry a few a second at most.
+     * PETREL_E_UNAVAILABLE: the snapshot may be older. */
+    int (*refresh)(struct registry *r, struct registry_request *request);
     /* Finish what was taken, then free. Blocks; main thread, while the homes run or before they are freed. */
     void (*close)(struct registry *r);
 };
 
 struct registry {
     const struct registry_ops *ops;
+    const char *name; /* the implementation's: "sqlite" */
 };
 
 #endif

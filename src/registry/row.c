@@ -11,11 +11,6 @@ void row_text(struct bytes from, char *to, size_t size)
     to[len] = '\0';
 }
 
-struct bytes row_or_empty(struct bytes text)
-{
-    return text.ptr != NULL ? text : bytes_str("");
-}
-
 bool row_valid_label(struct bytes text)
 {
     return text.ptr == NULL || (text.len <= REGISTRY_LABEL_MAX && utf8_printable(text));

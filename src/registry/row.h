@@ -6,8 +6,6 @@
 
 /* Copy to a NUL-terminated field, cut to its size; what was checked before it was written fits. */
 void row_text(struct bytes from, char *to, size_t size);
-/* Text to bind where an absent one means the empty one. */
-struct bytes row_or_empty(struct bytes text);
 /* Whether it can be a label: absent, or printable and at most REGISTRY_LABEL_MAX bytes. */
 bool row_valid_label(struct bytes text);
 /* `after` of a whole app's list of devices: user, a newline, device; absent: both empty. No name holds a newline. False: there is

@@ -138,6 +138,19 @@ const struct snapshot_app *snapshot_app_at(const struct snapshot *snapshot, size
     return &snapshot->apps[index];
 }
 
+size_t snapshot_keys_count(const struct snapshot *snapshot)
+{
+    object_check(snapshot, SNAPSHOT_MAGIC);
+    return snapshot->keys_count;
+}
+
+const struct snapshot_key *snapshot_key_at(const struct snapshot *snapshot, size_t index)
+{
+    object_check(snapshot, SNAPSHOT_MAGIC);
+    petrel_assert(index < snapshot->keys_count);
+    return &snapshot->keys[index];
+}
+
 const struct snapshot_app *snapshot_find_app(const struct snapshot *snapshot, struct bytes name)
 {
     object_check(snapshot, SNAPSHOT_MAGIC);
@@ -167,18 +180,32 @@ static const struct snapshot_key *find_id(const struct snapshot *snapshot, struc
     return NULL;
 }
 
-const struct snapshot_app *snapshot_find_key(const struct snapshot *snapshot, struct bytes key_text)
+/* The id within the text of a key; absent when the text is not of that form. */
+static struct bytes id_of(struct bytes key_text)
 {
-    object_check(snapshot, SNAPSHOT_MAGIC);
     const size_t prefix = sizeof KEY_PREFIX - 1;
     if (key_text.len != KEY_TEXT_LEN || memcmp(key_text.ptr, KEY_PREFIX, prefix) != 0 ||
         key_text.ptr[prefix + KEY_ID_LEN] != '_')
-        return NULL;
-    const struct snapshot_key *key = find_id(snapshot, bytes_of(key_text.ptr + prefix, KEY_ID_LEN));
+        return (struct bytes){NULL, 0};
+    return bytes_of(key_text.ptr + prefix, KEY_ID_LEN);
+}
+
+const struct snapshot_app *snapshot_find_key(const struct snapshot *snapshot, struct bytes key_text)
+{
+    object_check(snapshot, SNAPSHOT_MAGIC);
+    const struct bytes id = id_of(key_text);
+    const struct snapshot_key *key = id.ptr != NULL ? find_id(snapshot, id) : NULL;
     if (key == NULL)
         return NULL;
     /* The digest covers the whole text, so the form of the secret part needs no look of its own. */
     uint8_t digest[DIGEST_SHA256_BYTES];
     digest_sha256(key_text, digest);
     return digest_equal(digest, key->sha256) ? &snapshot->apps[key->app] : NULL;
+}
+
+bool snapshot_may_gain_key(const struct snapshot *snapshot, struct bytes key_text)
+{
+    object_check(snapshot, SNAPSHOT_MAGIC);
+    const struct bytes id = id_of(key_text);
+    return id.ptr != NULL && find_id(snapshot, id) == NULL;
 }

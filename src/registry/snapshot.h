@@ -37,9 +37,13 @@ void snapshot_unref(struct snapshot *snapshot);
 uint64_t snapshot_version(const struct snapshot *snapshot);
 size_t snapshot_apps_count(const struct snapshot *snapshot);
 const struct snapshot_app *snapshot_app_at(const struct snapshot *snapshot, size_t index);
+size_t snapshot_keys_count(const struct snapshot *snapshot);
+const struct snapshot_key *snapshot_key_at(const struct snapshot *snapshot, size_t index);
 /* NULL when there is none of that name. */
 const struct snapshot_app *snapshot_find_app(const struct snapshot *snapshot, struct bytes name);
 /* The app that the API key belongs to; NULL when it is malformed, unknown or revoked. Compared in constant time. */
 const struct snapshot_app *snapshot_find_key(const struct snapshot *snapshot, struct bytes key_text);
+/* Whether the text has the form of a key and the snapshot none of its id: a newer snapshot may know it. */
+bool snapshot_may_gain_key(const struct snapshot *snapshot, struct bytes key_text);
 
 #endif

@@ -78,8 +78,14 @@ static void sqlite_row_fill(struct registry_rig *world, bool full)
     petrel_assert(rc == 0);
 }
 
+char *registry_rig_copy_path(const struct registry_rig *world, char path[128])
+{
+    return file_path(world, "registry.copy", path);
+}
+
 static int mysql_row_open(struct registry_rig *world)
 {
+    char path[128];
     const struct registry_mysql_config config = {
         .server = {.socket = world->server->socket,
                    .user = REGISTRY_RIG_USER,
@@ -89,6 +95,8 @@ static int mysql_row_open(struct registry_rig *world)
                    .timeout_ms = world->timeout_ms},
         .poll_ms = world->poll_ms,
         .clock = &world->clock.clock,
+        .metrics = metrics_shard(world->metrics, 0),
+        .copy_path = world->keeps_copy ? registry_rig_copy_path(world, path) : NULL,
         .on_snapshot = on_snapshot,
         .ctx = world,
     };
@@ -197,6 +205,7 @@ void registry_rig_prepare(struct registry_rig *world, const struct registry_back
     world->fixture = backend->fixture;
     world->server = backend->server;
     world->poll_ms = 50;
+    world->metrics = metrics_new(1);
     clock_manual_init(&world->clock, 0, WALL_MS);
     assert_int_equal(pthread_mutex_init(&world->lock, NULL), 0);
     snprintf(world->folder, sizeof world->folder, "%s", "/tmp/petrel-registry-XXXXXX");
@@ -248,13 +257,14 @@ void registry_rig_close(struct registry_rig *world)
     loops_stop(&world->loops);
     loops_free(&world->loops);
     pthread_mutex_destroy(&world->lock);
+    metrics_free(&world->metrics);
     assert_int_equal(nftw(world->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 struct snapshot *registry_rig_newest(struct registry_rig *world)
 {
     pthread_mutex_lock(&world->lock);
-    struct snapshot *snapshot = snapshot_ref(world->snapshot);
+    struct snapshot *snapshot = world->snapshot != NULL ? snapshot_ref(world->snapshot) : NULL;
     pthread_mutex_unlock(&world->lock);
     return snapshot;
 }
@@ -373,10 +383,18 @@ struct registry_ask *registry_rig_list(struct registry_rig *world, registry_op_f
     return ask;
 }
 
+int registry_rig_refresh(struct registry_rig *world)
+{
+    struct registry_ask *ask = registry_rig_ask_new(NULL);
+    const int status = registry_rig_ask(world, ask, world->registry->ops->refresh);
+    registry_rig_ask_free(ask);
+    return status;
+}
+
 bool registry_rig_key_opens(struct registry_rig *world, const char *text, const char *app)
 {
     struct snapshot *snapshot = registry_rig_newest(world);
-    const struct snapshot_app *found = snapshot_find_key(snapshot, bytes_str(text));
+    const struct snapshot_app *found = snapshot != NULL ? snapshot_find_key(snapshot, bytes_str(text)) : NULL;
     const bool opens = found != NULL && strcmp(found->name, app) == 0;
     snapshot_unref(snapshot);
     return opens;

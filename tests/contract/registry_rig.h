@@ -4,6 +4,7 @@
 #define PETREL_TESTS_CONTRACT_REGISTRY_RIG_H
 
 #include "base/err.h"
+#include "base/metrics.h"
 #include "base/object.h"
 #include "contract/loops.h"
 #include "lib/mariadb_server.h"
@@ -47,6 +48,8 @@ struct registry_rig {
     char database[32];             /* its own, on the server */
     uint32_t timeout_ms;           /* of a statement on the server; 0: the implementation's */
     uint32_t poll_ms;
+    bool keeps_copy; /* of the last snapshot, in the folder, for a start without the server */
+    struct metrics *metrics;
     struct clock_manual clock;
     struct loops loops;
     char folder[64];
@@ -88,7 +91,9 @@ void registry_rig_sql(struct registry_rig *world, const char *sql);
 int64_t registry_rig_number(struct registry_rig *world, const char *sql);
 /* Close the registry and open it again on what it stored. */
 void registry_rig_reopen(struct registry_rig *world);
-/* The newest snapshot, with a reference. */
+/* Where that copy is. */
+char *registry_rig_copy_path(const struct registry_rig *world, char path[128]);
+/* The newest snapshot, with a reference; NULL: there was none yet. */
 struct snapshot *registry_rig_newest(struct registry_rig *world);
 
 struct registry_ask *registry_rig_ask_new(const char *app);
@@ -108,6 +113,8 @@ int registry_rig_create_key(struct registry_rig *world, const char *app, const c
                             char text[REGISTRY_KEY_TEXT_MAX], char id[17]);
 int registry_rig_device(struct registry_rig *world, registry_op_fn *op, const char *app, const char *user,
                         const char *device);
+/* Have the snapshot look. */
+int registry_rig_refresh(struct registry_rig *world);
 /* Whether the key is one of that app, as of the newest snapshot. */
 bool registry_rig_key_opens(struct registry_rig *world, const char *text, const char *app);
 

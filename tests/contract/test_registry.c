@@ -294,6 +294,21 @@ static void a_full_disk_refuses_writes_and_nothing_else(void **state)
     registry_rig_close(&world);
 }
 
+static void a_refresh_is_answered_with_the_newest_snapshot_in_place(void **state)
+{
+    struct registry_rig world;
+    char text[REGISTRY_KEY_TEXT_MAX], id[17];
+    registry_rig_open(&world, *state);
+    assert_int_equal(registry_rig_refresh(&world), 0);
+    assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
+    assert_int_equal(registry_rig_create_key(&world, "demo", NULL, text, id), 0);
+    const uint32_t seen = world.snapshots;
+    assert_int_equal(registry_rig_refresh(&world), 0);
+    assert_true(registry_rig_key_opens(&world, text, "demo"));
+    assert_int_equal(world.snapshots, seen); /* nothing had changed */
+    registry_rig_close(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -307,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_revoked_key_opens_nothing_from_done_on),
         cmocka_unit_test(keys_are_listed_by_pages),
         cmocka_unit_test(what_was_written_is_there_after_reopening),
+        cmocka_unit_test(a_refresh_is_answered_with_the_newest_snapshot_in_place),
         cmocka_unit_test(a_full_disk_refuses_writes_and_nothing_else),
     };
     return registry_rig_run(cases, sizeof cases / sizeof cases[0]);

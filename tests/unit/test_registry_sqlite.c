@@ -3,7 +3,7 @@
 #include "base/object.h"
 #include "contract/loops.h"
 #include "registry/registry_sqlite.h"
-#include "registry/registry_sqlite_db.h"
+#include "registry/registry_sqlite_tables.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,30 +41,30 @@ static void clear_place(struct place *place)
     assert_int_equal(rmdir(place->folder), 0);
 }
 
-static void commit(struct registry_sqlite_db *db)
+static void commit(struct tables *tables)
 {
-    assert_int_equal(sqlite_commit(db->sqlite), 0);
+    assert_int_equal(tables->ops->commit(tables), 0);
 }
 
-static void fill(struct registry_sqlite_db *db, const char *app, uint32_t devices)
+static void fill(struct tables *tables, const char *app, uint32_t devices)
 {
     struct registry_request request = {.in = {.app = bytes_str(app), .device = bytes_str("phone"), .limit = 1}};
-    assert_int_equal(sqlite_begin(db->sqlite), 0);
-    assert_int_equal(registry_sqlite_apps_create(db, &request), 0);
+    assert_int_equal(tables->ops->begin(tables), 0);
+    assert_int_equal(tables_apps_create(tables, &request), 0);
     free(request.out.rows);
     for (uint32_t i = 0; i < devices; i++) {
         char user[16];
         snprintf(user, sizeof user, "user-%u", i);
         request.in.user = bytes_str(user);
-        assert_int_equal(registry_sqlite_devices_register(db, &request), 0);
+        assert_int_equal(tables_devices_register(tables, &request), 0);
         free(request.out.rows);
     }
-    commit(db);
+    commit(tables);
 }
 
-static int64_t count_rows(struct registry_sqlite_db *db, const char *sql)
+static int64_t count_rows(struct tables *tables, const char *sql)
 {
-    struct sqlite_stmt *stmt = sqlite_prepare(db->sqlite, sql);
+    struct sqlite_stmt *stmt = sqlite_prepare(registry_sqlite_tables_file(tables), sql);
     assert_int_equal(sqlite_step(stmt), 1);
     const int64_t count = sqlite_column_int(stmt, 0);
     sqlite_reset(stmt);
@@ -75,30 +75,30 @@ static void a_deleted_apps_devices_go_in_slices(void **state)
 {
     (void)state;
     struct place place;
-    struct registry_sqlite_db *db;
+    struct tables *tables;
     struct registry_request request = {.in.app = bytes_str("demo")};
     make_place(&place);
-    assert_int_equal(registry_sqlite_db_open(&db, place.live), 0);
-    assert_int_equal(registry_sqlite_db_purge(db), 0);
-    fill(db, "demo", DEVICES);
-    assert_int_equal(registry_sqlite_db_purge(db), 0); /* nothing was deleted yet */
-    assert_int_equal(sqlite_begin(db->sqlite), 0);
-    assert_int_equal(registry_sqlite_apps_delete(db, &request), 0);
-    commit(db);
-    fill(db, "other", 2); /* another app keeps its own */
+    assert_int_equal(registry_sqlite_tables_open(&tables, place.live), 0);
+    assert_int_equal(tables_purge(tables), 0);
+    fill(tables, "demo", DEVICES);
+    assert_int_equal(tables_purge(tables), 0); /* nothing was deleted yet */
+    assert_int_equal(tables->ops->begin(tables), 0);
+    assert_int_equal(tables_apps_delete(tables, &request), 0);
+    commit(tables);
+    fill(tables, "other", 2); /* another app keeps its own */
 
-    int64_t left = count_rows(db, "SELECT count(*) FROM device");
+    int64_t left = count_rows(tables, "SELECT count(*) FROM device");
     assert_int_equal(left, DEVICES + 2);
     int slices = 0;
-    for (; registry_sqlite_db_purge(db) == 1; slices++) {
-        const int64_t now = count_rows(db, "SELECT count(*) FROM device");
+    for (; tables_purge(tables) == 1; slices++) {
+        const int64_t now = count_rows(tables, "SELECT count(*) FROM device");
         assert_true(now < left);
         left = now;
     }
     assert_in_range(slices, 2, 20);
-    assert_int_equal(count_rows(db, "SELECT count(*) FROM device"), 2);
-    assert_int_equal(count_rows(db, "SELECT count(*) FROM purge"), 0);
-    registry_sqlite_db_close(&db);
+    assert_int_equal(count_rows(tables, "SELECT count(*) FROM device"), 2);
+    assert_int_equal(count_rows(tables, "SELECT count(*) FROM purge_app"), 0);
+    tables->ops->close(tables);
     clear_place(&place);
 }
 
@@ -110,13 +110,13 @@ static void a_file_of_something_else_is_refused(void **state)
         .name = "other", .application_id = 77, .versions_count = 1, .versions = versions};
     struct place place;
     struct sqlite *other;
-    struct registry_sqlite_db *db = NULL;
+    struct tables *tables = NULL;
     make_place(&place);
     assert_int_equal(sqlite_open(&other, place.live, &schema), 0);
-    assert_int_equal(registry_sqlite_db_open(&db, place.live), PETREL_E_LOCKED);
+    assert_int_equal(registry_sqlite_tables_open(&tables, place.live), PETREL_E_LOCKED);
     sqlite_close(&other);
-    assert_int_equal(registry_sqlite_db_open(&db, place.live), PETREL_E_UNSUPPORTED);
-    assert_null(db);
+    assert_int_equal(registry_sqlite_tables_open(&tables, place.live), PETREL_E_UNSUPPORTED);
+    assert_null(tables);
     clear_place(&place);
 }
 
@@ -220,10 +220,10 @@ static void a_backup_is_a_registry_of_its_own(void **state)
     live.registry->ops->close(live.registry);
     end_loops(&live);
 
-    struct registry_sqlite_db *db;
-    assert_int_equal(registry_sqlite_db_open(&db, place.copy), 0);
-    assert_int_equal(count_rows(db, "SELECT count(*) FROM app WHERE name = 'demo'"), 1);
-    registry_sqlite_db_close(&db);
+    struct tables *tables;
+    assert_int_equal(registry_sqlite_tables_open(&tables, place.copy), 0);
+    assert_int_equal(count_rows(tables, "SELECT count(*) FROM app WHERE name = 'demo'"), 1);
+    tables->ops->close(tables);
     clear_place(&place);
 }
 
@@ -233,14 +233,14 @@ static void a_backup_that_close_gives_up_leaves_no_file(void **state)
     (void)state;
     struct place place;
     struct live live;
-    struct registry_sqlite_db *db;
+    struct tables *tables;
     make_place(&place);
-    assert_int_equal(registry_sqlite_db_open(&db, place.live), 0);
-    assert_int_equal(sqlite_exec(db->sqlite,
+    assert_int_equal(registry_sqlite_tables_open(&tables, place.live), 0);
+    assert_int_equal(sqlite_exec(registry_sqlite_tables_file(tables),
                                  "CREATE TABLE ballast AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT"
                                  " i + 1 FROM n WHERE i < 3000) SELECT i, zeroblob(4000) AS b FROM n"),
                      0);
-    registry_sqlite_db_close(&db);
+    tables->ops->close(tables);
     open_live(&live, place.live);
     back_up(&live, 0, place.copy);
     live.registry->ops->close(live.registry);

@@ -1,0 +1,50 @@
+/* tables_statements.h: every statement on the registry's tables, in the SQL that SQLite and MySQL share. The room's own.
+ *
+ * purge_devices is what they do not share: delete at most ?2 of the devices of app ?1. */
+#ifndef PETREL_REGISTRY_TABLES_STATEMENTS_H
+#define PETREL_REGISTRY_TABLES_STATEMENTS_H
+
+#define TABLES_APP_COLUMNS                                                                                             \
+    "SELECT id, name, created_ms, key_window_ms, (SELECT count(*) FROM app_secret WHERE app_id = app.id) FROM app"
+#define TABLES_KEY_COLUMNS "SELECT id, label, created_ms, revoked_ms FROM api_key"
+#define TABLES_DEVICE_COLUMNS "SELECT user, device, platform, created_ms, updated_ms, revoked_ms FROM device"
+
+#define TABLES_STATEMENTS(X, purge_devices)                                                                            \
+    X(POLL, "SELECT version, EXISTS (SELECT 1 FROM purge_app) FROM registry_version")                                  \
+    X(VERSION_BUMP, "UPDATE registry_version SET version = version + 1")                                               \
+    X(APP_FIND, TABLES_APP_COLUMNS " WHERE name = ?")                                                                  \
+    X(APP_LIST, TABLES_APP_COLUMNS " WHERE name > ? ORDER BY name LIMIT ?")                                            \
+    X(APP_ALL, "SELECT id, name, key_window_ms FROM app ORDER BY id")                                                  \
+    X(APP_INSERT, "INSERT INTO app (name, created_ms, key_window_ms) VALUES (?, ?, ?)")                                \
+    X(APP_RETIRE, "INSERT INTO gone_app SELECT name FROM app WHERE id = ?")                                            \
+    X(APP_IS_GONE, "SELECT 1 FROM gone_app WHERE name = ?")                                                            \
+    X(APP_DELETE, "DELETE FROM app WHERE id = ?")                                                                      \
+    X(SECRET_ALL, "SELECT app_id, kid, secret FROM app_secret ORDER BY app_id, place")                                 \
+    X(SECRET_INSERT, "INSERT INTO app_secret (app_id, place, kid, secret) VALUES (?, ?, ?, ?)")                        \
+    X(SECRET_DELETE, "DELETE FROM app_secret WHERE app_id = ?")                                                        \
+    X(KEY_ALL, "SELECT app_id, id, sha256 FROM api_key WHERE revoked_ms = 0 ORDER BY app_id, id")                      \
+    X(KEY_LIST, TABLES_KEY_COLUMNS " WHERE app_id = ? AND id > ? ORDER BY id LIMIT ?")                                 \
+    X(KEY_INSERT, "INSERT INTO api_key (app_id, id, label, sha256, created_ms, revoked_ms) VALUES (?, ?, ?, ?, ?, 0)") \
+    X(KEY_REVOKE, "UPDATE api_key SET revoked_ms = ? WHERE app_id = ? AND id = ? AND revoked_ms = 0")                  \
+    X(KEY_FIND, TABLES_KEY_COLUMNS " WHERE app_id = ? AND id = ?")                                                     \
+    X(KEY_DELETE, "DELETE FROM api_key WHERE app_id = ?")                                                              \
+    X(DEVICE_FIND, TABLES_DEVICE_COLUMNS " WHERE app_id = ? AND user = ? AND device = ?")                              \
+    X(DEVICE_COUNT, "SELECT count(*) FROM device WHERE app_id = ? AND user = ? AND revoked_ms = 0")                    \
+    X(DEVICE_PUT, "REPLACE INTO device (app_id, user, device, platform, created_ms, updated_ms, revoked_ms)"           \
+                  " VALUES (?, ?, ?, ?, ?, ?, ?)")                                                                     \
+    X(DEVICE_LIST, TABLES_DEVICE_COLUMNS " WHERE app_id = ? AND user >= ? AND (user > ? OR device > ?)"                \
+                                         " ORDER BY user, device LIMIT ?")                                             \
+    X(DEVICE_OF_USER, TABLES_DEVICE_COLUMNS " WHERE app_id = ? AND user = ? AND device > ? ORDER BY device LIMIT ?")   \
+    X(PURGE_ADD, "INSERT INTO purge_app (app_id) VALUES (?)")                                                          \
+    X(PURGE_NEXT, "SELECT app_id FROM purge_app ORDER BY app_id LIMIT 1")                                              \
+    X(PURGE_DEVICES, purge_devices)                                                                                    \
+    X(PURGE_DONE, "DELETE FROM purge_app WHERE app_id = ?")
+
+enum tables_statement {
+#define TABLES_ENUM(name, sql) TABLES_##name,
+    TABLES_STATEMENTS(TABLES_ENUM, )
+#undef TABLES_ENUM
+        TABLES_STATEMENTS_COUNT
+};
+
+#endif
