@@ -2,13 +2,17 @@
 
 #include "base/object.h"
 #include "client/client_uv.h"
-#include "petrel/client.h"
+#include "lib/until.h"
+#include "petrel/core.h"
+#include "system/ledger/reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define CONNECT_MS 2000
+#define LOOKUP_MAX 16384
+#define CUT_MS 10000      /* a connection that ends so long after its node was killed ended because of that */
 #define AWAY_MAX_MS 2000  /* how long a device that dropped stays away */
 #define RETRY_MAX_MS 1500 /* these devices are impatient: an outage must stay under the inbox's cap */
 #define EVENT_MIN_MS 500  /* between two things that happen to a device */
@@ -38,7 +42,14 @@ struct device {
     size_t effects_count, effects_room;
     uint64_t gap; /* likewise */
     bool gap_told;
-    enum { AWAY, OPENING, UP } where;
+    /* LOOKING: for servers. UP: connected, CONNECTED or not. */
+    enum { AWAY, LOOKING, OPENING, UP } where;
+    char address[LEDGER_ADDRESS_MAX]; /* of the server */
+    uint32_t api;                     /* which it looks up by */
+    uint32_t apis_asked;              /* in this round */
+    uint32_t patience_ms;             /* with each */
+    struct bytebuf answer;
+    uint64_t cut_ms; /* its node was killed then, and it is not back; 0: no such thing */
     bool live;
     bool paused;
     uint64_t wake_ms;  /* when away: to connect; when paused: to read again */
@@ -132,8 +143,12 @@ static void on_gap(void *ctx, const struct petrel_gap *gap)
 
 static void on_connected(void *ctx, enum petrel_verdict verdict)
 {
+    struct device *device = ctx;
     (void)verdict;
-    set_live(ctx, true);
+    set_live(device, true);
+    if (device->cut_ms != 0)
+        tally_failover(&device->ledger->tally, until_now_ms() - device->cut_ms);
+    device->cut_ms = 0;
 }
 
 static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t retry_ms)
@@ -149,8 +164,11 @@ static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, o
 
 static void start_app(struct device *device)
 {
-    const struct petrel_core_config config = {
-        .callbacks = &CALLBACKS, .ctx = device, .client = "ledger/1", .seed = rng_u64(&device->rng)};
+    const struct petrel_core_config config = {.callbacks = &CALLBACKS,
+                                              .ctx = device,
+                                              .client = "ledger/1",
+                                              .lookup = device->ledger->options.cluster,
+                                              .seed = rng_u64(&device->rng)};
     device->core = petrel_core_new(&config, &device->stored);
     petrel_assert(device->core != NULL);
     device->crashed = false;
@@ -184,12 +202,23 @@ static void stay_away(struct device *device, uint64_t ms)
     set_live(device, false);
     device->where = AWAY;
     device->paused = false;
+    device->answer.len = 0;
     device->wake_ms = ms == NEVER ? NEVER : client_uv_now(device->uv) + ms;
     arm(device);
 }
 
+/* Whether it was the death of its node that ended its session. */
+static void note_cut(struct device *device)
+{
+    const struct ledger *ledger = device->ledger;
+    if (device->live && ledger->killed_ms != 0 && until_now_ms() - ledger->killed_ms < CUT_MS &&
+        strcmp(device->address, ledger->killed) == 0)
+        device->cut_ms = ledger->killed_ms;
+}
+
 static void lost(struct device *device)
 {
+    note_cut(device);
     int64_t wait = petrel_core_lost(device->core, client_uv_now(device->uv));
     uint64_t patience = rng_below(&device->rng, RETRY_MAX_MS);
     stay_away(device, wait < 0 ? NEVER : (uint64_t)wait < patience ? (uint64_t)wait : patience);
@@ -241,7 +270,7 @@ static void something_happens(struct device *device)
 {
     draw_event(device);
     uint64_t which = rng_below(&device->rng, 20);
-    if (device->ledger->calm)
+    if (device->ledger->calm || device->cut_ms != 0)
         arm(device);
     else if (which < 8)
         drop(device);
@@ -253,13 +282,79 @@ static void something_happens(struct device *device)
         set_paused(device, true);
 }
 
+/* ---- where to ---- */
+
+static void look_up(struct device *device)
+{
+    device->where = LOOKING;
+    device->answer.len = 0;
+    client_uv_open(device->uv, "127.0.0.1", ledger_port(device->ledger->apis[device->api]), device->patience_ms);
+}
+
+static void go(struct device *device)
+{
+    struct petrel_next next;
+    petrel_core_next(device->core, client_uv_now(device->uv), &next);
+    const char *address = next.address != NULL ? next.address : device->ledger->session;
+    if (next.address == NULL && device->ledger->options.cluster) {
+        device->patience_ms = next.patience_ms;
+        device->apis_asked = 0;
+        look_up(device);
+        return;
+    }
+    device->where = OPENING;
+    snprintf(device->address, sizeof device->address, "%s", address);
+    uint32_t patience = device->ledger->options.cluster ? next.patience_ms : CONNECT_MS;
+    client_uv_open(device->uv, "127.0.0.1", ledger_port(device->address), patience);
+}
+
+/* This one did not answer: the next, each once. */
+static void look_elsewhere(struct device *device)
+{
+    device->api = (device->api + 1) % device->ledger->apis_count;
+    if (++device->apis_asked < device->ledger->apis_count) {
+        client_uv_drop(device->uv);
+        look_up(device);
+    } else if (petrel_core_unanswered(device->core) == 0) {
+        stay_away(device, 0);
+    } else {
+        lost(device);
+    }
+}
+
+static void on_answer(struct device *device, const uint8_t *bytes, size_t len)
+{
+    struct reply reply;
+    bytes_append(&device->answer, bytes, len);
+    int rc = device->answer.len <= LOOKUP_MAX ? reply_read(bytes_view(&device->answer), &reply) : -1;
+    if (rc == 0)
+        return;
+    int64_t wait = rc > 0 && reply.status == 200 ? petrel_core_servers(device->core, client_uv_now(device->uv),
+                                                                       (const char *)reply.body.ptr, reply.body.len)
+                                                 : -1;
+    if (wait >= 0)
+        stay_away(device, (uint64_t)wait);
+    else
+        look_elsewhere(device);
+}
+
+static void ask(struct device *device)
+{
+    static const char request[] = "GET /v1/lookup HTTP/1.1\r\nHost: ledger\r\n\r\n";
+    client_uv_write(device->uv, (const uint8_t *)request, sizeof request - 1);
+    client_uv_timer(device->uv, client_uv_now(device->uv) + device->patience_ms);
+}
+
+/* ---- what comes from the loop ---- */
+
 static void on_timer(void *owner)
 {
     struct device *device = owner;
     uint64_t now = client_uv_now(device->uv);
     if (device->where == AWAY) {
-        device->where = OPENING;
-        client_uv_open(device->uv, "127.0.0.1", ledger_port(device->ledger->daemon.session), CONNECT_MS);
+        go(device);
+    } else if (device->where == LOOKING) {
+        look_elsewhere(device);
     } else if (device->paused && now >= device->wake_ms) {
         set_paused(device, false);
     } else if (device->where == UP && now >= device->event_ms) {
@@ -275,6 +370,10 @@ static void on_timer(void *owner)
 static void on_open(void *owner)
 {
     struct device *device = owner;
+    if (device->where == LOOKING) {
+        ask(device);
+        return;
+    }
     int rc = petrel_core_connected(device->core, client_uv_now(device->uv), device->token);
     petrel_assert(rc == 0);
     device->where = UP;
@@ -286,6 +385,10 @@ static void on_open(void *owner)
 static void on_read(void *owner, const uint8_t *bytes, size_t len)
 {
     struct device *device = owner;
+    if (device->where == LOOKING) {
+        on_answer(device, bytes, len);
+        return;
+    }
     int rc = petrel_core_receive(device->core, client_uv_now(device->uv), bytes, len);
     if (device->crashed) {
         crash(device);
@@ -300,14 +403,20 @@ static void on_read(void *owner, const uint8_t *bytes, size_t len)
 static void on_sent(void *owner)
 {
     struct device *device = owner;
+    if (device->where == LOOKING)
+        return;
     pump(device);
     arm(device);
 }
 
 static void on_end(void *owner, const char *text)
 {
+    struct device *device = owner;
     (void)text;
-    lost(owner);
+    if (device->where == LOOKING)
+        look_elsewhere(device);
+    else
+        lost(device);
 }
 
 static const struct client_uv_ops OPS = {on_timer, on_open, on_read, on_sent, on_end};
@@ -317,6 +426,7 @@ struct device *device_new(struct ledger *ledger, uint32_t number, char **token)
     struct device *device = object_zalloc(sizeof *device);
     device->ledger = ledger;
     device->number = number;
+    device->api = number % ledger->apis_count;
     device->token = *token;
     *token = NULL;
     device->together = number % 2 == 0;
@@ -334,6 +444,7 @@ static void on_closed(void *owner)
     struct device *device = owner;
     device->ledger->open--;
     petrel_core_free(&device->core);
+    bytes_reset(&device->answer);
     free(device->effects);
     free(device->token);
     free(device);

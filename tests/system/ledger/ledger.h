@@ -1,23 +1,32 @@
-/* ledger.h: one run: the book, the server, and everyone who uses it, on one loop.
+/* ledger.h: one run: the book, the server or the cluster, and everyone who uses it, on one loop.
  *
- * main.c the run's phases; server.c the real petreld and its deaths; sender.c a backend's connection; device.c a phone;
- * book.c who was told what. */
+ * main.c the run's phases; sender.c a backend's connection; device.c a phone; book.c who was told what, tally.c how long it took;
+ * report.c the last line. What serves them: server.c one petreld and its deaths; cluster.c a whole cluster, by operate.c, and
+ * chaos.c what happens to it, of the faults in fault.c, with the cuts of cut.c. tenant.c the app, its key and its devices there. */
 #ifndef PETREL_LEDGER_LEDGER_H
 #define PETREL_LEDGER_LEDGER_H
 
 #include "lib/daemon.h"
 #include "system/ledger/book.h"
 #include "system/ledger/options.h"
+#include "system/ledger/tally.h"
 
 #include <uv.h>
 
 #define LEDGER_APP "ledger"
+#define LEDGER_APIS_MAX 2
+#define LEDGER_ADDRESS_MAX 64
 
 struct ledger {
     struct options options;
     uv_loop_t loop;
     struct book *book;
-    struct daemon daemon;
+    struct tally tally;
+    char apis[LEDGER_APIS_MAX][LEDGER_ADDRESS_MAX]; /* "127.0.0.1:PORT" of send APIs, any of which will do; "": down */
+    uint32_t apis_count;
+    char session[LEDGER_ADDRESS_MAX]; /* where devices connect; not with options.cluster: lookup tells them */
+    char killed[LEDGER_ADDRESS_MAX];  /* the session node that was killed last, with options.cluster */
+    uint64_t killed_ms;
     char key[128];     /* of the send API */
     bool sending;      /* senders draw new messages */
     bool calm;         /* devices do nothing rash any more */

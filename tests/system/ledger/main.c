@@ -2,7 +2,9 @@
 
 #include "base/object.h"
 #include "lib/until.h"
+#include "system/ledger/chaos.h"
 #include "system/ledger/device.h"
+#include "system/ledger/report.h"
 #include "system/ledger/sender.h"
 #include "system/ledger/server.h"
 
@@ -13,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define TURN_MS 100
@@ -22,16 +23,16 @@
 #define DRAIN_MS 120000  /* for the devices to have everything */
 #define STALL_MS 6000    /* without anything coming: nothing will */
 #define LINGER_MS 1000   /* for what should not come any more */
-#define STOP_MS 20000
-#define TELL_LOST 20
 
-/* LOAD: messages are sent, the server is killed. ANSWERS: senders get the last of theirs. DRAIN: devices get what is left, by
+/* LOAD: messages are sent, the server is killed, or the faults of a cluster happen. ANSWERS: senders get the last of theirs. DRAIN: devices get what is left, by
  * themselves. RESUME: the same after each has reconnected, which must bring what no Deliver brought. LINGER: nothing more may come. */
 enum phase { LOAD, ANSWERS, DRAIN, RESUME, LINGER, CLOSE };
 
 struct run {
     struct ledger ledger;
-    struct server server;
+    struct server server; /* one of the two */
+    struct cluster cluster;
+    struct chaos chaos;
     struct device **devices;
     struct sender **senders;
     char **tokens;
@@ -75,13 +76,19 @@ static void tell_progress(struct run *run)
         return;
     run->told_ms = until_now_ms();
     struct book_sums sums = book_sum(run->ledger.book);
-    printf("%4" PRIu64 " s  %s: accepted %" PRIu64 ", delivered %" PRIu64 " of %" PRIu64 ", kills %" PRIu32
-           ", devices up %" PRIu32 ", retries %" PRIu64 "\n",
+    printf("%4" PRIu64 " s  %s: accepted %" PRIu64 ", delivered %" PRIu64 " of %" PRIu64 ", devices up %" PRIu32
+           ", retries %" PRIu64 "\n",
            since(run->began_ms) / 1000, names[run->phase], sums.accepted, sums.delivered, sums.expected,
-           run->ledger.kills, run->ledger.live, run->ledger.retries);
+           run->ledger.live, run->ledger.retries);
 }
 
 /* ---- the phases ---- */
+
+static void unwatch_interrupts(struct run *run)
+{
+    for (size_t i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&run->interrupts[i], NULL);
+}
 
 static void close_all(struct run *run)
 {
@@ -90,9 +97,11 @@ static void close_all(struct run *run)
         device_close(&run->devices[i]);
     for (uint32_t i = 0; i < run->ledger.options.senders; i++)
         sender_close(&run->senders[i]);
-    server_unwatch(&run->server);
-    for (size_t i = 0; i < 2; i++)
-        uv_close((uv_handle_t *)&run->interrupts[i], NULL);
+    if (run->ledger.options.cluster)
+        chaos_end(&run->chaos);
+    else
+        server_unwatch(&run->server);
+    unwatch_interrupts(run);
     uv_close((uv_handle_t *)&run->timer, NULL);
 }
 
@@ -105,13 +114,23 @@ static bool kill_is_due(const struct run *run)
            since(run->phase_ms) >= part * run->ledger.kills + part / 2;
 }
 
+/* Let happen what is due; whether all that should has happened. */
+static bool torment(struct run *run)
+{
+    if (run->ledger.options.cluster) {
+        chaos_turn(&run->chaos);
+        return chaos_is_over(&run->chaos);
+    }
+    if (kill_is_due(run))
+        server_kill(&run->server);
+    return run->ledger.kills == run->ledger.options.kills && run->server.phase == SERVER_UP;
+}
+
 static void load(struct run *run)
 {
     struct ledger *ledger = &run->ledger;
-    if (kill_is_due(run))
-        server_kill(&run->server);
     bool over = since(run->phase_ms) >= 1000ULL * ledger->options.seconds;
-    if (over && ledger->kills == ledger->options.kills && run->server.phase == SERVER_UP) {
+    if (torment(run) && over) {
         ledger->sending = false;
         enter(run, ANSWERS);
     }
@@ -145,6 +164,7 @@ static void end_of_load(struct run *run)
 {
     if (run->ledger.busy > 0 && since(run->phase_ms) <= ANSWERS_MS)
         return;
+    tally_end(&run->ledger.tally, until_now_ms());
     run->ledger.calm = true;
     enter(run, DRAIN);
 }
@@ -174,103 +194,93 @@ static void on_interrupt(uv_signal_t *handle, int number)
 
 /* ---- the run ---- */
 
-static void start_all(struct run *run)
+static void watch_interrupts(struct run *run)
 {
     static const int signals[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < 2; i++) {
+        uv_signal_init(&run->ledger.loop, &run->interrupts[i]);
+        run->interrupts[i].data = run;
+        uv_signal_start(&run->interrupts[i], on_interrupt, signals[i]);
+    }
+}
+
+static void start_all(struct run *run)
+{
     struct ledger *ledger = &run->ledger;
     uv_timer_init(&ledger->loop, &run->timer);
     run->timer.data = run;
     uv_timer_start(&run->timer, on_turn, TURN_MS, TURN_MS);
-    for (size_t i = 0; i < 2; i++) {
-        uv_signal_init(&ledger->loop, &run->interrupts[i]);
-        run->interrupts[i].data = run;
-        uv_signal_start(&run->interrupts[i], on_interrupt, signals[i]);
-    }
-    server_watch(&run->server, ledger);
+    run->began_ms = run->told_ms = until_now_ms();
+    if (ledger->options.cluster)
+        chaos_begin(&run->chaos, &run->cluster, run->began_ms + 1000ULL * ledger->options.seconds);
+    else
+        server_watch(&run->server);
+    tally_begin(&ledger->tally, run->began_ms);
     ledger->sending = true;
     ledger->drop_next = ledger->options.drop_one;
     for (uint32_t i = 0; i < ledger->options.devices; i++)
         run->devices[i] = device_new(ledger, i, &run->tokens[i]);
     for (uint32_t i = 0; i < ledger->options.senders; i++)
         run->senders[i] = sender_new(ledger, i);
-    run->began_ms = run->told_ms = until_now_ms();
     enter(run, LOAD);
 }
 
-/* Whether petreld ends on SIGTERM, content with itself: a build with sanitizers says no when it has found something. */
-static bool stop_server(struct ledger *ledger)
+static bool set_up(struct run *run)
 {
-    char tail[2000];
-    struct daemon *daemon = &ledger->daemon;
-    bool stopped = daemon_stop(daemon, SIGTERM, STOP_MS);
-    if (stopped && WIFEXITED(daemon->status) && WEXITSTATUS(daemon->status) == 0)
-        return true;
-    printf("the end of petreld's log:\n%s\n", daemon_log_tail(daemon, tail, sizeof tail));
-    printf(stopped ? "petreld ended with status %d\n" : "petreld did not end within %d s of SIGTERM\n",
-           stopped ? daemon->status : STOP_MS / 1000);
+    struct ledger *ledger = &run->ledger;
+    if (ledger->options.cluster)
+        return cluster_set_up(&run->cluster, ledger, run->tokens);
+    return server_set_up(&run->server, ledger, run->tokens);
+}
+
+/* Whether what served the run ended as it should. */
+static bool take_down(struct run *run)
+{
+    if (!run->ledger.options.cluster)
+        return server_stop(&run->server);
+    bool well = run->ledger.failure[0] == '\0' && cluster_is_well(&run->cluster);
+    return cluster_take_down(&run->cluster) && well;
+}
+
+static void tell_run(const struct ledger *ledger)
+{
+    const struct options *options = &ledger->options;
+    printf("ledger: %" PRIu32 " devices of %" PRIu32 " users, %" PRIu32 " senders, %" PRIu32 " messages/s, %" PRIu32
+           " s, ",
+           options->devices, book_users(ledger->book), options->senders, options->rate, options->seconds);
+    if (options->cluster)
+        printf("a cluster, %s, seed %" PRIu64 "\n", options->replicated ? "replicated" : "standard", options->seed);
+    else
+        printf("%" PRIu32 " kills, seed %" PRIu64 "\n", options->kills, options->seed);
+}
+
+/* Whether the promise was kept. */
+static bool execute(struct run *run)
+{
+    struct ledger *ledger = &run->ledger;
+    tell_run(ledger);
+    watch_interrupts(run);
+    if (set_up(run)) {
+        start_all(run);
+        uv_run(&ledger->loop, UV_RUN_DEFAULT);
+        petrel_assert(ledger->open == 0);
+    } else {
+        unwatch_interrupts(run);
+    }
+    if (ledger->failure[0] != '\0' && !ledger->options.cluster)
+        server_print_log(&run->server);
+    bool orderly = take_down(run);
+    if (ledger->failure[0] == '\0')
+        return report_print(ledger, run->chaos.counts, orderly);
+    printf("ledger: %s\n", ledger->failure);
     return false;
 }
 
-/* The last line, and the verdict. */
-static int report(struct run *run, bool orderly)
-{
-    const struct ledger *ledger = &run->ledger;
-    struct book_sums sums = book_sum(ledger->book);
-    if (sums.lost > 0)
-        book_print_lost(ledger->book, TELL_LOST);
-    if (sums.strangers > 0)
-        printf("%" PRIu64 " deliveries were of no message that this device should have\n", sums.strangers);
-    if (sums.open > 0)
-        printf("%" PRIu64 " messages got no definite answer\n", sums.open);
-    if (sums.missing > sums.lost)
-        printf("%" PRIu64 " deliveries were given up by the inbox's cap, and told\n", sums.missing - sums.lost);
-    bool kept = orderly && sums.accepted > 0 && sums.lost == 0 && sums.out_of_order == 0 && sums.duplicates == 0 &&
-                sums.refused == 0 && sums.strangers == 0 && ledger->stopped == 0 &&
-                ledger->kills == ledger->options.kills;
-    printf("{\"accepted\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"out_of_order\":%" PRIu64
-           ",\"duplicates\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"kills\":%" PRIu32
-           ",\"seconds\":%" PRIu32 ",\"seed\":%" PRIu64 "}\n",
-           sums.accepted, sums.delivered, sums.lost, sums.out_of_order, sums.duplicates, sums.refused, sums.gaps,
-           ledger->kills, ledger->options.seconds, ledger->options.seed);
-    return kept ? 0 : 1;
-}
-
-static int fail(struct ledger *ledger)
-{
-    char tail[2000];
-    printf("the end of petreld's log:\n%s\nledger: %s\n", daemon_log_tail(&ledger->daemon, tail, sizeof tail),
-           ledger->failure);
-    return 1;
-}
-
-static int execute(struct run *run)
-{
-    struct ledger *ledger = &run->ledger;
-    printf("ledger: %" PRIu32 " devices of %" PRIu32 " users, %" PRIu32 " senders, %" PRIu32 " messages/s, %" PRIu32
-           " s, %" PRIu32 " kills, seed %" PRIu64 "\n",
-           ledger->options.devices, book_users(ledger->book), ledger->options.senders, ledger->options.rate,
-           ledger->options.seconds, ledger->options.kills, ledger->options.seed);
-    if (!daemon_init(&ledger->daemon) || !server_set_up(ledger, run->tokens)) {
-        ledger_fail(ledger, "no folder could be made");
-        return fail(ledger);
-    }
-    start_all(run);
-    uv_run(&ledger->loop, UV_RUN_DEFAULT);
-    petrel_assert(ledger->open == 0);
-    if (ledger->failure[0] != '\0')
-        return fail(ledger);
-    bool orderly = stop_server(ledger);
-    return report(run, orderly);
-}
-
 /* Beside this program, unless it was named. */
-static const char *default_petreld(char *buffer, size_t size)
+static const char *default_bin(char *self, size_t size)
 {
-    char self[1000] = {0};
-    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
-        return "petreld";
-    snprintf(buffer, size, "%s/petreld", dirname(self));
-    return buffer;
+    memset(self, 0, size);
+    return readlink("/proc/self/exe", self, size - 1) > 0 ? dirname(self) : ".";
 }
 
 static void raise_descriptor_limit(void)
@@ -286,12 +296,14 @@ int main(int argc, char **argv)
 {
     struct run run = {0};
     struct ledger *ledger = &run.ledger;
-    char petreld[1024];
+    char self[1000], petreld[1100];
     int rc = options_parse(&ledger->options, argc, argv);
     if (rc != 0)
         return rc == 1 ? 0 : rc;
-    if (ledger->options.petreld == NULL)
-        ledger->options.petreld = default_petreld(petreld, sizeof petreld);
+    if (ledger->options.bin == NULL)
+        ledger->options.bin = default_bin(self, sizeof self);
+    snprintf(petreld, sizeof petreld, "%s/petreld", ledger->options.bin);
+    ledger->options.petreld = petreld;
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
@@ -300,14 +312,18 @@ int main(int argc, char **argv)
     run.devices = object_zalloc(ledger->options.devices * sizeof(struct device *));
     run.tokens = object_zalloc(ledger->options.devices * sizeof(char *));
     run.senders = object_zalloc(ledger->options.senders * sizeof(struct sender *));
-    rc = execute(&run);
-    daemon_free(&ledger->daemon);
+    bool kept = execute(&run);
+    if (ledger->options.cluster)
+        cluster_free(&run.cluster, !kept || ledger->options.keep);
+    else
+        daemon_free(&run.server.daemon);
     for (uint32_t i = 0; i < ledger->options.devices; i++)
         free(run.tokens[i]);
     free(run.devices);
     free(run.tokens);
     free(run.senders);
     book_free(&ledger->book);
+    tally_reset(&ledger->tally);
     uv_loop_close(&ledger->loop);
-    return rc;
+    return kept ? 0 : 1;
 }

@@ -14,6 +14,13 @@ struct options {
     uint64_t seed;
     bool drop_one;
     const char *petreld; /* the binary */
+    /* With a cluster: */
+    bool cluster;
+    uint32_t faults; /* fault_parse() */
+    bool replicated;
+    bool keep;
+    const char *dir; /* NULL: a temporary one */
+    const char *bin; /* the folder of petreld and petrelctl */
 };
 
 /* 0: run; 1: --help was printed; 2: wrong usage, which was told. */

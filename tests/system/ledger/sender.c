@@ -2,6 +2,7 @@
 
 #include "base/object.h"
 #include "client/client_uv.h"
+#include "lib/until.h"
 #include "system/ledger/reply.h"
 
 #include <inttypes.h>
@@ -19,9 +20,10 @@ struct sender {
     struct client_uv *uv;
     struct rng rng;
     uint32_t number;
-    bool busy;  /* a message is under way */
-    bool open;  /* the connection stands */
-    bool asked; /* its request was written, the answer is awaited */
+    uint32_t api; /* which it uses; another when that one fails */
+    bool busy;    /* a message is under way */
+    bool open;    /* the connection stands */
+    bool asked;   /* its request was written, the answer is awaited */
     bool opening;
     uint32_t message;
     struct bytebuf request;
@@ -41,8 +43,10 @@ static void write_request(struct sender *sender, uint32_t user, int mate)
         snprintf(to, sizeof to, "{\"user\":\"u%" PRIu32 "\"}", user);
     else
         snprintf(to, sizeof to, "{\"user\":\"u%" PRIu32 "\",\"device\":\"d%d\"}", user, mate);
-    int len = snprintf(body, sizeof body, "{\"to\":%s,\"data\":{\"sender\":%" PRIu32 ",\"message\":%" PRIu32 "}}", to,
-                       sender->number, sender->message);
+    int len =
+        snprintf(body, sizeof body,
+                 "{\"to\":%s,\"durability\":\"%s\",\"data\":{\"sender\":%" PRIu32 ",\"message\":%" PRIu32 "}}", to,
+                 sender->ledger->options.replicated ? "replicated" : "standard", sender->number, sender->message);
     sender->request.len = 0;
     bytes_printf(&sender->request,
                  "POST /v1/apps/" LEDGER_APP "/messages HTTP/1.1\r\nHost: ledger\r\nAuthorization: Bearer %s\r\n"
@@ -71,20 +75,24 @@ static void ask(struct sender *sender)
     wait_ms(sender, ANSWER_MS);
 }
 
-/* No answer, or none that is definite. */
-static void again(struct sender *sender, uint64_t least_ms)
-{
-    sender->asked = false;
-    sender->ledger->retries++;
-    if (least_ms > RETRY_MAX_MS)
-        least_ms = RETRY_MAX_MS;
-    wait_ms(sender, least_ms + rng_below(&sender->rng, RETRY_MS));
-}
-
 static void drop(struct sender *sender)
 {
     client_uv_drop(sender->uv);
     sender->open = sender->opening = false;
+}
+
+/* No answer, or none that is definite: the same elsewhere, if there is another to ask. */
+static void again(struct sender *sender, uint64_t least_ms)
+{
+    sender->asked = false;
+    if (sender->ledger->apis_count > 1) {
+        drop(sender);
+        sender->api = (sender->api + 1) % sender->ledger->apis_count;
+    }
+    sender->ledger->retries++;
+    if (least_ms > RETRY_MAX_MS)
+        least_ms = RETRY_MAX_MS;
+    wait_ms(sender, least_ms + rng_below(&sender->rng, RETRY_MS));
 }
 
 static void on_timer(void *owner)
@@ -109,7 +117,7 @@ static void on_timer(void *owner)
         ask(sender);
     } else if (!sender->opening) {
         sender->opening = true;
-        client_uv_open(sender->uv, "127.0.0.1", ledger_port(sender->ledger->daemon.api), CONNECT_MS);
+        client_uv_open(sender->uv, "127.0.0.1", ledger_port(sender->ledger->apis[sender->api]), CONNECT_MS);
     }
 }
 
@@ -125,6 +133,8 @@ static void on_open(void *owner)
 static void definite(struct sender *sender, enum book_answer answer, const struct id *id)
 {
     book_answered(sender->ledger->book, sender->message, answer, id);
+    if (answer == BOOK_ACCEPTED)
+        tally_accepted(&sender->ledger->tally, until_now_ms());
     sender->busy = sender->asked = false;
     sender->ledger->busy--;
     schedule(sender);
@@ -147,6 +157,13 @@ static void refuse(struct sender *sender, const struct reply *reply)
     definite(sender, BOOK_REFUSED, NULL);
 }
 
+static void unserved(struct sender *sender, const struct reply *reply)
+{
+    if (reply->status == 503)
+        tally_refused(&sender->ledger->tally);
+    again(sender, 1000ULL * reply->retry_after_s);
+}
+
 static void on_reply(struct sender *sender, const struct reply *reply)
 {
     struct id id;
@@ -155,7 +172,7 @@ static void on_reply(struct sender *sender, const struct reply *reply)
     else if (reply->status / 100 == 2)
         definite(sender, BOOK_ACCEPTED, &id);
     else if (reply->status / 100 == 5 || reply->status == 429 || reply->status == 408)
-        again(sender, 1000ULL * reply->retry_after_s);
+        unserved(sender, reply);
     else
         refuse(sender, reply);
     if (reply->close)
@@ -200,6 +217,7 @@ struct sender *sender_new(struct ledger *ledger, uint32_t number)
     struct sender *sender = object_zalloc(sizeof *sender);
     sender->ledger = ledger;
     sender->number = number;
+    sender->api = number % ledger->apis_count;
     sender->uv = client_uv_new(&ledger->loop, &OPS, sender);
     petrel_assert(sender->uv != NULL);
     rng_seed(&sender->rng, ledger->options.seed * 2 + number * UINT64_C(0x9e3779b97f4a7c15));

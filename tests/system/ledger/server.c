@@ -1,17 +1,17 @@
 #include "system/ledger/server.h"
 
-#include "lib/http_call.h"
 #include "lib/until.h"
+#include "system/ledger/tenant.h"
 
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define START_MS 60000
 #define POLL_MS 10
-#define PROGRESS_MS 5000
+#define STOP_MS 20000
 
 static const char *const ARGS[] = {"--log-level", "warn", NULL};
 
@@ -20,69 +20,32 @@ static bool up_or_ended(void *ctx)
     return daemon_has_ended(ctx) || daemon_is_up(ctx);
 }
 
-static bool refused(struct ledger *ledger, const struct http_call *call, const char *what)
+static void adopt(struct server *server)
 {
-    char text[200];
-    snprintf(text, sizeof text, "%s was answered %ld: %.120s", what, call->status,
-             call->text != NULL ? call->text : "");
-    ledger_fail(ledger, text);
-    return false;
+    struct ledger *ledger = server->ledger;
+    ledger->apis_count = 1;
+    snprintf(ledger->apis[0], LEDGER_ADDRESS_MAX, "%s", server->daemon.api);
+    snprintf(ledger->session, sizeof ledger->session, "%s", server->daemon.session);
 }
 
-static bool make_app(struct ledger *ledger, struct http_call *call)
+bool server_set_up(struct server *server, struct ledger *ledger, char **tokens)
 {
-    const struct daemon *daemon = &ledger->daemon;
-    if (http_call(call, "POST", daemon->admin, "/admin/v1/apps", daemon->token, "{\"name\":\"" LEDGER_APP "\"}") /
-            100 !=
-        2)
-        return refused(ledger, call, "making the app");
-    if (http_call(call, "POST", daemon->admin, "/admin/v1/apps/" LEDGER_APP "/keys", daemon->token,
-                  "{\"label\":\"ledger\"}") /
-            100 !=
-        2)
-        return refused(ledger, call, "making the key");
-    snprintf(ledger->key, sizeof ledger->key, "%s", http_call_text(call, "key"));
-    return true;
-}
-
-static bool register_devices(struct ledger *ledger, struct http_call *call, char **tokens)
-{
-    uint64_t told = until_now_ms();
-    for (uint32_t i = 0; i < ledger->options.devices; i++) {
-        struct book_device device = book_device(ledger->book, i);
-        char path[160], body[64];
-        snprintf(path, sizeof path, "/v1/apps/" LEDGER_APP "/users/u%" PRIu32 "/devices", device.user);
-        snprintf(body, sizeof body, "{\"device\":\"d%u\"}", (unsigned)device.mate);
-        if (http_call(call, "POST", ledger->daemon.api, path, ledger->key, body) / 100 != 2)
-            return refused(ledger, call, "registering a device");
-        tokens[i] = strdup(http_call_text(call, "token"));
-        if (until_now_ms() - told >= PROGRESS_MS) {
-            told = until_now_ms();
-            printf("  %" PRIu32 " of %" PRIu32 " devices registered\n", i + 1, ledger->options.devices);
-        }
-    }
-    return true;
-}
-
-bool server_set_up(struct ledger *ledger, char **tokens)
-{
-    struct daemon *daemon = &ledger->daemon;
-    if (!daemon_spawn(daemon, ledger->options.petreld, ARGS) || !until(up_or_ended, daemon, START_MS) ||
-        daemon->pid == 0) {
+    struct daemon *daemon = &server->daemon;
+    *server = (struct server){.ledger = ledger, .phase = SERVER_UP};
+    if (!daemon_init(daemon) || !daemon_spawn(daemon, ledger->options.petreld, ARGS) ||
+        !until(up_or_ended, daemon, START_MS) || daemon->pid == 0) {
         ledger_fail(ledger, "petreld did not start");
         return false;
     }
-    struct http_call call = {0};
-    bool done = make_app(ledger, &call) && register_devices(ledger, &call, tokens);
-    http_call_reset(&call);
-    return done;
+    adopt(server);
+    return tenant_set_up(ledger, daemon->admin, daemon->token, tokens);
 }
 
 static void start_again(struct server *server)
 {
     server->phase = SERVER_STARTING;
     server->deadline_ms = until_now_ms() + START_MS;
-    if (!daemon_spawn(&server->ledger->daemon, server->ledger->options.petreld, ARGS))
+    if (!daemon_spawn(&server->daemon, server->ledger->options.petreld, ARGS))
         ledger_fail(server->ledger, "petreld could not be forked");
 }
 
@@ -92,21 +55,22 @@ static void on_timer(uv_timer_t *timer)
     struct ledger *ledger = server->ledger;
     if (ledger->failure[0] != '\0')
         return;
-    bool ended = daemon_has_ended(&ledger->daemon);
-    if (server->phase == SERVER_DYING && ended)
+    bool ended = daemon_has_ended(&server->daemon);
+    if (server->phase == SERVER_DYING && ended) {
         start_again(server);
-    else if (ended)
+    } else if (ended) {
         ledger_fail(ledger, "petreld ended by itself");
-    else if (server->phase == SERVER_STARTING && daemon_is_up(&ledger->daemon))
+    } else if (server->phase == SERVER_STARTING && daemon_is_up(&server->daemon)) {
+        adopt(server);
         server->phase = SERVER_UP;
-    else if (server->phase == SERVER_STARTING && until_now_ms() > server->deadline_ms)
+    } else if (server->phase == SERVER_STARTING && until_now_ms() > server->deadline_ms) {
         ledger_fail(ledger, "petreld did not come up again");
+    }
 }
 
-void server_watch(struct server *server, struct ledger *ledger)
+void server_watch(struct server *server)
 {
-    *server = (struct server){.ledger = ledger, .phase = SERVER_UP};
-    uv_timer_init(&ledger->loop, &server->timer);
+    uv_timer_init(&server->ledger->loop, &server->timer);
     server->timer.data = server;
     uv_timer_start(&server->timer, on_timer, POLL_MS, POLL_MS);
 }
@@ -115,10 +79,29 @@ void server_kill(struct server *server)
 {
     server->phase = SERVER_DYING;
     server->ledger->kills++;
-    kill(server->ledger->daemon.pid, SIGKILL);
+    server->ledger->apis[0][0] = server->ledger->session[0] = '\0';
+    kill(server->daemon.pid, SIGKILL);
 }
 
 void server_unwatch(struct server *server)
 {
     uv_close((uv_handle_t *)&server->timer, NULL);
+}
+
+void server_print_log(const struct server *server)
+{
+    char tail[2000];
+    printf("the end of petreld's log:\n%s\n", daemon_log_tail(&server->daemon, tail, sizeof tail));
+}
+
+bool server_stop(struct server *server)
+{
+    struct daemon *daemon = &server->daemon;
+    bool stopped = daemon_stop(daemon, SIGTERM, STOP_MS);
+    if (stopped && WIFEXITED(daemon->status) && WEXITSTATUS(daemon->status) == 0)
+        return true;
+    server_print_log(server);
+    printf(stopped ? "petreld ended with status %d\n" : "petreld did not end within %d s of SIGTERM\n",
+           stopped ? daemon->status : STOP_MS / 1000);
+    return false;
 }

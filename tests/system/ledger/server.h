@@ -6,17 +6,21 @@
 
 struct server {
     struct ledger *ledger;
+    struct daemon daemon;
     uv_timer_t timer;
     enum { SERVER_UP, SERVER_DYING, SERVER_STARTING } phase;
     uint64_t deadline_ms; /* of a restart */
 };
 
-/* Start petreld, make the app and the key, register all devices: tokens[device] is then the caller's to free. Blocks. */
-bool server_set_up(struct ledger *ledger, char **tokens);
+/* Start petreld; make the app, the key and the devices (tenant.h). Blocks. */
+bool server_set_up(struct server *server, struct ledger *ledger, char **tokens);
 /* From now on watch it. */
-void server_watch(struct server *server, struct ledger *ledger);
+void server_watch(struct server *server);
 /* kill -9 and start again; server->phase tells how far that is. */
 void server_kill(struct server *server);
 void server_unwatch(struct server *server);
+/* Whether it ends on SIGTERM, content with itself: a build with sanitizers says no when it has found something. If not that is told. */
+bool server_stop(struct server *server);
+void server_print_log(const struct server *server);
 
 #endif

@@ -1,0 +1,73 @@
+#include "system/ledger/report.h"
+
+#include "system/ledger/fault.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define TELL_LOST 20
+
+static void print_findings(const struct ledger *ledger, const struct book_sums *sums)
+{
+    if (sums->lost > 0)
+        book_print_lost(ledger->book, TELL_LOST);
+    if (sums->strangers > 0)
+        printf("%" PRIu64 " deliveries were of no message that this device should have\n", sums->strangers);
+    if (sums->open > 0)
+        printf("%" PRIu64 " messages got no definite answer\n", sums->open);
+    if (sums->missing > sums->lost)
+        printf("%" PRIu64 " deliveries were given up by the server, and told\n", sums->missing - sums->lost);
+}
+
+/* Whether a Redis that failed over may have lost what its replica had not (PROMISE §5). */
+static bool may_lose(const struct ledger *ledger, const uint32_t *counts)
+{
+    for (uint32_t i = 0; i < FAULT_COUNT && !ledger->options.replicated; i++) {
+        if (counts[i] > 0 && fault_table[i].fails_over)
+            return true;
+    }
+    return false;
+}
+
+static void print_cluster(struct ledger *ledger, const uint32_t *counts)
+{
+    const char *comma = "";
+    struct tally *tally = &ledger->tally;
+    printf(",\"faults\":{");
+    for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+        if (counts[i] == 0)
+            continue;
+        printf("%s\"%s\":%" PRIu32, comma, fault_table[i].name, counts[i]);
+        comma = ",";
+    }
+    printf("},\"durability\":\"%s\",\"refused_503\":%" PRIu64 ",\"refused_share\":%.5f,\"refused_longest_s\":%.1f",
+           ledger->options.replicated ? "replicated" : "standard", tally->refused, tally_share(tally),
+           (double)tally->longest_ms / 1000.0);
+    printf(",\"failover_devices\":%zu,\"failover_p50_ms\":%" PRIu64 ",\"failover_p99_ms\":%" PRIu64,
+           tally->failovers_count, tally_percentile(tally, 50), tally_percentile(tally, 99));
+}
+
+static bool is_kept(const struct ledger *ledger, const struct book_sums *sums, const uint32_t *counts)
+{
+    uint32_t happened = 0;
+    for (uint32_t i = 0; i < FAULT_COUNT; i++)
+        happened += counts[i];
+    return sums->accepted > 0 && (sums->lost == 0 || may_lose(ledger, counts)) && sums->out_of_order == 0 &&
+           sums->duplicates == 0 && sums->refused == 0 && sums->strangers == 0 && ledger->stopped == 0 &&
+           (ledger->options.cluster ? happened > 0 : ledger->kills == ledger->options.kills);
+}
+
+bool report_print(struct ledger *ledger, const uint32_t *counts, bool orderly)
+{
+    struct book_sums sums = book_sum(ledger->book);
+    print_findings(ledger, &sums);
+    printf("{\"accepted\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"out_of_order\":%" PRIu64
+           ",\"duplicates\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"gaps\":%" PRIu64,
+           sums.accepted, sums.delivered, sums.lost, sums.out_of_order, sums.duplicates, sums.refused, sums.gaps);
+    if (ledger->options.cluster)
+        print_cluster(ledger, counts);
+    else
+        printf(",\"kills\":%" PRIu32, ledger->kills);
+    printf(",\"seconds\":%" PRIu32 ",\"seed\":%" PRIu64 "}\n", ledger->options.seconds, ledger->options.seed);
+    return orderly && is_kept(ledger, &sums, counts);
+}
