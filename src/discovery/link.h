@@ -10,6 +10,7 @@
 #define PETREL_DISCOVERY_LINK_H
 
 #include "base/err.h"
+#include "base/object.h"
 #include "loop/mailbox.h"
 #include "wire/peer.h"
 
@@ -38,6 +39,13 @@ struct link_call {
 /* LINK_FAR is no role: it is what carries calls and tells for other nodes out of the process (link_tcp.c). */
 enum link_role { LINK_MESSAGE, LINK_SESSION, LINK_FAR, LINK_ROLES };
 
+/* The role that a call of this type is for: the number says (wire/peer.h). */
+static inline enum link_role link_role_of(enum peer_type type)
+{
+    petrel_assert(type >= PEER_BIND && type < PEER_DELIVER);
+    return type >= PEER_SESSIONS ? LINK_SESSION : LINK_MESSAGE;
+}
+
 /* A role's side, on its loop. */
 struct link_server {
     void *ctx;
@@ -59,6 +67,7 @@ struct link_ops {
     int (*tell_sessions)(struct link *link, const struct peer_msg *msg);
     void (*answer)(struct link *link, struct link_call *call);
     bool (*knows)(struct link *link, const struct route *route);
+    bool (*outlived)(struct link *link, const struct route *route);
     /* Serve and tell no more: asking and telling are PETREL_E_CLOSING from here on, calls from other loops get UNAVAILABLE, what
      * was told is sent off, what arrives is let go. Calls under way still come back. After the roles of this loop have closed. */
     void (*close)(struct link *link);
@@ -84,7 +93,7 @@ static inline int link_ask(struct link *link, struct link_call *call, link_done_
     return link->ops->call(link, call);
 }
 
-/* Ask the session role of that loop of that node (PEER_SESSIONS). As link_ask(); UNAVAILABLE when it is not there. */
+/* Ask the session role of that loop of that node (SESSIONS, DRAIN). As link_ask(); UNAVAILABLE when it is not there. */
 static inline int link_ask_at(struct link *link, uint32_t node, uint16_t loop, struct link_call *call,
                               link_done_fn *done)
 {
@@ -109,6 +118,13 @@ static inline int link_tell_sessions(struct link *link, const struct peer_msg *m
 static inline bool link_knows(struct link *link, const struct route *route)
 {
     return link->ops->knows(link, route);
+}
+
+/* Whether a newer process of the route's node is this one, or its loop has said hello to this one: the route leads nowhere any more. On
+ * the link's loop. */
+static inline bool link_outlived(struct link *link, const struct route *route)
+{
+    return link->ops->outlived(link, route);
 }
 
 /* The server's answer: call->reply is filled. What it points to must live until this returns, or, over threads, is carried over by

@@ -94,8 +94,7 @@ static void serve(struct link_call *call)
 {
     struct local *to = local_of(call->to);
     const bool here = call->from == call->to;
-    const enum link_role near = call->in.type >= PEER_SESSIONS ? LINK_SESSION : LINK_MESSAGE;
-    const struct link_server *server = &to->link.servers[call->far ? LINK_FAR : near];
+    const struct link_server *server = &to->link.servers[call->far ? LINK_FAR : link_role_of(call->in.type)];
 
     /* Only a call of this loop is still ours after on_call: another loop's caller may have its answer by then. */
     if (here)
@@ -135,7 +134,7 @@ static void begin(struct local *from, struct local *to, struct link_call *call)
 static int local_call(struct link *link, struct link_call *call)
 {
     struct local *from = local_of(link);
-    petrel_assert(call->in.type >= PEER_BIND && call->in.type < PEER_SESSIONS);
+    petrel_assert(link_role_of(call->in.type) == LINK_MESSAGE);
     if (from->closed)
         return PETREL_E_CLOSING;
     call->far = false;
@@ -155,7 +154,7 @@ static int local_call_at(struct link *link, uint32_t node, uint16_t loop, struct
 {
     struct local *from = local_of(link);
     const struct link_local *set = from->set;
-    petrel_assert(call->in.type >= PEER_SESSIONS && call->in.type < PEER_DELIVER);
+    petrel_assert(link_role_of(call->in.type) == LINK_SESSION);
     if (from->closed)
         return PETREL_E_CLOSING;
     if (node == set->node && loop < set->count) {
@@ -380,6 +379,12 @@ static bool local_knows(struct link *link, const struct route *route)
     return route->node == set->node && route->incarnation == set->incarnation;
 }
 
+static bool local_outlived(struct link *link, const struct route *route)
+{
+    const struct link_local *set = local_of(link)->set;
+    return route->node == set->node && route->incarnation < set->incarnation;
+}
+
 static void local_close(struct link *link)
 {
     struct local *local = local_of(link);
@@ -396,6 +401,7 @@ static const struct link_ops link_local_ops = {
     .tell_sessions = local_tell_sessions,
     .answer = local_answer,
     .knows = local_knows,
+    .outlived = local_outlived,
     .close = local_close,
 };
 

@@ -64,7 +64,7 @@ static void on_far_call(void *ctx, struct link_call *call)
 {
     struct link_tcp_loop *home = ctx;
     struct link_tcp_conn *conn = NULL;
-    if (call->in.type == PEER_SESSIONS) {
+    if (link_role_of(call->in.type) == LINK_SESSION) {
         const struct link_tcp_entry *entry = link_tcp_directory_find(home, call->far_node, call->far_loop);
         conn = entry != NULL ? entry->conn : NULL;
     } else {
@@ -143,7 +143,7 @@ static struct peer_target target_of(struct peer_msg *in)
 static int tcp_call(struct link *link, struct link_call *call)
 {
     struct link_tcp_loop *home = loop_of(link);
-    petrel_assert(call->in.type >= PEER_BIND && call->in.type < PEER_SESSIONS);
+    petrel_assert(link_role_of(call->in.type) == LINK_MESSAGE);
     if (home->closed)
         return PETREL_E_CLOSING;
     if (is_served(home, LINK_MESSAGE))
@@ -199,6 +199,13 @@ static bool tcp_knows(struct link *link, const struct route *route)
     return (entry != NULL && entry->incarnation == route->incarnation) || link_knows(home->inner, route);
 }
 
+static bool tcp_outlived(struct link *link, const struct route *route)
+{
+    const struct link_tcp_loop *home = loop_of(link);
+    const struct link_tcp_entry *entry = link_tcp_directory_find(home, route->node, route->loop);
+    return (entry != NULL && entry->incarnation > route->incarnation) || link_outlived(home->inner, route);
+}
+
 static void tcp_close(struct link *link)
 {
     struct link_tcp_loop *home = loop_of(link);
@@ -222,6 +229,7 @@ static const struct link_ops link_tcp_ops = {
     .tell_sessions = tcp_tell_sessions,
     .answer = link_tcp_calls_answer,
     .knows = tcp_knows,
+    .outlived = tcp_outlived,
     .close = tcp_close,
 };
 
@@ -324,8 +332,8 @@ void link_tcp_stats(struct link *link, struct link_tcp_stats *out)
     const struct link_tcp_loop *home = loop_of(link);
     struct list *node;
     struct list *next;
-    *out = (struct link_tcp_stats){.peers = home->peers_count,
-                                   .peers_up = link_tcp_peer_count_up(home),
+    *out = (struct link_tcp_stats){.peers = link_tcp_peer_count(home, false),
+                                   .peers_up = link_tcp_peer_count(home, true),
                                    .known = (uint32_t)home->directory.count,
                                    .dropped = home->dropped,
                                    .refused = home->refused};

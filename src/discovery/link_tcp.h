@@ -1,8 +1,10 @@
 /* link_tcp.h: links between the roles of several processes, over TCP; those of one process meet through link_local inside it.
  *
- * peer        another node that serves the message role; every loop of a node that needs it makes a connection to it
+ * peer        another node that this one calls; every loop makes a connection to it. Nodes with the message role are called by who
+ *             needs it: the session roles, and nodes that have none of their own. Nodes of the API alone are called by the session
+ *             roles, so that they can ask and tell those
  * caller      the side that made a connection; the session and API roles' side
- * called      the side that took it, on the loop where it lives: the message role's side
+ * called      the side that took it, on the loop where it lives: the message role's side, and the API's
  * directory   which loop of the called node holds the connection of (node, loop), known to all its loops
  * window      calls under way on one connection, each way; the smaller of what the two sides say
  *
@@ -11,8 +13,8 @@
  * or takes no more, the tell is dropped, and the sessions of that loop compare their positions with the log: after each hello, after
  * a DIRTY, and when a peer is lost. proto/README.md section 14 is the protocol.
  *
- * A node asks and tells the session roles of those that have called it, which all nodes with the message role have in common: an API
- * role that must reach sessions (list, kick) stands beside a message role.
+ * A node asks and tells the session roles of those that have called it: the directory's. A connection from who has no message role says
+ * nothing of positions, so its hello is no reason to compare them.
  *
  * Read: link_tcp_impl.h (what a loop's link is), link_tcp.c (the port), link_tcp_conn (one connection), link_tcp_calls (calls on it,
  * both ways), link_tcp_peer (who is called), link_tcp_directory (who has called). */
@@ -28,8 +30,8 @@ struct link_tcp_config {
     uint32_t node;
     uint64_t incarnation;
     const char *name;
-    uint32_t roles;      /* of this process, of enum discovery_role: SESSION, or no MESSAGE of its own, makes it call */
-    struct bytes secret; /* that all nodes share; at least LINK_TCP_SECRET_MIN */
+    uint32_t roles;           /* of this process, of enum discovery_role: whom it calls goes by them: see peer */
+    struct bytes secret;      /* that all nodes share; at least LINK_TCP_SECRET_MIN */
     uint32_t call_timeout_ms; /* 12,000: a call's deadline, kept to within a heartbeat */
     uint32_t heartbeat_ms;    /* 1,000: a PING when nothing else was written for so long */
     uint32_t silence_ms; /* 5,000: a peer not heard for so long is dead; also the deadline of connecting and hello */

@@ -189,7 +189,7 @@ int link_tcp_calls_serve(struct link_tcp_conn *conn, const struct frame *frame)
     const int rc = peer_codec_decode_call(home->codec, frame, &number, &msg);
     if (rc != 0)
         return rc;
-    const struct link_server *server = &home->link.servers[msg.type == PEER_SESSIONS ? LINK_SESSION : LINK_MESSAGE];
+    const struct link_server *server = &home->link.servers[link_role_of(msg.type)];
     int refusal = home->closed || server->on_call == NULL ? PETREL_E_UNAVAILABLE : 0;
     if (refusal == 0 && conn->serving_count >= home->set->config.window)
         refusal = PETREL_E_BUSY;

@@ -14,6 +14,7 @@ struct link_tcp_peer {
     struct link_tcp_loop *home;
     uint32_t number;
     uint64_t incarnation; /* as discovery has it */
+    bool serves;          /* has the message role: calls go to it, Delivers come from it */
     bool draining;
     bool listed; /* in the last view */
     bool was_up; /* since the sessions last compared their positions for its sake */
@@ -59,7 +60,7 @@ static void on_retry(struct timer *timer)
 static void forget(struct link_tcp_peer *peer)
 {
     struct link_tcp_loop *home = peer->home;
-    const bool lost = peer->was_up && !home->closed;
+    const bool lost = peer->was_up && peer->serves && !home->closed;
     timer_stop(&peer->retry);
     list_remove(&peer->node);
     home->peers_count--;
@@ -115,39 +116,46 @@ static struct link_tcp_peer *find_or_add(struct link_tcp_loop *home, uint32_t nu
     return peer;
 }
 
+/* Message roles are called to be told of the sessions' messages, and by who has none of its own; roles of the API alone so that they
+ * reach the sessions. */
+static bool is_needed(const struct link_tcp_config *config, const struct discovery_node *node)
+{
+    const bool sessions = (config->roles & DISCOVERY_SESSION) != 0;
+    const bool asks = sessions || (config->roles & DISCOVERY_MESSAGE) == 0;
+    return node->number != config->node &&
+           (((node->roles & DISCOVERY_MESSAGE) != 0 && asks) || ((node->roles & DISCOVERY_API) != 0 && sessions));
+}
+
 static void update(struct link_tcp_loop *home, const struct discovery_node *node)
 {
     char host[DISCOVERY_ADDRESS_MAX + 1];
     uint16_t port;
-    if ((node->roles & DISCOVERY_MESSAGE) == 0 || node->number == home->set->config.node ||
-        !parse_address(node->peer_address, host, &port))
+    if (!is_needed(&home->set->config, node) || !parse_address(node->peer_address, host, &port))
         return;
     struct link_tcp_peer *peer = find_or_add(home, node->number);
     if (peer == NULL)
         return;
     const bool moved = peer->port != port || strcmp(peer->host, host) != 0 || peer->incarnation != node->incarnation;
     peer->listed = true;
+    peer->serves = (node->roles & DISCOVERY_MESSAGE) != 0;
     peer->draining = node->state == DISCOVERY_DRAINING;
     peer->incarnation = node->incarnation;
     peer->port = port;
     memcpy(peer->host, host, sizeof host);
+    /* The machine of the one before it may have died without a word. */
+    if (peer->conn != NULL && peer->conn->state == LINK_TCP_UP && peer->conn->incarnation < node->incarnation)
+        link_tcp_conn_drop(peer->conn, "discovery names a newer process of the node");
     if (moved && peer->conn == NULL) {
         peer->backoff_ms = home->set->config.backoff_ms;
         call(peer);
     }
 }
 
-/* Whether this process needs other nodes' message roles: to be told of its sessions' messages, or because it has none. */
-static bool calls_others(const struct link_tcp_config *config)
-{
-    return (config->roles & DISCOVERY_SESSION) != 0 || (config->roles & DISCOVERY_MESSAGE) == 0;
-}
-
 void link_tcp_peer_view(struct link_tcp_loop *home, const struct discovery_view *view)
 {
     struct list *node;
     struct list *next;
-    if (home->closed || !calls_others(&home->set->config))
+    if (home->closed)
         return;
     LIST_FOREACH(node, next, &home->peers)
     container_of(node, struct link_tcp_peer, node)->listed = false;
@@ -181,7 +189,7 @@ struct link_tcp_conn *link_tcp_peer_choose(struct link_tcp_loop *home, uint32_t 
     LIST_FOREACH(node, next, &home->peers)
     {
         const struct link_tcp_peer *peer = container_of(node, struct link_tcp_peer, node);
-        if (!is_up(peer))
+        if (!peer->serves || !is_up(peer))
             continue;
         const uint32_t key[2] = {bucket, peer->number};
         const uint64_t score = hash_bytes(bytes_of(key, sizeof key), 0);
@@ -211,7 +219,8 @@ void link_tcp_peer_up(struct link_tcp_peer *peer)
     peer->backoff_ms = peer->home->set->config.backoff_ms;
     peer->was_up = true;
     peer->told = false;
-    compare_positions(peer->home);
+    if (peer->serves)
+        compare_positions(peer->home);
 }
 
 bool link_tcp_peer_tell_once(struct link_tcp_peer *peer)
@@ -230,13 +239,16 @@ void link_tcp_peer_down(struct link_tcp_peer *peer)
         wait_and_call(peer);
 }
 
-uint32_t link_tcp_peer_count_up(const struct link_tcp_loop *home)
+uint32_t link_tcp_peer_count(const struct link_tcp_loop *home, bool up)
 {
     uint32_t count = 0;
     struct list *node;
     struct list *next;
     LIST_FOREACH(node, next, &home->peers)
-    count += is_up(container_of(node, struct link_tcp_peer, node));
+    {
+        const struct link_tcp_peer *peer = container_of(node, struct link_tcp_peer, node);
+        count += peer->serves && (!up || is_up(peer));
+    }
     return count;
 }
 

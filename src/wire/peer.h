@@ -20,20 +20,20 @@ enum peer_type {
     PEER_HELLO = 1,
     PEER_PROOF = 2,
     PEER_PING = 3,
-    /* calls to the message role, by the session role */
+    /* 16 to 47: calls to the message role; by the session role */
     PEER_BIND = 16,
     PEER_UNBIND = 17,
     PEER_FETCH = 18,
     PEER_ACK = 19,
     PEER_CHECK = 20,
-    /* calls to the message role, by the API role */
+    /* by the API role */
     PEER_SEND = 32,
     PEER_RECALL = 33,
     PEER_STATE = 34,
     PEER_ENROL = 35,
     PEER_REMOVE = 36,
     PEER_USER = 37,
-    /* calls to the session role, by the API role */
+    /* 48 to 63: calls to the session role, by the API role */
     PEER_SESSIONS = 48,
     PEER_DRAIN = 49,
     /* tells to the session role */

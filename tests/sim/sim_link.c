@@ -355,6 +355,13 @@ static bool end_knows(struct link *link, const struct route *route)
     return other->up && other->incarnation == route->incarnation;
 }
 
+static bool end_outlived(struct link *link, const struct route *route)
+{
+    const struct end *end = container_of(link, struct end, link);
+    const struct end *other = &end->links->ends[route->node];
+    return other->up && other->incarnation > route->incarnation;
+}
+
 static void end_close(struct link *link)
 {
     (void)link;
@@ -368,6 +375,7 @@ static const struct link_ops end_ops = {
     .tell_sessions = end_tell_sessions,
     .answer = end_answer,
     .knows = end_knows,
+    .outlived = end_outlived,
     .close = end_close,
 };
 
