@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+#define PETREL_LOOKUP_SERVERS 16 /* in a config's list, at most */
+
 struct uv_loop_s;
 struct petrel_client;
 /* Give the token to petrel_client_token(), now or later; NULL there means none could be had. */
@@ -21,10 +23,10 @@ typedef void petrel_token_fn(void *ctx, struct petrel_client *client);
 
 struct petrel_client_config {
     struct uv_loop_s *loop; /* the application's; it runs it */
-    /* Where its servers are; one of the two. Through lookup the client finds them, goes from one that fails to the next by itself, and
-     * spreads over them: "host:port[,host:port...]" of send API listeners, at most 16. Or the one address, a name or a number. */
+    /* Send API listeners, "host:port[,host:port...]", at most PETREL_LOOKUP_SERVERS: they name session servers to the client, which
+     * goes from one that fails to the next by itself. NULL: there is one session server, at host and port. */
     const char *lookup;
-    const char *host;
+    const char *host; /* name or numeric address; NULL with lookup */
     uint16_t port;
     const char *token;            /* used until it is refused; NULL: fetch_token is asked first */
     petrel_token_fn *fetch_token; /* asked when there is no token or it has expired or was refused; may be NULL */

@@ -2,7 +2,7 @@
 
 #include "base/object.h"
 #include "client/hostport.h"
-#include "petrel/core.h"
+#include "petrel/client.h"
 #include "wire/http_answer.h"
 
 #include <stdio.h>
@@ -18,36 +18,26 @@ struct lookup_server {
 
 struct client_lookup {
     uint32_t magic;
-    struct lookup_server servers[CLIENT_LOOKUP_SERVERS_MAX];
+    struct lookup_server servers[PETREL_LOOKUP_SERVERS];
     size_t count;
     size_t first; /* to be asked */
     size_t asked; /* of this question */
     struct http_answer *answer;
+    char why[64];
 };
-
-static bool read_servers(struct client_lookup *lookup, const char *text)
-{
-    for (;;) {
-        size_t len = strcspn(text, ",");
-        if (lookup->count == CLIENT_LOOKUP_SERVERS_MAX)
-            return false;
-        struct lookup_server *server = &lookup->servers[lookup->count++];
-        server->port = hostport_split(text, len, server->host);
-        if (server->port == 0)
-            return false;
-        if (text[len] == '\0')
-            return true;
-        text += len + 1;
-    }
-}
 
 struct client_lookup *client_lookup_new(const char *servers, uint64_t random)
 {
+    size_t count = hostport_count(servers);
+    if (count == 0 || count > PETREL_LOOKUP_SERVERS)
+        return NULL;
     struct client_lookup *lookup = object_zalloc(sizeof *lookup);
     lookup->magic = LOOKUP_MAGIC;
-    if (!read_servers(lookup, servers)) {
-        client_lookup_free(&lookup);
-        return NULL;
+    for (; lookup->count < count; lookup->count++) {
+        struct lookup_server *server = &lookup->servers[lookup->count];
+        size_t len = strcspn(servers, ",");
+        server->port = hostport_split(servers, len, server->host);
+        servers += len + 1;
     }
     lookup->first = (size_t)(random % lookup->count);
     return lookup;
@@ -111,8 +101,20 @@ enum client_lookup_event client_lookup_feed(struct client_lookup *lookup, struct
         in.ptr != NULL ? http_answer_feed(lookup->answer, in) : http_answer_end(lookup->answer);
     if (event == HTTP_ANSWER_MORE)
         return CLIENT_LOOKUP_MORE;
-    if (event == HTTP_ANSWER_BAD || http_answer_status(lookup->answer) != STATUS_OK)
+    if (event == HTTP_ANSWER_BAD) {
+        snprintf(lookup->why, sizeof lookup->why, "the answer is not HTTP, or not whole, or too large");
         return CLIENT_LOOKUP_NONE;
+    }
+    if (http_answer_status(lookup->answer) != STATUS_OK) {
+        snprintf(lookup->why, sizeof lookup->why, "HTTP status %u", http_answer_status(lookup->answer));
+        return CLIENT_LOOKUP_NONE;
+    }
+    snprintf(lookup->why, sizeof lookup->why, "the answer names no server");
     *body = http_answer_body(lookup->answer);
     return CLIENT_LOOKUP_ANSWER;
+}
+
+const char *client_lookup_why(const struct client_lookup *lookup)
+{
+    return lookup->why;
 }

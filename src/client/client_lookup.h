@@ -8,7 +8,6 @@
 #include "base/bytes.h"
 #include "client/client_uv.h"
 
-#define CLIENT_LOOKUP_SERVERS_MAX 16
 #define CLIENT_LOOKUP_ANSWER_MAX 16384
 
 struct client_lookup;
@@ -29,8 +28,9 @@ enum client_lookup_event {
     CLIENT_LOOKUP_ANSWER, /* *body is the 200's, valid until the next call */
     CLIENT_LOOKUP_NONE,   /* this server gives no answer; client_lookup_open() goes on to the next */
 };
-/* Bytes came; {NULL, 0}: the connection ended. */
+/* Bytes came; {NULL, 0}: the connection ended. For NONE client_lookup_why() tells people why. */
 enum client_lookup_event client_lookup_feed(struct client_lookup *lookup, struct bytes in, struct bytes *body);
+const char *client_lookup_why(const struct client_lookup *lookup);
 /* The answer was a good one: its server is asked first next time. */
 void client_lookup_keep(struct client_lookup *lookup);
 

@@ -6,7 +6,7 @@
  * end      why the connection ends; the first reason that was found is the one that is told
  *
  * petrel_core.c is the public face and the clockwork, core_frames.c what each frame of the server's does, core_end.c how a
- * connection ends and when the next one begins, core_servers.c where it goes (servers.h). */
+ * connection ends and when the next one begins, servers.h where it goes. */
 #ifndef PETREL_CLIENT_CORE_H
 #define PETREL_CLIENT_CORE_H
 

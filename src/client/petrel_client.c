@@ -176,7 +176,7 @@ static void look_further(struct petrel_client *client, const char *text)
 }
 
 /* Bytes of a lookup server's; {NULL, 0}: its connection ended, as text says. */
-static void take_answer(struct petrel_client *client, struct bytes in, const char *text)
+static void take_lookup(struct petrel_client *client, struct bytes in, const char *text)
 {
     struct bytes body;
     enum client_lookup_event event = client_lookup_feed(client->lookup, in, &body);
@@ -187,7 +187,7 @@ static void take_answer(struct petrel_client *client, struct bytes in, const cha
     if (event == CLIENT_LOOKUP_ANSWER)
         wait_ms = petrel_core_servers(client->core, now, (const char *)body.ptr, body.len);
     if (wait_ms < 0) {
-        look_further(client, text);
+        look_further(client, text != NULL ? text : client_lookup_why(client->lookup));
         return;
     }
     client_lookup_keep(client->lookup);
@@ -281,7 +281,7 @@ static void on_uv_read(void *owner, const uint8_t *bytes, size_t len)
 {
     struct petrel_client *client = owner;
     if (client->phase == LOOKING)
-        take_answer(client, bytes_of(bytes, len), "it answered something else");
+        take_lookup(client, bytes_of(bytes, len), NULL);
     else if (petrel_core_receive(client->core, client_uv_now(client->uv), bytes, len) == 0)
         pump(client);
     else if (client->phase == CLOSING)
@@ -316,7 +316,7 @@ static void on_uv_end(void *owner, const char *text)
 {
     struct petrel_client *client = owner;
     if (client->phase == LOOKING)
-        take_answer(client, (struct bytes){NULL, 0}, text);
+        take_lookup(client, (struct bytes){NULL, 0}, text);
     else if (client->phase != CLOSING)
         fail(client, text);
     else if (client->parting)
@@ -346,7 +346,7 @@ static void on_uv_timer(void *owner)
     else if (client->phase == WAITING)
         try_connect(client);
     else if (client->phase == LOOKING)
-        look_further(client, "it does not answer in time");
+        look_further(client, "no answer in time");
     else if (petrel_core_tick(client->core, client_uv_now(client->uv)) == 0)
         pump(client);
     else

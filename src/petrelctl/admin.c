@@ -11,6 +11,7 @@
 
 #define DEFAULT_DATA_DIR "/var/lib/petrel"
 #define DEFAULT_TIMEOUT_MS 10000
+#define HTTP_SCHEME "http://"
 #define ANSWER_MAX (64U * 1024 * 1024)
 #define PAGES_MAX 100000 /* a server whose list never ends */
 #define TOKEN_MAX 512
@@ -21,7 +22,6 @@ struct admin {
     bool named; /* the URL was given, not found in the data directory */
     char *url;  /* "http://127.0.0.1:7481", no final slash */
     char *token_path;
-    char *sessions;
     struct curl_slist *headers; /* of every request */
     char *extra;                /* of the next one only */
     struct bytebuf answer;
@@ -60,13 +60,10 @@ static enum command_exit read_addresses(struct admin *admin)
         addresses = json_loadf(file, 0, &error);
         fclose(file);
         const char *url = json_string_value(json_object_get(addresses, "admin"));
-        const char *sessions = json_string_value(json_object_get(addresses, "session"));
-        if (url == NULL) {
+        if (url == NULL)
             code = command_fail(COMMAND_FAILED, "%s names no admin address; is it petreld's?", path);
-        } else {
-            admin->url = format_text("http://%s", url);
-            admin->sessions = sessions != NULL ? object_strdup(sessions) : NULL; /* a node may serve none */
-        }
+        else
+            admin->url = format_text("%s%s", HTTP_SCHEME, url);
     } else if (errno == ENOENT) {
         code = command_fail(
             COMMAND_UNREACHABLE,
@@ -120,7 +117,7 @@ static enum command_exit find_server(struct admin *admin, const struct invocatio
     admin->named = url != NULL && url[0] != '\0';
     if (!admin->named)
         return read_addresses(admin);
-    admin->url = strstr(url, "://") != NULL ? object_strdup(url) : format_text("http://%s", url);
+    admin->url = strstr(url, "://") != NULL ? object_strdup(url) : format_text("%s%s", HTTP_SCHEME, url);
     size_t len = strlen(admin->url);
     while (len > 0 && admin->url[len - 1] == '/')
         admin->url[--len] = '\0';
@@ -165,14 +162,15 @@ void admin_close(struct admin **ref)
     bytes_reset(&admin->answer);
     free(admin->url);
     free(admin->token_path);
-    free(admin->sessions);
     free(admin->extra);
     free(admin);
 }
 
-const char *admin_sessions(const struct admin *admin)
+const char *admin_lookup(const struct admin *admin)
 {
-    return admin->sessions;
+    const char *authority = admin->url + strlen(HTTP_SCHEME);
+    bool plain = strncmp(admin->url, HTTP_SCHEME, strlen(HTTP_SCHEME)) == 0 && strpbrk(authority, "/?#@") == NULL;
+    return plain ? authority : NULL;
 }
 
 void admin_patience(struct admin *admin, uint64_t ms)

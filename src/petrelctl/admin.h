@@ -32,8 +32,8 @@ void admin_header(struct admin *admin, const char *name, const char *value);
 enum command_exit admin_list(struct admin *admin, const char *key, uint64_t limit, json_t **rows, const char *path, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Where devices connect, "host:port", as petreld.json says; NULL when that was not read. */
-const char *admin_sessions(const struct admin *admin);
+/* Where it is, "host:port": it serves lookups without the token as well. NULL when it is not plain HTTP at the top of a host. */
+const char *admin_lookup(const struct admin *admin);
 
 /* The data directory in force: --data-dir, PETREL_DATA_DIR, /var/lib/petrel. Borrowed from call or environment. */
 const char *admin_data_dir(const struct invocation *call);

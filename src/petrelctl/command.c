@@ -62,8 +62,9 @@ static const struct command_option listen_options[] = {
     {"state", COMMAND_FILE, "FILE", "keep the device's name and position here, to go on where it stopped", 0},
     {"count", COMMAND_NUMBER, "N", "end after so many messages", 'n'},
     {"for", COMMAND_DURATION, "TIME", "end after so long; exit code 5 when --count was not reached", 0},
-    {"server", COMMAND_TEXT, "HOST:PORT", "where sessions are served (petreld.json, else the server's lookup)", 0},
-    {"token", COMMAND_FILE, "FILE", "holds the device's token; nothing is registered then, and --server is needed", 0},
+    {"lookup", COMMAND_TEXT, "HOST:PORT[,...]", "send API listeners that name session servers (the admin API's own lookup)", 0},
+    {"server", COMMAND_TEXT, "HOST:PORT", "connect to this session server and no other", 0},
+    {"token", COMMAND_FILE, "FILE", "holds the device's token; nothing is registered then; needs --lookup or --server", 0},
     {NULL},
 };
 

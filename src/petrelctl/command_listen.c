@@ -1,4 +1,6 @@
 /* A device in the terminal: an application of libpetrel's, on a libuv loop of its own, which is why uv.h is included here. */
+#include "client/hostport.h"
+#include "petrel/client.h"
 #include "petrelctl/admin.h"
 #include "petrelctl/human.h"
 #include "petrelctl/listen_print.h"
@@ -16,7 +18,6 @@
 #include <uv.h>
 
 #define DEFAULT_DEVICE "petrelctl"
-#define HOST_SIZE 256
 #define TOKEN_SIZE 8192
 
 struct listen {
@@ -30,7 +31,8 @@ struct listen {
     const char *token_path;       /* NULL without --token */
     char *token;                  /* of the first registration, until the client has it */
     struct listen_state state;
-    char host[HOST_SIZE];
+    const char *lookup; /* NULL: host and port */
+    char host[HOSTPORT_HOST_MAX + 1];
     uint16_t port;
     uint64_t wanted; /* --count; 0: no end */
     uint64_t came;
@@ -128,7 +130,7 @@ static void on_gap(void *ctx, const struct petrel_gap *gap)
 static void on_connected(void *ctx, enum petrel_verdict verdict)
 {
     struct listen *listen = ctx;
-    note("connected to %s:%u as %s, device %s: %s", listen->host, listen->port, listen->state.user,
+    note("connected to %s as %s, device %s: %s", petrel_client_server(listen->client), listen->state.user,
          listen->state.device,
          verdict == PETREL_NEW       ? "new"
          : verdict == PETREL_RESUMED ? "resumed"
@@ -209,40 +211,31 @@ static void on_fetch(void *ctx, struct petrel_client *client)
 
 /* ---- the beginning ---- */
 
-/* "host:port" or "[host]:port". */
-static enum command_exit set_server(struct listen *listen, const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    size_t len = colon != NULL ? (size_t)(colon - address) : 0;
-    char *end = NULL;
-    unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
-    if (len == 0 || len >= HOST_SIZE || port == 0 || port > UINT16_MAX || *end != '\0')
-        return command_fail(COMMAND_USAGE, "'%s' is no address of a server; write host:port", address);
-    bool brackets = address[0] == '[' && address[len - 1] == ']' && len > 2;
-    snprintf(listen->host, HOST_SIZE, "%.*s", (int)(brackets ? len - 2 : len), address + brackets);
-    listen->port = (uint16_t)port;
-    return COMMAND_OK;
-}
-
+/* --server names the one server; else lookup finds one, and another when that is lost. */
 static enum command_exit find_server(struct listen *listen)
 {
-    const char *address = invocation_text(listen->call, "server");
-    if (address == NULL && listen->admin == NULL)
-        return command_fail(COMMAND_USAGE, "--token needs --server: where are sessions served?");
-    if (address == NULL)
-        address = admin_sessions(listen->admin);
-    if (address != NULL)
-        return set_server(listen, address);
-    json_t *answer = NULL;
-    enum command_exit code = admin_request(listen->admin, "GET", NULL, &answer, "/v1/lookup");
-    if (code != COMMAND_OK)
-        return code;
-    address = json_string_value(json_object_get(json_array_get(json_object_get(answer, "servers"), 0), "address"));
-    code = address != NULL
-               ? set_server(listen, address)
-               : command_fail(COMMAND_FAILED, "the server knows of none that serves sessions; name it with --server");
-    json_decref(answer);
-    return code;
+    const char *server = invocation_text(listen->call, "server");
+    listen->lookup = invocation_text(listen->call, "lookup");
+    if (server != NULL && listen->lookup != NULL)
+        return command_fail(COMMAND_USAGE, "--server and --lookup can't be given together");
+    if (server != NULL) {
+        listen->port = hostport_split(server, strlen(server), listen->host);
+        return listen->port != 0
+                   ? COMMAND_OK
+                   : command_fail(COMMAND_USAGE, "'%s' is no address of a server; write host:port", server);
+    }
+    if (listen->lookup == NULL && listen->admin == NULL)
+        return command_fail(COMMAND_USAGE, "--token needs --lookup or --server: where are sessions served?");
+    if (listen->lookup == NULL)
+        listen->lookup = admin_lookup(listen->admin);
+    if (listen->lookup == NULL)
+        return command_fail(COMMAND_USAGE, "the admin API is not at http://host:port; name send API listeners, which "
+                                           "know the session servers, with --lookup");
+    size_t count = hostport_count(listen->lookup);
+    return count > 0 && count <= PETREL_LOOKUP_SERVERS
+               ? COMMAND_OK
+               : command_fail(COMMAND_USAGE, "'%s' is no list of at most %d lookup servers; write host:port,host:port",
+                              listen->lookup, PETREL_LOOKUP_SERVERS);
 }
 
 static enum command_exit prepare(struct listen *listen)
@@ -277,7 +270,8 @@ static void begin(struct listen *listen)
     snprintf(client_name, sizeof client_name, "petrelctl/%s", petrel_version());
     const struct petrel_client_config config = {
         .loop = &listen->loop,
-        .host = listen->host,
+        .lookup = listen->lookup,
+        .host = listen->lookup == NULL ? listen->host : NULL,
         .port = listen->port,
         .token = listen->token,
         .fetch_token = on_fetch,

@@ -233,7 +233,8 @@ void server_rig_client(struct rig *rig, const char *host, const char *token, boo
         .on_message = on_message, .on_connected = on_connected, .on_disconnected = on_disconnected};
     const struct petrel_client_config config = {
         .loop = &rig->loop,
-        .host = host,
+        .lookup = rig->lookup,
+        .host = rig->lookup == NULL ? host : NULL,
         .port = rig->one.port,
         .token = token,
         .fetch_token = fetch ? on_fetch : NULL,

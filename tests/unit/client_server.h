@@ -41,13 +41,14 @@ struct rig {
     uint64_t messages;
     const char *tokens[4]; /* for fetch_token, in turn; NULL after the last */
     size_t tokens_used;
+    const char *lookup;   /* lookup servers for the client, in place of a host */
     const char *close_in; /* the callback that closes the client: "message", "disconnected", "fetch" */
 };
 
 void server_rig_begin(struct rig *rig);
 /* Close what is open and run the loop to its end. Whether nothing was left. */
 bool server_rig_end(struct rig *rig);
-/* A client of server one. token NULL: fetch_token is given, if `fetch`. */
+/* A client of server one, or of what rig->lookup names. token NULL: fetch_token is given, if `fetch`. */
 void server_rig_client(struct rig *rig, const char *host, const char *token, bool fetch);
 /* Run until `text` was seen or 10 s are over. Whether it was. */
 bool server_rig_until(struct rig *rig, const char *text);

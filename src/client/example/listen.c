@@ -1,10 +1,11 @@
-/* A device in under 60 lines: prints each push, remembers where it is in a file, reconnects for ever. Ctrl-C ends it. */
+/* A device in under 70 lines: prints each push, remembers where it is in a file, reconnects for ever. Ctrl-C ends it. */
 #include <petrel/client.h>
 
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <uv.h>
 
@@ -39,7 +40,7 @@ static void on_signal(uv_signal_t *signal, int number)
 int main(int argc, char **argv)
 {
     if (argc != 5)
-        return fprintf(stderr, "usage: %s HOST PORT TOKEN STATE_FILE\n", argv[0]), 2;
+        return fprintf(stderr, "usage: %s {HOST PORT | --lookup HOST:PORT[,...]} TOKEN STATE_FILE\n", argv[0]), 2;
     struct petrel_state state = {0};
     uint8_t packed[PETREL_STATE_BYTES];
     FILE *file = fopen(argv[4], "rb");
@@ -48,11 +49,16 @@ int main(int argc, char **argv)
     if (file != NULL)
         fclose(file);
     static const struct petrel_callbacks callbacks = {on_message, on_save, NULL, NULL, on_disconnected};
-    struct petrel_client_config config = {.loop = uv_default_loop(), .host = argv[1], .token = argv[3]};
-    config.port = (uint16_t)atoi(argv[2]);
+    struct petrel_client_config config = {.loop = uv_default_loop(), .token = argv[3], .port = (uint16_t)atoi(argv[2])};
+    if (strcmp(argv[1], "--lookup") == 0)
+        config.lookup = argv[2];
+    else
+        config.host = argv[1];
     config.core = (struct petrel_core_config){.callbacks = &callbacks, .ctx = argv[4]};
     signal(SIGPIPE, SIG_IGN);
     uv_signal_t interrupt = {.data = petrel_client_new(&config, &state)};
+    if (interrupt.data == NULL)
+        return fprintf(stderr, "%s: no list of lookup servers\n", argv[2]), 2;
     uv_signal_init(config.loop, &interrupt);
     uv_signal_start(&interrupt, on_signal, SIGINT);
     return uv_run(config.loop, UV_RUN_DEFAULT);
