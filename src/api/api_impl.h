@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/object.h"
+#include "discovery/lookup.h"
 #include "loop/timer.h"
 #include "wire/digest.h"
 #include "wire/http.h"
@@ -34,6 +35,7 @@ struct api_role {
     uint8_t admin_digest[DIGEST_SHA256_BYTES];
     struct snapshot *snapshot; /* NULL until the first */
     struct listener *listener;
+    struct lookup_pacer *pacer;
     struct list conns;
     size_t conns_count;
     size_t exchanges_count; /* alive, also those whose connection has gone */

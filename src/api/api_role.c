@@ -32,6 +32,7 @@ static void free_role(struct api_role *role)
     free((char *)(uintptr_t)role->config.node_name);
     free((char *)(uintptr_t)role->config.version);
     snapshot_unref(role->snapshot);
+    lookup_pacer_free(&role->pacer);
     map_reset(&role->strangers);
     bytes_reset(&role->segments);
     bytes_reset(&role->message);
@@ -103,6 +104,7 @@ int api_role_new(struct api_role **out, struct loop *loop, struct link *link, st
         role->config.max_held_bytes = default_held_bytes(config);
     if (config->kind == API_ADMIN)
         digest_sha256(bytes_str(config->admin_token), role->admin_digest);
+    role->pacer = lookup_pacer_new();
     list_init(&role->conns);
     map_init(&role->strangers, api_conn_stranger_key, rng_u64(loop_rng(loop)));
     role->finish.run = on_finish;

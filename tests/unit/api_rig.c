@@ -269,8 +269,11 @@ static void on_snapshot(void *ctx, struct snapshot *snapshot)
 
 void api_rig_publish(struct api_rig *rig)
 {
-    struct discovery_node self = {
-        .number = NODE, .roles = DISCOVERY_SESSION, .incarnation = INCARNATION, .max_sessions = 10};
+    struct discovery_node self = {.number = NODE,
+                                  .roles = DISCOVERY_SESSION,
+                                  .incarnation = INCARNATION,
+                                  .max_sessions = 10,
+                                  .connects_per_second = 1};
     (void)snprintf(self.name, sizeof self.name, "rig");
     (void)snprintf(self.session_address, sizeof self.session_address, "127.0.0.1:7400");
     assert_int_equal(rig->discovery->ops->publish(rig->discovery, &self), 0);

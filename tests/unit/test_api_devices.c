@@ -1,4 +1,5 @@
 /* Devices and users: register, list, revoke, presence; what devices ask before they connect. */
+#include "discovery/lookup.h"
 #include "unit/api_rig.h"
 #include "wire/token.h"
 
@@ -249,7 +250,16 @@ static void lookup_health_and_metrics_are_open(void **state)
     assert_int_equal(reply.status, 200);
     assert_string_equal(api_client_text(&reply, "servers.0.address"), "127.0.0.1:7400");
     assert_int_equal(json_integer_value(api_client_at(&reply, "ttl_s")), 300);
+    assert_int_equal(json_integer_value(api_client_at(&reply, "wait_ms")), 0);
     api_client_free(&reply);
+    /* The server admits one a second: of many that ask, some are to come later. */
+    json_int_t wait_ms = 0;
+    for (int i = 0; i < 100 && wait_ms == 0; i++) {
+        reply = api_rig_ask_with(rig, API_SEND, "GET", "/v1/lookup", "", NULL);
+        wait_ms = json_integer_value(api_client_at(&reply, "wait_ms"));
+        api_client_free(&reply);
+    }
+    assert_in_range(wait_ms, 1, LOOKUP_WAIT_MAX_MS);
 }
 
 int main(void)

@@ -176,6 +176,74 @@ static void a_budget_beyond_reason_does_not_break_the_sums(void **state)
     discovery_view_unref(view);
 }
 
+/* ---- when ---- */
+
+static void slots_are_given_out_one_after_the_other(void **state)
+{
+    (void)state;
+    struct lookup_pacer *pacer = lookup_pacer_new();
+    const struct discovery_node node = {.number = 1, .connects_per_second = 100};
+    const struct discovery_node other = {.number = 2, .connects_per_second = 100};
+    const struct discovery_node open = {.number = 3};
+    for (uint32_t i = 0; i < 50; i++) {
+        assert_int_equal(lookup_pacer_take(pacer, &node, 1, 5000), i * 10);
+        assert_int_equal(lookup_pacer_take(pacer, &open, 1, 5000), 0); /* takes as many as come */
+    }
+    assert_int_equal(lookup_pacer_take(pacer, &other, 1, 5000), 0);
+    /* Time passes, slots come nearer; those that nobody took are gone. */
+    assert_int_equal(lookup_pacer_take(pacer, &node, 1, 5300), 200);
+    assert_int_equal(lookup_pacer_take(pacer, &node, 1, 9000), 0);
+    assert_int_equal(lookup_pacer_take(pacer, &node, 1, 9000), 10);
+    lookup_pacer_free(&pacer);
+    lookup_pacer_free(&pacer);
+}
+
+static void pacers_share_a_server(void **state)
+{
+    (void)state;
+    struct lookup_pacer *pacer = lookup_pacer_new();
+    const struct discovery_node node = {.number = 1, .connects_per_second = 3};
+    assert_int_equal(lookup_pacer_take(pacer, &node, 6, 0), 0);
+    assert_int_equal(lookup_pacer_take(pacer, &node, 6, 0), 2000);
+    assert_int_equal(lookup_pacer_take(pacer, &node, 1, 0), 4000); /* the others have gone */
+    assert_int_equal(lookup_pacer_take(pacer, &node, 0, 0), 4333);
+    assert_int_equal(lookup_pacer_take(pacer, &node, 1, 0), 4666);
+    lookup_pacer_free(&pacer);
+}
+
+/* What comes in a second at a server is never more than it admits, however many ask: until a minute's slots are given out. */
+static void a_storm_is_spread_at_the_rate_that_is_admitted(void **state)
+{
+    (void)state;
+    struct lookup_pacer *pacer = lookup_pacer_new();
+    const struct discovery_node node = {.number = 1, .connects_per_second = 20000};
+    static uint32_t in_second[LOOKUP_WAIT_MAX_MS / 1000 + 1];
+    for (uint32_t i = 0; i < 20000 * 60; i++) {
+        const uint32_t wait_ms = lookup_pacer_take(pacer, &node, 1, 77);
+        assert_in_range(wait_ms, 0, LOOKUP_WAIT_MAX_MS);
+        in_second[wait_ms / 1000]++;
+    }
+    for (uint32_t i = 0; i < 60; i++)
+        assert_int_equal(in_second[i], 20000);
+    assert_int_equal(lookup_pacer_take(pacer, &node, 1, 77), LOOKUP_WAIT_MAX_MS);
+    assert_int_equal(lookup_pacer_take(pacer, &node, 1, 77), 0);
+    lookup_pacer_free(&pacer);
+}
+
+static void one_node_may_be_left_out(void **state)
+{
+    (void)state;
+    const uint64_t room[] = {5, 5, 5};
+    struct discovery_view *view = view_of(room, 3);
+    struct rng rng;
+    rng_seed(&rng, 8);
+    struct lookup_server out[LOOKUP_MAX];
+    assert_int_equal(lookup_rank(view, 0, &rng, out), 3); /* 0 is none, also where a node has that number */
+    assert_int_equal(lookup_rank(view, 2, &rng, out), 2);
+    assert_true(out[0].node->number != 2 && out[1].node->number != 2);
+    discovery_view_unref(view);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +255,10 @@ int main(void)
         cmocka_unit_test(second_places_are_drawn_among_those_left),
         cmocka_unit_test(weights_are_shares_of_the_free_room),
         cmocka_unit_test(a_budget_beyond_reason_does_not_break_the_sums),
+        cmocka_unit_test(one_node_may_be_left_out),
+        cmocka_unit_test(slots_are_given_out_one_after_the_other),
+        cmocka_unit_test(pacers_share_a_server),
+        cmocka_unit_test(a_storm_is_spread_at_the_rate_that_is_admitted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
