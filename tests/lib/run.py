@@ -7,7 +7,7 @@ Installs the packages of deploy/packages, builds, and runs every test there is:
   tsan        the tests marked TSAN, under ThreadSanitizer
   system      the executables tests/system/t_*
   fuzz        each fuzz target for a few seconds
-  ledger      a short run of tests/ledger
+  ledger      a short run of tests/ledger, on one server and (ledger-cluster) on a cluster
 
 pattern is a regular expression: only tests whose name it is found in are run, and only what they
 need is built. A test under ThreadSanitizer is named tsan/<test>.
@@ -38,6 +38,8 @@ SCRIPTS = [
     ("fuzz", ["tests/fuzz/run", "--seconds", "3"], 900),
     ("ledger", ["tests/ledger", "--kills", "3", "--devices", "200", "--rate", "500", "--seconds", "3", "--seed", "1"],
      600),
+    ("ledger-cluster", ["tests/ledger", "--cluster", "--faults", "kill-session,kill-redis-master", "--devices", "200",
+                        "--rate", "300", "--seconds", "36", "--seed", "1"], 600),
 ]
 BUILD_LIMIT_S = 3600
 SYSTEM_LIMIT_S = 600

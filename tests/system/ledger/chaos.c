@@ -138,6 +138,7 @@ static void begin(struct chaos *chaos)
 {
     chaos->phase = CHAOS_BEGINNING;
     chaos->counts[chaos->fault - fault_table]++;
+    chaos->made = true;
     tell(chaos);
     if (is_cut(chaos->fault)) {
         cut_hold(chaos->cut, true);
@@ -174,17 +175,24 @@ static void go_on(struct chaos *chaos)
     }
 }
 
-/* One that the run wants and has time for; the first comes in any case. */
+static bool fits(const struct chaos *chaos, uint32_t row, uint64_t now)
+{
+    bool wanted = (chaos->cluster->ledger->options.faults >> row & 1) != 0;
+    return wanted && (!chaos->made || now + fault_table[row].about_ms <= chaos->end_ms);
+}
+
+/* Of those that the run wants and has time for, one that came least often; the first comes in any case. */
 static const struct fault *draw(struct chaos *chaos, uint64_t now)
 {
     const struct fault *drawn = NULL;
-    uint64_t seen = 0, made = 0;
-    for (uint32_t i = 0; i < FAULT_COUNT; i++)
-        made += chaos->counts[i];
+    uint32_t least = UINT32_MAX;
     for (uint32_t i = 0; i < FAULT_COUNT; i++) {
-        bool wanted = (chaos->cluster->ledger->options.faults >> i & 1) != 0;
-        if (wanted && (made == 0 || now + fault_table[i].about_ms <= chaos->end_ms) &&
-            rng_below(&chaos->rng, ++seen) == 0)
+        if (fits(chaos, i, now) && chaos->counts[i] < least)
+            least = chaos->counts[i];
+    }
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+        if (fits(chaos, i, now) && chaos->counts[i] == least && rng_below(&chaos->rng, ++seen) == 0)
             drawn = &fault_table[i];
     }
     return drawn;

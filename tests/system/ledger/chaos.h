@@ -18,6 +18,7 @@ struct chaos {
     size_t victims_count;
     struct cut *cut; /* of a fault that is one */
     bool over;
+    bool made; /* one, at least */
     uint32_t counts[FAULT_COUNT];
 };
 
