@@ -25,6 +25,7 @@ struct bench_figure {
 
 struct bench_options {
     const char *petreld;  /* path of the server to start */
+    const char *limit;    /* path of petrel-limit */
     const char *data_dir; /* of a running server to use instead; NULL: start one */
     const char *cluster;  /* directory of a deploy/cluster to use instead; NULL: none */
     uint32_t sessions;
@@ -32,11 +33,16 @@ struct bench_options {
     uint32_t users;
     uint32_t seconds;
     uint32_t payload_bytes;
-    uint32_t rate; /* sends a second; 0: as many as go */
+    uint32_t rate;  /* sends a second; 0: as many as go */
+    uint32_t loops; /* of the server that is started; 0: as many as cores, and as sessions need */
 };
+
+/* What petrel-bench starts: the real thing, or what does its socket work and no more. */
+enum bench_server { BENCH_PETRELD, BENCH_LIMIT };
 
 struct bench {
     struct bench_options options;
+    enum bench_server server;
     struct bench_target target;
     struct bench_fleet *fleet; /* NULL: none */
     size_t figures_count;
@@ -52,6 +58,7 @@ struct bench_latency;
 void bench_figure_latency(struct bench *bench, const char *name, const struct bench_latency *latency);
 void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+int bench_compare(struct bench *bench, int (*run)(struct bench *bench));
 int bench_hold(struct bench *bench);
 int bench_send(struct bench *bench);
 

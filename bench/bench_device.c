@@ -78,6 +78,9 @@ static void begin(struct work *work, uint32_t index)
     device->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (device->fd < 0)
         bench_die(work->fleet->bench, "socket: %s", strerror(errno));
+    /* The port is chosen by connect(), which knows the whole connection: bind() would look for one that is free for all. */
+    const int on = 1;
+    (void)setsockopt(device->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     device->state = DEVICE_CONNECTING;
     work->in_flight++;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = index};
@@ -96,6 +99,8 @@ static void say_hello(struct work *work, uint32_t index)
     snprintf(claims.app, sizeof claims.app, "%s", target->app);
     snprintf(claims.user, sizeof claims.user, "user-%08u", work->first + index);
     snprintf(claims.device, sizeof claims.device, "device-%08u", work->first + index);
+    char client[32]; /* petrel-limit knows the user by it */
+    snprintf(client, sizeof client, "bench-%08u", work->first + index);
     work->token.len = work->frame.len = 0;
     if (token_mint(target->token_key, &claims, &work->token) != 0)
         bench_die(work->fleet->bench, "a token can't be minted");
@@ -103,7 +108,7 @@ static void say_hello(struct work *work, uint32_t index)
                                       .token = bytes_view(&work->token),
                                       .attempt = ++device->attempt,
                                       .position = device->at,
-                                      .client = bytes_str("bench")};
+                                      .client = bytes_str(client)};
     session_encode_connect(&work->frame, &connect);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
     if (send(device->fd, work->frame.ptr, work->frame.len, MSG_NOSIGNAL) != (ssize_t)work->frame.len)
@@ -276,8 +281,8 @@ static void obey(struct work *work)
         done = connect_some(work);
     else if (work->order == BENCH_BEAT)
         done = beat_some(work);
-    else if (work->order == BENCH_CUT)
-        done = cut_all(work);
+    else if (work->order == BENCH_CUT || work->order == BENCH_LEAVE)
+        done = cut_all(work); /* on leaving, for the ports' sake: closed sockets of ours would hold them for a minute */
     if (done)
         atomic_store(&work->out->order_done, serial);
 }

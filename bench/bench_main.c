@@ -42,6 +42,8 @@ static const struct {
     {"--bytes", "N", offsetof(struct bench_options, payload_bytes), 100, 32, 8192, "send: length of a message's data"},
     {"--rate", "N", offsetof(struct bench_options, rate), 0, 1, 200000,
      "send: messages a second, in place of as many as go"},
+    {"--loops", "N", offsetof(struct bench_options, loops), 0, 1, 128,
+     "of the server that is started; as many as cores, or as sessions need"},
     {"--petreld", "PATH", offsetof(struct bench_options, petreld), 0, 0, 0,
      "the server to start (petreld beside this program)"},
     {"--data-dir", "DIR", offsetof(struct bench_options, data_dir), 0, 0, 0,
@@ -108,10 +110,14 @@ void bench_figure_latency(struct bench *bench, const char *name, const struct be
     }
 }
 
-static void print_figures(const struct bench *bench)
+static void print_table(const struct bench *bench)
 {
     for (size_t i = 0; i < bench->figures_count; i++)
         printf("%-32s %14.*f\n", bench->figures[i].name, bench->figures[i].digits, bench->figures[i].value);
+}
+
+static void print_json(const struct bench *bench)
+{
     for (size_t i = 0; i < bench->figures_count; i++)
         printf("%s\"%s\":%.*f", i == 0 ? "{" : ",", bench->figures[i].name, bench->figures[i].digits,
                bench->figures[i].value);
@@ -125,7 +131,10 @@ static int usage(FILE *out, int status)
           out);
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
         fprintf(out, "  %-20s %s\n", runs[i].name, runs[i].text);
-    fputs("\noptions:\n", out);
+    fputs("\ncompare: the run against petrel-limit, a bare epoll server that does the same socket work and nothing "
+          "else, and against\n"
+          "petreld, in turn, twice each, with the ratios.\n\noptions:\n",
+          out);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         fprintf(out, "  %-11s %-8s %s", options[i].flag, options[i].value, options[i].text);
         if (options[i].initial > 0)
@@ -172,17 +181,24 @@ static int parse_option(struct bench_options *to, const char *flag, const char *
     return -1;
 }
 
-static int run(struct bench *bench, const char *name)
+static int run_one(struct bench *bench, int (*measure)(struct bench *bench))
+{
+    bench_target_open(bench);
+    int status = measure(bench);
+    close_all(bench);
+    print_table(bench);
+    return status;
+}
+
+static int run(struct bench *bench, const char *name, bool compared)
 {
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         if (strcmp(name, runs[i].name) != 0)
             continue;
         curl_global_init(CURL_GLOBAL_DEFAULT);
-        bench_target_open(bench);
-        int status = runs[i].run(bench);
-        close_all(bench);
+        int status = compared ? bench_compare(bench, runs[i].run) : run_one(bench, runs[i].run);
         curl_global_cleanup();
-        print_figures(bench);
+        print_json(bench);
         return status;
     }
     fprintf(stderr, "petrel-bench: no such run: %s\n", name);
@@ -199,15 +215,26 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (options[i].high > 0)
             *(uint32_t *)(void *)((char *)&bench.options + options[i].offset) = options[i].initial;
-    for (int i = 2; i < argc; i += 2)
+    const bool compared = strcmp(argv[1], "compare") == 0;
+    const int first = compared ? 2 : 1;
+    if (argc <= first)
+        return usage(stderr, 2);
+    for (int i = first + 1; i < argc; i += 2)
         if (parse_option(&bench.options, argv[i], argv[i + 1]) != 0)
             return 2;
-    char self[PATH_MAX], beside[PATH_MAX + 16];
+    char self[PATH_MAX], petreld[PATH_MAX + 16], limit[PATH_MAX + 16];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     self[len > 0 ? len : 0] = '\0';
-    snprintf(beside, sizeof beside, "%s/petreld", dirname(self));
+    const char *folder = dirname(self);
+    snprintf(petreld, sizeof petreld, "%s/petreld", folder);
+    snprintf(limit, sizeof limit, "%s/petrel-limit", folder);
     if (bench.options.petreld == NULL)
-        bench.options.petreld = beside;
+        bench.options.petreld = petreld;
+    bench.options.limit = limit;
     signal(SIGPIPE, SIG_IGN);
-    return run(&bench, argv[1]);
+    if (compared && (bench.options.data_dir != NULL || bench.options.cluster != NULL)) {
+        fputs("petrel-bench: compare starts its own servers: no --data-dir, no --cluster\n", stderr);
+        return 2;
+    }
+    return run(&bench, argv[first], compared);
 }

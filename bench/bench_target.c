@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define READY_SECONDS 30
+#define READY_SECONDS 60
+#define DESCRIPTORS_SPARE 1024 /* of a table: what is no session */
 
 /* ---- a server of our own ---- */
 
@@ -32,31 +34,69 @@ static void remove_dir(const char *dir)
     rmdir(dir);
 }
 
+/* Loops, or threads, for so many sessions: one per core, and more where a table of descriptors is short. */
+static uint32_t loops_of(const struct bench *bench, bool *own_tables)
+{
+    struct rlimit limit = {0};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    const uint64_t room =
+        limit.rlim_max > 2 * DESCRIPTORS_SPARE ? limit.rlim_max - DESCRIPTORS_SPARE : DESCRIPTORS_SPARE;
+    const uint64_t sessions = bench->options.sessions;
+    uint64_t loops = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    *own_tables = sessions > room;
+    if (loops < (sessions + room - 1) / room)
+        loops = (sessions + room - 1) / room;
+    return bench->options.loops > 0 ? bench->options.loops : (uint32_t)loops;
+}
+
+static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
+{
+    char log[300], loops_text[16], sessions_text[16];
+    snprintf(log, sizeof log, "%s/petreld.log", bench->target.dir);
+    snprintf(loops_text, sizeof loops_text, "%u", loops);
+    snprintf(sessions_text, sizeof sessions_text, "%u", bench->options.sessions + bench->options.sessions / 4 + 1000);
+    execl(bench->options.petreld, "petreld", "--data-dir", bench->target.dir, "--loops", loops_text, "--session-host",
+          "127.0.0.1", "--session-port", "0", "--session-max-sessions", sessions_text,
+          "--session-max-unauthenticated-per-address", "20000", "--api-host", "127.0.0.1", "--api-port", "0",
+          "--admin-port", "0", "--shutdown-grace", "0", "--log-file", log, (char *)NULL);
+    fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.petreld, strerror(errno));
+    _exit(127);
+}
+
+static _Noreturn void become_limit(const struct bench *bench, uint32_t threads, bool own_tables)
+{
+    char threads_text[16];
+    snprintf(threads_text, sizeof threads_text, "%u", threads);
+    execl(bench->options.limit, "petrel-limit", threads_text, own_tables ? "own" : "shared", bench->target.dir,
+          (char *)NULL);
+    fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.limit, strerror(errno));
+    _exit(127);
+}
+
 /* Dies with this program, however that ends. */
 static void start(struct bench *bench)
 {
     struct bench_target *target = &bench->target;
+    bool own_tables;
+    const uint32_t loops = loops_of(bench, &own_tables);
     snprintf(target->dir, sizeof target->dir, "/tmp/petrel-bench-XXXXXX");
     if (mkdtemp(target->dir) == NULL)
         bench_die(bench, "no temporary directory can be made: %s", strerror(errno));
-    char log[300];
-    snprintf(log, sizeof log, "%s/petreld.log", target->dir);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
-        execl(bench->options.petreld, "petreld", "--data-dir", target->dir, "--session-host", "127.0.0.1",
-              "--session-port", "0", "--session-max-unauthenticated-per-address", "20000", "--api-host", "127.0.0.1",
-              "--api-port", "0", "--admin-port", "0", "--shutdown-grace", "0", "--log-file", log, (char *)NULL);
-        fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.petreld, strerror(errno));
-        _exit(127);
+        if (bench->server == BENCH_LIMIT)
+            become_limit(bench, loops, own_tables);
+        become_petreld(bench, loops);
     }
     if (pid < 0)
         bench_die(bench, "fork: %s", strerror(errno));
     target->started = true;
-    target->processes[0] = (struct bench_process){.kind = "petreld", .pid = pid};
+    target->processes[0] = (struct bench_process){.pid = pid};
+    snprintf(target->processes[0].kind, BENCH_KIND_MAX, "%s", bench->server == BENCH_LIMIT ? "limit" : "petreld");
     target->processes_count = 1;
 }
 
@@ -175,6 +215,18 @@ static void open_cluster(struct bench *bench)
     free(names);
 }
 
+/* petrel-limit has no apps and checks no token; the clients make theirs all the same. */
+static void make_pretence(struct bench *bench)
+{
+    struct bench_target *target = &bench->target;
+    static const uint8_t secret[TOKEN_SECRET_BYTES] = {1};
+    snprintf(target->app, sizeof target->app, "bench-00000000");
+    snprintf(target->api_key, sizeof target->api_key, "pk_0000000000000000_%043d", 0);
+    target->token_key = token_key_new(bytes_str("k"), bytes_of(secret, sizeof secret));
+    if (target->token_key == NULL)
+        bench_die(bench, "no token key can be made");
+}
+
 void bench_target_open(struct bench *bench)
 {
     struct bench_target *target = &bench->target;
@@ -182,6 +234,10 @@ void bench_target_open(struct bench *bench)
         open_cluster(bench);
     else
         open_one(bench);
+    if (bench->server == BENCH_LIMIT) {
+        make_pretence(bench);
+        return;
+    }
     if (target->sessions_count == 0 || target->apis_count == 0 || target->admin_token[0] == '\0')
         bench_die(bench, "%s has no listeners for sessions, sends and the admin API, or admin.token can't be read",
                   target->dir);
@@ -281,6 +337,8 @@ void bench_target_figures(struct bench *bench, const struct bench_snapshot *befo
 
 double bench_target_metric(struct bench *bench, const char *name)
 {
+    if (bench->server == BENCH_LIMIT)
+        return 0;
     struct bytebuf out = {0};
     bench_admin_get(bench, "/metrics", &out);
     double value = 0;

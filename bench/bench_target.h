@@ -55,7 +55,7 @@ struct bench_snapshot {
 };
 struct bench_snapshot bench_target_snapshot(struct bench *bench);
 void bench_target_figures(struct bench *bench, const struct bench_snapshot *before, double count);
-/* The value of a counter at the /metrics of the node with the admin address. */
+/* The value of a counter at the /metrics of the node with the admin address; 0 where there are none. */
 double bench_target_metric(struct bench *bench, const char *name);
 
 #endif

@@ -1,0 +1,409 @@
+/* petrel-limit: a bare epoll server that does the socket work of a petreld and nothing else, so that a figure of petrel-bench can stand
+ * beside what the machine itself costs. It speaks just enough of the protocols for the same clients to be content: it answers CONNECT
+ * and PING with ready-made bytes, and writes for each POST a ready-made PUSH to the user's socket. No token is checked, nothing is
+ * stored, no ack is read but for the reading. Threads, listeners (SO_REUSEPORT) and tables of descriptors are as in petreld. */
+#include "limit_frames.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define THREADS_MAX 128
+#define USERS_MAX 2000000U
+#define EVENTS_MAX 256
+#define BACKLOG 4096
+#define REQUEST_MAX 16384
+
+enum kind { SESSION_LISTENER, API_LISTENER, WAKE, SESSION, API };
+
+struct conn {
+    int fd;
+    uint8_t kind;    /* of enum kind */
+    uint32_t number; /* SESSION: where it stands in sessions; API: bytes in request */
+    char *request;   /* API */
+};
+
+struct letter {
+    struct letter *next;
+    int fd; /* -1: to all sessions of the thread */
+    struct limit_push *push;
+};
+
+struct thread {
+    struct limit *limit;
+    uint32_t index;
+    int epoll_fd;
+    struct conn wake;
+    struct conn session_listener;
+    struct conn api_listener;
+    struct conn **sessions;
+    uint32_t sessions_count;
+    uint32_t sessions_room;
+    pthread_mutex_t lock;
+    struct letter *first;
+    struct letter **end;
+    pthread_t id;
+    uint8_t data[65536];
+};
+
+struct limit {
+    uint32_t threads_count;
+    bool own_tables;
+    uint16_t session_port;
+    uint16_t api_port;
+    struct limit_frames *frames;
+    pthread_barrier_t ready;
+    _Atomic(uint64_t) *users; /* thread and descriptor, plus one; 0: none */
+    struct thread threads[THREADS_MAX];
+};
+
+static _Noreturn void die(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("petrel-limit: ", stderr);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, ": %s\n", strerror(errno));
+    exit(1);
+}
+
+static void watch(struct thread *thread, struct conn *conn)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+    if (epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) != 0)
+        die("epoll_ctl");
+}
+
+static void open_listener(struct thread *thread, struct conn *conn, enum kind kind, uint16_t port)
+{
+    const int on = 1;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    conn->kind = kind;
+    conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (conn->fd < 0 || setsockopt(conn->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+        setsockopt(conn->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(conn->fd, (const struct sockaddr *)&at, sizeof at) != 0 || listen(conn->fd, BACKLOG) != 0)
+        die("a listener can't be opened");
+    watch(thread, conn);
+}
+
+static uint16_t port_of(const struct conn *conn)
+{
+    struct sockaddr_in at;
+    socklen_t len = sizeof at;
+    if (getsockname(conn->fd, (struct sockaddr *)&at, &len) != 0)
+        die("getsockname");
+    return ntohs(at.sin_port);
+}
+
+/* ---- sessions ---- */
+
+static void add_session(struct thread *thread, struct conn *conn)
+{
+    if (thread->sessions_count == thread->sessions_room) {
+        thread->sessions_room = thread->sessions_room > 0 ? thread->sessions_room * 2 : 1024;
+        thread->sessions = realloc(thread->sessions, thread->sessions_room * sizeof *thread->sessions);
+        if (thread->sessions == NULL)
+            die("memory");
+    }
+    conn->number = thread->sessions_count;
+    thread->sessions[thread->sessions_count++] = conn;
+}
+
+static void drop(struct thread *thread, struct conn *conn)
+{
+    if (conn->kind == SESSION) {
+        struct conn *last = thread->sessions[--thread->sessions_count];
+        last->number = conn->number;
+        thread->sessions[conn->number] = last;
+    }
+    close(conn->fd);
+    free(conn->request);
+    free(conn);
+}
+
+static void accept_some(struct thread *thread, const struct conn *listener)
+{
+    const int on = 1;
+    for (int i = 0; i < 64; i++) {
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        (void)setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+        struct conn *conn = calloc(1, sizeof *conn);
+        if (conn == NULL)
+            die("memory");
+        conn->fd = fd;
+        conn->kind = listener->kind == SESSION_LISTENER ? SESSION : API;
+        if (conn->kind == SESSION)
+            add_session(thread, conn);
+        watch(thread, conn);
+    }
+}
+
+static bool put(int fd, const void *data, size_t len)
+{
+    return send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+/* Frames come whole: each is one small write of the client's. */
+static bool read_session(struct thread *thread, struct conn *conn)
+{
+    ssize_t got = recv(conn->fd, thread->data, sizeof thread->data, 0);
+    if (got <= 0)
+        return got < 0 && errno == EAGAIN;
+    struct bytes rest = bytes_of(thread->data, (size_t)got);
+    const struct limit_frames *frames = thread->limit->frames;
+    struct frame frame;
+    while (frame_take(&rest, FRAME_BODY_MAX, &frame) == 0) {
+        uint32_t user;
+        if (frame.type == SESSION_PING) {
+            uint8_t pong[64];
+            size_t len = limit_frames_pong(&frame, pong, sizeof pong);
+            if (!put(conn->fd, pong, len))
+                return false;
+        } else if (frame.type == SESSION_CONNECT) {
+            if (!limit_frames_user(frame.body, &user) || user >= USERS_MAX)
+                return false;
+            atomic_store(&thread->limit->users[user], ((uint64_t)thread->index << 32 | (uint32_t)conn->fd) + 1);
+            struct bytes connected = limit_frames_connected(frames);
+            if (!put(conn->fd, connected.ptr, connected.len))
+                return false;
+        }
+    }
+    return rest.len == 0;
+}
+
+/* ---- pushes ---- */
+
+static void post(struct thread *to, int fd, struct limit_push *push)
+{
+    struct letter *letter = malloc(sizeof *letter);
+    if (letter == NULL)
+        die("memory");
+    *letter = (struct letter){.fd = fd, .push = push};
+    pthread_mutex_lock(&to->lock);
+    const bool wake = to->first == NULL;
+    *to->end = letter;
+    to->end = &letter->next;
+    pthread_mutex_unlock(&to->lock);
+    const uint64_t one = 1;
+    if (wake && write(to->wake.fd, &one, sizeof one) != sizeof one)
+        die("a thread can't be woken");
+}
+
+static void take_letters(struct thread *thread)
+{
+    uint64_t count;
+    if (read(thread->wake.fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        die("read");
+    pthread_mutex_lock(&thread->lock);
+    struct letter *letter = thread->first;
+    thread->first = NULL;
+    thread->end = &thread->first;
+    pthread_mutex_unlock(&thread->lock);
+    while (letter != NULL) {
+        struct letter *next = letter->next;
+        struct bytes frame = limit_push_bytes(letter->push);
+        if (letter->fd >= 0)
+            (void)put(letter->fd, frame.ptr, frame.len);
+        for (uint32_t i = 0; letter->fd < 0 && i < thread->sessions_count; i++)
+            (void)put(thread->sessions[i]->fd, frame.ptr, frame.len);
+        limit_push_unref(letter->push);
+        free(letter);
+        letter = next;
+    }
+}
+
+static void push_to_user(struct thread *thread, uint32_t user, struct limit_push *push)
+{
+    uint64_t place = user < USERS_MAX ? atomic_load(&thread->limit->users[user]) : 0;
+    if (place-- == 0)
+        return;
+    struct thread *to = &thread->limit->threads[place >> 32];
+    const int fd = (int)(uint32_t)place;
+    if (to == thread) {
+        struct bytes frame = limit_push_bytes(push);
+        (void)put(fd, frame.ptr, frame.len);
+        return;
+    }
+    limit_push_ref(push);
+    post(to, fd, push);
+}
+
+static void push_to_all(struct thread *thread, struct limit_push *push)
+{
+    for (uint32_t i = 0; i < thread->limit->threads_count; i++) {
+        limit_push_ref(push);
+        post(&thread->limit->threads[i], -1, push);
+    }
+}
+
+/* ---- the API ---- */
+
+static bool answer(struct thread *thread, struct conn *conn, struct bytes body)
+{
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 74\r\n\r\n"
+                               "{\"id\":\"00000000-0000-7000-8000-000000000000~AAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}";
+    struct limit_target target;
+    struct limit_push *push = limit_frames_push(thread->limit->frames, body, &target);
+    if (push == NULL)
+        return false;
+    if (target.all)
+        push_to_all(thread, push);
+    else
+        push_to_user(thread, target.user, push);
+    limit_push_unref(push);
+    return put(conn->fd, text, sizeof text - 1);
+}
+
+static bool read_api(struct thread *thread, struct conn *conn)
+{
+    if (conn->request == NULL && (conn->request = malloc(REQUEST_MAX + 1)) == NULL)
+        die("memory");
+    ssize_t got = recv(conn->fd, conn->request + conn->number, REQUEST_MAX - conn->number, 0);
+    if (got <= 0)
+        return got < 0 && errno == EAGAIN;
+    conn->number += (uint32_t)got;
+    conn->request[conn->number] = '\0';
+    const char *end = strstr(conn->request, "\r\n\r\n");
+    const char *length = end != NULL ? strcasestr(conn->request, "\r\ncontent-length:") : NULL;
+    if (length == NULL)
+        return conn->number < REQUEST_MAX;
+    const size_t head = (size_t)(end + 4 - conn->request), body = strtoul(length + 17, NULL, 10);
+    if (conn->number < head + body)
+        return head + body <= REQUEST_MAX;
+    conn->number = 0; /* one request at a time is what the clients do */
+    return answer(thread, conn, bytes_of((const uint8_t *)conn->request + head, body));
+}
+
+/* ---- threads ---- */
+
+static void serve(struct thread *thread, struct conn *conn)
+{
+    bool good = true;
+    switch ((enum kind)conn->kind) {
+    case SESSION_LISTENER:
+    case API_LISTENER:
+        accept_some(thread, conn);
+        return;
+    case WAKE:
+        take_letters(thread);
+        return;
+    case SESSION:
+        good = read_session(thread, conn);
+        break;
+    case API:
+        good = read_api(thread, conn);
+        break;
+    }
+    if (!good)
+        drop(thread, conn);
+}
+
+static void *run(void *arg)
+{
+    struct thread *thread = arg;
+    struct limit *limit = thread->limit;
+    if (limit->own_tables && unshare(CLONE_FILES) != 0)
+        die("unshare");
+    thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (thread->epoll_fd < 0)
+        die("epoll_create1");
+    watch(thread, &thread->wake);
+    open_listener(thread, &thread->session_listener, SESSION_LISTENER, limit->session_port);
+    open_listener(thread, &thread->api_listener, API_LISTENER, limit->api_port);
+    if (thread->index == 0) { /* the others ask for the ports that it got */
+        limit->session_port = port_of(&thread->session_listener);
+        limit->api_port = port_of(&thread->api_listener);
+    }
+    pthread_barrier_wait(&limit->ready);
+    for (;;) {
+        struct epoll_event events[EVENTS_MAX];
+        int count = epoll_wait(thread->epoll_fd, events, EVENTS_MAX, -1);
+        for (int i = 0; i < count; i++)
+            serve(thread, events[i].data.ptr);
+    }
+}
+
+static void start_thread(struct limit *limit, uint32_t index)
+{
+    struct thread *thread = &limit->threads[index];
+    if (pthread_create(&thread->id, NULL, run, thread) != 0)
+        die("pthread_create");
+}
+
+/* As petreld does when it is up; written aside first, for it must not be read half. */
+static void write_run_file(const struct limit *limit, const char *dir)
+{
+    char path[400], aside[420];
+    snprintf(path, sizeof path, "%s/petreld.json", dir);
+    snprintf(aside, sizeof aside, "%s.new", path);
+    FILE *file = fopen(aside, "we");
+    if (file == NULL)
+        die("%s", aside);
+    fprintf(file, "{\"pid\":%d,\"session\":\"127.0.0.1:%u\",\"api\":\"127.0.0.1:%u\"}\n", getpid(), limit->session_port,
+            limit->api_port);
+    if (fclose(file) != 0 || rename(aside, path) != 0)
+        die("%s", path);
+}
+
+int main(int argc, char **argv)
+{
+    static struct limit limit;
+    if (argc != 4 || atoi(argv[1]) < 1 || atoi(argv[1]) > THREADS_MAX) {
+        fputs("usage: petrel-limit THREADS shared|own DIR\n"
+              "A bare epoll server for petrel-bench to compare with: writes petreld.json into DIR, ends on SIGTERM.\n"
+              "THREADS 1-128; own: each has a table of descriptors of its own.\n",
+              stderr);
+        return 2;
+    }
+    struct rlimit descriptors;
+    if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
+        descriptors.rlim_cur = descriptors.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &descriptors);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    limit.threads_count = (uint32_t)atoi(argv[1]);
+    limit.own_tables = strcmp(argv[2], "own") == 0;
+    limit.frames = limit_frames_new();
+    limit.users = calloc(USERS_MAX, sizeof *limit.users);
+    if (limit.users == NULL)
+        die("memory");
+    for (uint32_t i = 0; i < limit.threads_count; i++) {
+        struct thread *thread = &limit.threads[i];
+        thread->limit = &limit;
+        thread->index = i;
+        pthread_mutex_init(&thread->lock, NULL);
+        thread->end = &thread->first;
+        thread->wake = (struct conn){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .kind = WAKE};
+        if (thread->wake.fd < 0)
+            die("eventfd");
+    }
+    pthread_barrier_init(&limit.ready, NULL, 2);
+    start_thread(&limit, 0);
+    pthread_barrier_wait(&limit.ready);
+    for (uint32_t i = 1; i < limit.threads_count; i++) {
+        start_thread(&limit, i);
+        pthread_barrier_wait(&limit.ready);
+    }
+    write_run_file(&limit, argv[3]);
+    for (;;)
+        pause();
+}
