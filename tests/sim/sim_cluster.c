@@ -5,17 +5,20 @@
 #include "wire/peer_record.h"
 #include "wire/token.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SECRET "a secret of thirty-two bytes, yes"
 #define GOAWAY_MS 2000
 #define TURNS_MAX 100000
+#define VIEW_LATE_MAX_US (3 * SIM_S)
 
 struct node {
     struct sim_cluster *cluster;
     uint32_t number;
     bool serves;
     bool gone;         /* the role has closed */
+    bool empties;      /* no session is let in */
     struct loop *loop; /* NULL: down */
     struct link *link;
     struct session_role *session;
@@ -30,6 +33,8 @@ struct sim_cluster {
     struct sim_store *store;
     struct sim_sender *sender;
     struct buf *apps;
+    struct sim_event view; /* the next */
+    struct link operator;  /* whose calls are answered at once */
     uint64_t incarnations;
     uint32_t nodes_count;
     struct node nodes[SIM_NODES_MAX];
@@ -64,13 +69,64 @@ static struct buf *pack_apps(void)
     return peer_record_pack_apps(&app, 1);
 }
 
+/* ---- who there is ---- */
+
+static uint16_t port_of(uint32_t node)
+{
+    return (uint16_t)(SIM_FIRST_PORT + node - 1);
+}
+
+static void describe(const struct node *node, struct discovery_node *out)
+{
+    *out = (struct discovery_node){
+        .number = node->number,
+        .roles = DISCOVERY_SESSION,
+        .state = node->empties || node->act.place != 0 ? DISCOVERY_DRAINING : DISCOVERY_UP,
+        .max_sessions = 1000,
+        .connects_per_second = node->cluster->config.session.connects_per_second,
+        .loops = 1,
+    };
+    (void)snprintf(out->session_address, sizeof out->session_address, "sim:%u", (unsigned)port_of(node->number));
+}
+
+static void on_view(struct sim_event *event)
+{
+    struct sim_cluster *cluster = container_of(event, struct sim_cluster, view);
+    struct discovery_view *view = object_zalloc(sizeof *view + SIM_NODES_MAX * sizeof view->nodes[0]);
+    atomic_init(&view->refs, 1);
+    for (uint32_t i = 0; i < cluster->nodes_count; i++) {
+        if (cluster->nodes[i].session != NULL)
+            describe(&cluster->nodes[i], &view->nodes[view->count++]);
+    }
+    for (uint32_t i = 0; i < cluster->nodes_count; i++) {
+        if (cluster->nodes[i].session != NULL)
+            session_role_view(cluster->nodes[i].session, view);
+    }
+    discovery_view_unref(view);
+}
+
+static void change_view(struct sim_cluster *cluster)
+{
+    if (cluster->view.place == 0)
+        sim_at(cluster->sim, &cluster->view, sim_between(cluster->sim, 0, VIEW_LATE_MAX_US), on_view);
+}
+
+static void on_draining(void *ctx, bool draining)
+{
+    struct node *node = ctx;
+    node->empties = draining;
+    change_view(node->cluster);
+}
+
 /* ---- starting ---- */
 
 static void start_session(struct node *node, uint64_t incarnation)
 {
     struct session_config config = node->cluster->config.session;
     uint16_t port;
-    config.port = (uint16_t)(SIM_FIRST_PORT + node->number - 1);
+    config.port = port_of(node->number);
+    config.on_draining = on_draining;
+    config.ctx = node;
     config.node = node->number;
     config.incarnation = incarnation;
     int rc = session_role_new(&node->session, node->loop, node->link, &config, NULL);
@@ -91,6 +147,8 @@ static void start(struct node *node)
     petrel_assert(rc == 0);
     uint64_t incarnation = clock_wall_ms(&cluster->sim->clock.clock) + ++cluster->incarnations;
     node->gone = false;
+    node->empties = false;
+    change_view(cluster);
     node->link = sim_links_up(cluster->links, node->number, incarnation, node->loop, node->serves);
     if (node->number == SIM_SENDER) {
         node->gone = true;
@@ -123,6 +181,7 @@ static void end(struct node *node, bool kept)
 {
     struct sim_cluster *cluster = node->cluster;
     sim_cancel(cluster->sim, &node->act);
+    change_view(cluster);
     sim_loop_ghost(node->loop);
     sim_links_down(cluster->links, node->number);
     sim_store_hang_up(cluster->store, node->loop, kept);
@@ -180,6 +239,45 @@ void sim_cluster_drain(struct sim_cluster *cluster, uint32_t number)
     sim_at(cluster->sim, &node->act, (GOAWAY_MS + 500) * SIM_MS, on_close);
 }
 
+/* ---- as an operator ---- */
+
+static void answer_operator(struct link *link, struct link_call *call)
+{
+    (void)link;
+    (void)call;
+}
+
+static const struct link_ops operator_ops = {.name = "operator", .answer = answer_operator};
+
+static void ask_drain(struct sim_cluster *cluster, uint32_t number, struct peer_drain asked)
+{
+    struct node *node = &cluster->nodes[number];
+    if (node->session == NULL)
+        return;
+    struct link_call call = {.in = {.type = PEER_DRAIN, .drain = asked}, .to = &cluster->operator};
+    const struct link_server *server = &node->link->servers[LINK_SESSION];
+    server->on_call(server->ctx, &call);
+    const struct peer_drained *far = &call.reply.drained;
+    sim_trace(cluster->sim, "node %u: drain %d is %d; %u sessions, %u to tell, %u told, %llu left", number,
+              (int)asked.verb, call.reply.status, far->sessions, far->to_tell, far->told,
+              (unsigned long long)far->left);
+}
+
+void sim_cluster_empty(struct sim_cluster *cluster, uint32_t node, uint32_t per_second)
+{
+    ask_drain(cluster, node, (struct peer_drain){.verb = PEER_DRAIN_BEGIN, .per_second = per_second});
+}
+
+void sim_cluster_fill(struct sim_cluster *cluster, uint32_t node)
+{
+    ask_drain(cluster, node, (struct peer_drain){.verb = PEER_DRAIN_END});
+}
+
+void sim_cluster_move(struct sim_cluster *cluster, uint32_t node, uint32_t count, uint32_t per_second)
+{
+    ask_drain(cluster, node, (struct peer_drain){.verb = PEER_DRAIN_MOVE, .count = count, .per_second = per_second});
+}
+
 void sim_cluster_pause(struct sim_cluster *cluster, uint32_t number, uint64_t us, bool noticed)
 {
     struct node *node = &cluster->nodes[number];
@@ -195,6 +293,8 @@ void sim_cluster_calm(struct sim_cluster *cluster)
     for (uint32_t a = 0; a < cluster->nodes_count; a++) {
         if (cluster->nodes[a].act.place == 0)
             sim_cluster_start(cluster, a);
+        if (cluster->nodes[a].empties)
+            sim_cluster_fill(cluster, a);
         for (uint32_t b = a + 1; b < cluster->nodes_count; b++)
             sim_links_heal(cluster->links, a, b);
     }
@@ -211,6 +311,7 @@ struct sim_cluster *sim_cluster_new(struct sim *sim, struct sim_book *book, cons
     cluster->links = sim_links_new(sim, &config->link);
     cluster->store = sim_store_new(sim, book, &config->store, users);
     cluster->apps = pack_apps();
+    cluster->operator.ops = & operator_ops;
     cluster->nodes_count = 1 + config->sessions + config->messages;
     petrel_assert(cluster->nodes_count <= SIM_NODES_MAX);
     for (uint32_t i = 0; i < cluster->nodes_count; i++) {
@@ -229,6 +330,7 @@ void sim_cluster_free(struct sim_cluster **inside)
         if (cluster->nodes[i].loop != NULL)
             end(&cluster->nodes[i], false);
     }
+    sim_cancel(cluster->sim, &cluster->view);
     sim_sender_free(&cluster->sender);
     sim_links_free(&cluster->links);
     sim_store_free(&cluster->store);

@@ -2,7 +2,9 @@
  * simulated store.
  *
  * kill     the process is gone at once: nothing that it held is said to anybody
- * drain    as an operator stops it: GOAWAY, then the orderly end */
+ * drain    as an operator stops it: GOAWAY, then the orderly end
+ * empty    as an operator has it send its sessions to other nodes, or some of them, while it stays
+ * view     who there is, as discovery tells it to session nodes: some time after the fact */
 #ifndef PETREL_SIM_SIM_CLUSTER_H
 #define PETREL_SIM_SIM_CLUSTER_H
 
@@ -37,6 +39,10 @@ struct sim_sender *sim_cluster_sender(struct sim_cluster *cluster);
 void sim_cluster_kill(struct sim_cluster *cluster, uint32_t node);
 void sim_cluster_start(struct sim_cluster *cluster, uint32_t node);
 void sim_cluster_drain(struct sim_cluster *cluster, uint32_t node);
+/* per_second of its sessions, until it may fill again. */
+void sim_cluster_empty(struct sim_cluster *cluster, uint32_t node, uint32_t per_second);
+void sim_cluster_fill(struct sim_cluster *cluster, uint32_t node);
+void sim_cluster_move(struct sim_cluster *cluster, uint32_t node, uint32_t count, uint32_t per_second);
 void sim_cluster_pause(struct sim_cluster *cluster, uint32_t node, uint64_t us, bool noticed);
 /* All nodes up, all wires whole. */
 void sim_cluster_calm(struct sim_cluster *cluster);

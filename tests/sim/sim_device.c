@@ -2,9 +2,8 @@
 
 #include "sim/sim_store.h"
 
+#include <stdlib.h>
 #include <string.h>
-
-#define CONNECT_TIMEOUT_US (10 * SIM_S)
 
 static uint64_t now_ms(const struct sim_device *device)
 {
@@ -168,12 +167,22 @@ static void on_end(void *owner)
 
 static const struct sim_conn_ops conn_ops = {on_open, on_readable, on_end};
 
+/* Where a GOAWAY named nobody, the usual address is any of the servers. */
+static uint16_t port_of(struct sim_device *device, const char *address)
+{
+    if (address == NULL)
+        return (uint16_t)(device->first_port + rng_below(&device->sim->rng, device->ports));
+    return (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
+}
+
 static void connect(struct sim_device *device)
 {
-    uint16_t port = (uint16_t)(device->first_port + rng_below(&device->sim->rng, device->ports));
+    struct petrel_next next;
+    petrel_core_next(device->core, now_ms(device), &next);
+    uint16_t port = port_of(device, next.address);
     sim_trace(device->sim, "device %u: connects to %u", device->number, (unsigned)port);
     device->conn = sim_conn_new(device->sim, port, &conn_ops, device);
-    sim_at(device->sim, &device->tick, CONNECT_TIMEOUT_US, on_tick);
+    sim_at(device->sim, &device->tick, next.patience_ms * SIM_MS, on_tick);
 }
 
 static void on_begin(struct sim_event *event)

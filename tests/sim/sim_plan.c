@@ -29,6 +29,7 @@ static void choose_cluster(struct sim_plan *plan, struct rng *rng)
     config->session.high_water_bytes = (uint32_t)between(rng, 200, 4000);
     config->session.slow_timeout_ms = (uint32_t)between(rng, 4000, 30000);
     config->session.backoff_ms = (uint32_t)between(rng, 100, 1000);
+    config->session.connects_per_second = chance(rng, 3) ? (uint32_t)between(rng, 1, 5) : 0;
     config->session.node_name = "sim";
     config->link = (struct sim_link_config){
         .latency_us = between(rng, 200, 20000),
@@ -121,6 +122,12 @@ static void add_fault(struct sim_plan *plan, struct rng *rng, enum sim_act_kind 
         act->whom = (uint32_t)between(rng, 1, nodes);
         act->us = between(rng, 100 * SIM_MS, 15 * SIM_S);
         return;
+    case SIM_ACT_EMPTY:
+    case SIM_ACT_MOVE:
+        act->whom = (uint32_t)between(rng, 1, config->sessions);
+        act->other = (uint32_t)between(rng, 1, 20);
+        act->us = between(rng, 100 * SIM_MS, 25 * SIM_S);
+        return;
     case SIM_ACT_CUT:
         act->whom = (uint32_t)between(rng, 0, config->sessions);
         act->other = (uint32_t)between(rng, config->sessions + 1, nodes);
@@ -145,10 +152,11 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed)
 {
     /* Devices fail more often than stores. */
     static const enum sim_act_kind faults[] = {
-        SIM_ACT_DROP,  SIM_ACT_DROP,        SIM_ACT_VANISH,     SIM_ACT_VANISH,     SIM_ACT_STALL, SIM_ACT_STALL,
-        SIM_ACT_CRASH, SIM_ACT_OFF,         SIM_ACT_KILL,       SIM_ACT_KILL,       SIM_ACT_DRAIN, SIM_ACT_PAUSE,
-        SIM_ACT_PAUSE, SIM_ACT_CUT,         SIM_ACT_CUT,        SIM_ACT_CRASH,      SIM_ACT_OFF,   SIM_ACT_KILL,
-        SIM_ACT_CUT,   SIM_ACT_STORE_CRASH, SIM_ACT_STORE_DOWN, SIM_ACT_STORE_FULL,
+        SIM_ACT_DROP,       SIM_ACT_DROP,       SIM_ACT_VANISH, SIM_ACT_VANISH, SIM_ACT_STALL,
+        SIM_ACT_STALL,      SIM_ACT_CRASH,      SIM_ACT_OFF,    SIM_ACT_KILL,   SIM_ACT_KILL,
+        SIM_ACT_DRAIN,      SIM_ACT_PAUSE,      SIM_ACT_PAUSE,  SIM_ACT_CUT,    SIM_ACT_CUT,
+        SIM_ACT_CRASH,      SIM_ACT_OFF,        SIM_ACT_KILL,   SIM_ACT_CUT,    SIM_ACT_STORE_CRASH,
+        SIM_ACT_STORE_DOWN, SIM_ACT_STORE_FULL, SIM_ACT_EMPTY,  SIM_ACT_EMPTY,  SIM_ACT_MOVE,
     };
     struct rng rng;
     rng_seed(&rng, seed ^ 0x706c616eULL);

@@ -19,6 +19,8 @@
     X(OFF, "a device is switched off")                                                                                 \
     X(KILL, "a node is killed")                                                                                        \
     X(DRAIN, "a node drains")                                                                                          \
+    X(EMPTY, "a node sends its sessions away")                                                                         \
+    X(MOVE, "a node sends some of its sessions away")                                                                  \
     X(PAUSE, "a node stands still")                                                                                    \
     X(CUT, "a wire is cut")                                                                                            \
     X(STORE_CRASH, "the store crashes")                                                                                \
@@ -36,7 +38,7 @@ struct sim_act {
     enum sim_act_kind kind;
     uint32_t number;
     uint32_t whom;  /* node or device */
-    uint32_t other; /* the wire's other end; messages until the crash; rows to forget */
+    uint32_t other; /* the wire's other end; messages until the crash; rows to forget; sessions to move, or a second */
     uint64_t us;    /* for how long */
     bool flag;
     struct sim_send send;

@@ -37,6 +37,8 @@ static void undo(struct sim_event *event)
     if (of->act->kind == SIM_ACT_CUT) {
         sim_trace(&of->run->sim, "wire %u-%u: whole again", of->act->whom, of->act->other);
         sim_links_heal(sim_cluster_links(cluster), of->act->whom, of->act->other);
+    } else if (of->act->kind == SIM_ACT_EMPTY) {
+        sim_cluster_fill(cluster, of->act->whom);
     } else {
         sim_cluster_start(cluster, of->act->whom);
     }
@@ -103,6 +105,13 @@ static void act_on_nodes(struct run *run, const struct sim_act *act)
     case SIM_ACT_DRAIN:
         sim_cluster_drain(run->cluster, act->whom);
         undo_later(run, act, act->us + 4 * SIM_S);
+        return;
+    case SIM_ACT_EMPTY:
+        sim_cluster_empty(run->cluster, act->whom, act->other);
+        undo_later(run, act, act->us);
+        return;
+    case SIM_ACT_MOVE:
+        sim_cluster_move(run->cluster, act->whom, act->other, act->other);
         return;
     case SIM_ACT_PAUSE:
         sim_cluster_pause(run->cluster, act->whom, act->us, act->flag);
