@@ -32,7 +32,7 @@ static void remember(struct api_conn *conn, struct bytes token, const struct sna
         return;
     memcpy(auth->text, token.ptr, token.len);
     auth->len = token.len;
-    auth->version = snapshot_version(conn->role->snapshot);
+    auth->snapshot = conn->role->snapshots;
     auth->app = app;
 }
 
@@ -41,8 +41,7 @@ static void remember(struct api_conn *conn, struct bytes token, const struct sna
 static bool is_remembered(const struct api_conn *conn, struct bytes token)
 {
     const struct api_auth *auth = &conn->auth;
-    return auth->len > 0 && auth->version == snapshot_version(conn->role->snapshot) &&
-           same_text(token, auth->text, auth->len);
+    return auth->len > 0 && auth->snapshot == conn->role->snapshots && same_text(token, auth->text, auth->len);
 }
 
 static int check_key(struct api_conn *conn, struct bytes token, struct bytes app, const struct snapshot_app **tenant,
@@ -51,8 +50,11 @@ static int check_key(struct api_conn *conn, struct bytes token, struct bytes app
     const struct snapshot_app *owner = conn->auth.app;
     if (!is_remembered(conn, token)) {
         owner = snapshot_find_key(conn->role->snapshot, token);
-        if (owner == NULL)
-            return api_error_set(error, API_ERROR_UNAUTHENTICATED, NULL, "no such API key, or it was revoked");
+        if (owner == NULL) {
+            const int err =
+                api_error_set(error, API_ERROR_UNAUTHENTICATED, NULL, "no such API key, or it was revoked");
+            return snapshot_may_gain_key(conn->role->snapshot, token) ? API_AUTH_UNKNOWN : err;
+        }
         remember(conn, token, owner);
         api_conn_trusted(conn);
     }

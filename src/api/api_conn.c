@@ -1,5 +1,6 @@
 #include "api/api_auth.h"
 #include "api/api_exchange.h"
+#include "api/api_refresh.h"
 #include "api/api_routes.h"
 #include "base/err.h"
 
@@ -123,6 +124,8 @@ static void on_closed(void *owner)
     object_check(conn, API_CONN_MAGIC);
     struct api_role *role = conn->role;
     struct list *node, *tmp;
+    conn->closing = true;
+    api_refresh_forget(conn);
     LIST_FOREACH(node, tmp, &conn->exchanges)
     api_exchange_orphan(container_of(node, struct api_exchange, node));
     timer_stop(&conn->timer);
@@ -143,7 +146,7 @@ static void on_closed(void *owner)
 
 static bool may_take(const struct api_conn *conn)
 {
-    return !conn->last && !conn->closing && !conn->want_continue &&
+    return !conn->last && !conn->closing && !conn->want_continue && conn->waiting == NULL &&
            conn->exchanges_count < conn->role->config.max_pipeline && stream_queued(conn->stream) <= API_OUTPUT_MAX &&
            conn->kept <= conn->role->config.max_body_bytes;
 }
@@ -158,16 +161,24 @@ static void refuse(struct api_conn *conn, const struct api_error *error)
     api_exchange_fail(exchange, error);
 }
 
+/* What it is made of is needed no more. */
+static void end_request(struct api_conn *conn)
+{
+    conn->wait_covered = false;
+    set_partial(conn, 0);
+    http_reader_next(conn->reader);
+}
+
 static void on_request(struct api_conn *conn)
 {
     const struct http_request *request = http_reader_request(conn->reader);
     conn->served = true;
     conn->request_began_ms = 0;
-    set_partial(conn, 0);
     if (!request->keep_alive)
         conn->last = true;
     api_routes_dispatch(api_exchange_new(conn, request), request);
-    http_reader_next(conn->reader);
+    if (conn->waiting == NULL)
+        end_request(conn);
 }
 
 static void on_refused(struct api_conn *conn)
@@ -280,6 +291,21 @@ static void resume(struct api_conn *conn)
     }
     if (!conn->closing && !close_when_done(conn))
         settle_reading(conn);
+}
+
+void api_conn_go_on(struct api_conn *conn, const struct api_error *error)
+{
+    object_check(conn, API_CONN_MAGIC);
+    struct api_exchange *exchange = conn->waiting;
+    conn->waiting = NULL;
+    conn->parsing = true; /* an answer must not have the reader fed before it is done with this request */
+    if (error != NULL)
+        api_exchange_fail(exchange, error);
+    else
+        api_routes_dispatch(exchange, http_reader_request(conn->reader));
+    conn->parsing = false;
+    end_request(conn);
+    resume(conn);
 }
 
 static void on_data(void *owner, struct bytes data)
@@ -421,6 +447,7 @@ void api_conn_accept(void *ctx, struct stream *stream)
     conn->reader = http_reader_new(role->config.max_body_bytes);
     conn->idle_since_ms = loop_now_ms(role->loop);
     list_init(&conn->exchanges);
+    list_init(&conn->wait_node);
     list_push_back(&role->conns, &conn->node);
     role->conns_count++;
     metrics_add(role->shard, METRIC_HTTP_CONNECTIONS, 1);

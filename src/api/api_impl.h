@@ -22,6 +22,14 @@
 #define API_CLOSE_FLUSH_MS 5000U   /* how long a closing connection may take its last answers */
 #define API_CONNECTIONS_SPARE 128U /* connections beyond the cap that are told so; more are closed at once */
 
+/* The look at the registry that requests wait for. */
+struct api_refresh {
+    struct registry_request request;
+    struct list waiting; /* connections */
+    struct timer timer;
+    bool under_way;
+};
+
 struct api_role {
     uint32_t magic;
     struct loop *loop;
@@ -34,6 +42,8 @@ struct api_role {
     struct api_config config; /* its texts are ours */
     uint8_t admin_digest[DIGEST_SHA256_BYTES];
     struct snapshot *snapshot; /* NULL until the first */
+    uint64_t snapshots;        /* how many there were */
+    struct api_refresh refresh;
     struct listener *listener;
     struct lookup_pacer *pacer;
     struct list conns;
@@ -63,7 +73,7 @@ struct api_stranger {
 struct api_auth {
     char text[REGISTRY_KEY_TEXT_MAX];
     size_t len;                     /* 0: none */
-    uint64_t version;               /* of the snapshot that app points into */
+    uint64_t snapshot;              /* which one app points into, as role->snapshots counts */
     const struct snapshot_app *app; /* NULL with API_ADMIN */
 };
 
@@ -95,6 +105,9 @@ struct api_conn {
     bool want_continue;
     struct api_stranger *stranger; /* NULL once a valid key was shown */
     struct api_auth auth;
+    struct api_exchange *waiting; /* its request stands in the reader until the registry was looked at; NULL: none does */
+    struct list wait_node;
+    bool wait_covered; /* the look under way, or the last, is for it */
 };
 
 /* Free the role when it is closing and nothing is left of it. */
@@ -112,6 +125,8 @@ void api_conn_accept(void *ctx, struct stream *stream);
 void api_conn_keep(struct api_role *role, struct api_conn *conn, int64_t bytes);
 /* An exchange of the connection has its answer: write what is due. */
 void api_conn_answered(struct api_conn *conn);
+/* The look that the waiting request was for is over: judge it again; or answer it with the error. */
+void api_conn_go_on(struct api_conn *conn, const struct api_error *error);
 /* The peer showed a valid key: it counts as a stranger no more. */
 void api_conn_trusted(struct api_conn *conn);
 /* The role closes: answer what is under way, then close. */

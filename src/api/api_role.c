@@ -1,6 +1,7 @@
 #include "api/api_role.h"
 
 #include "api/api_impl.h"
+#include "api/api_refresh.h"
 #include "base/err.h"
 
 #include <stdlib.h>
@@ -54,7 +55,8 @@ static void on_finish(struct loop_task *task)
 
 void api_role_settle(struct api_role *role)
 {
-    if (role->closing && !role->finished && role->conns_count == 0 && role->exchanges_count == 0) {
+    if (role->closing && !role->finished && role->conns_count == 0 && role->exchanges_count == 0 &&
+        !role->refresh.under_way) {
         role->finished = true;
         loop_defer(role->loop, &role->finish);
     }
@@ -107,6 +109,7 @@ int api_role_new(struct api_role **out, struct loop *loop, struct link *link, st
     role->pacer = lookup_pacer_new();
     list_init(&role->conns);
     map_init(&role->strangers, api_conn_stranger_key, rng_u64(loop_rng(loop)));
+    api_refresh_init(role);
     role->finish.run = on_finish;
     *out = role;
     return 0;
@@ -117,6 +120,7 @@ void api_role_set_snapshot(struct api_role *role, struct snapshot *snapshot)
     object_check(role, API_ROLE_MAGIC);
     struct snapshot *old = role->snapshot;
     role->snapshot = snapshot_ref(snapshot);
+    role->snapshots++;
     snapshot_unref(old);
 }
 

@@ -1,5 +1,6 @@
 #include "api/api_routes.h"
 
+#include "api/api_refresh.h"
 #include "base/err.h"
 
 #include <stdio.h>
@@ -140,8 +141,11 @@ void api_routes_dispatch(struct api_exchange *exchange, const struct http_reques
     }
     struct api_error error;
     struct api_request shown = {.http = request, .id = params.id};
-    if (api_auth_check(exchange->conn, request, exchange->route->access, params.app, &shown.app, &error) != 0 ||
-        check_params(&params, &error) != 0) {
+    const int judged =
+        api_auth_check(exchange->conn, request, exchange->route->access, params.app, &shown.app, &error);
+    if (judged == API_AUTH_UNKNOWN && api_refresh_wait(exchange->conn, exchange, &error))
+        return;
+    if (judged != 0 || check_params(&params, &error) != 0) {
         api_exchange_fail(exchange, &error);
         return;
     }

@@ -52,7 +52,8 @@ struct api_route {
     api_handler_fn *handler;
 };
 
-/* Find the route, judge the caller, check the path's parameters, run the handler; or answer with what is wrong. */
+/* Find the route, judge the caller, check the path's parameters, run the handler; or answer with what is wrong; or have the
+ * request wait (conn->waiting), to be dispatched again. */
 void api_routes_dispatch(struct api_exchange *exchange, const struct http_request *request);
 
 /* The table, for the tests that hold the documents against it; NULL behind the last. */

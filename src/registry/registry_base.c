@@ -1,6 +1,7 @@
 #include "registry/registry_base.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/object.h"
 
 #include <stdlib.h>
@@ -144,6 +145,10 @@ int registry_base_poll(struct registry_base *base)
 {
     uint64_t version;
     int status = tables_poll(base->tables, &version);
+    if (status == 0 && version < base->version)
+        log_at(LOG_WARN, "registry",
+               "the database is older than the last snapshot: after a restore its version is to be raised",
+               LOG_NUM("version", version), LOG_NUM("last", base->version));
     if (status == 0 && (base->unpublished || version != base->version))
         status = registry_base_publish(base);
     base->ops->settle(base, status);

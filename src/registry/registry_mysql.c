@@ -126,6 +126,7 @@ static void serve_copy(struct registry_mysql *self)
     }
     log_at(LOG_WARN, "registry", "the snapshot of an earlier run is served",
            LOG_NUM("version", snapshot_version(snapshot)));
+    self->base.version = snapshot_version(snapshot);
     self->config.on_snapshot(self->config.ctx, snapshot);
     snapshot_unref(snapshot);
 }
