@@ -17,6 +17,7 @@
 
 #define BACKENDS_STORE_FILE "store.db"
 #define BACKENDS_REGISTRY_FILE "registry.db"
+#define BACKENDS_REGISTRY_COPY "registry.copy" /* of a registry elsewhere: its last snapshot */
 #define SECRET_MAX 256
 #define CLAIM_WAIT_MS 20000
 
@@ -112,7 +113,8 @@ static int open_store_redis(struct backends *backends, const struct backends_env
 static int open_registry_mysql(struct backends *backends, const struct backends_env *env)
 {
     const struct config *from = env->config;
-    char password[SECRET_MAX];
+    char password[SECRET_MAX], copy[PATH_MAX];
+    datadir_path(env->dir, BACKENDS_REGISTRY_COPY, copy, sizeof copy);
     int err = secret_file_read(from->registry_mysql_password_file, password, sizeof password);
     if (err == 0) {
         struct registry_mysql_config config = {
@@ -123,6 +125,8 @@ static int open_registry_mysql(struct backends *backends, const struct backends_
                        .password = password,
                        .database = from->registry_mysql_database},
             .clock = env->clock,
+            .metrics = env->registry_metrics,
+            .copy_path = copy,
             .on_snapshot = env->on_snapshot,
             .ctx = env->ctx,
         };

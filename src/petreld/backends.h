@@ -15,7 +15,8 @@ struct backends_env {
     const struct config *config;
     const struct datadir *dir;
     const struct clock *clock;
-    struct metrics_shard *metrics; /* the store worker's */
+    struct metrics_shard *metrics;          /* the store worker's */
+    struct metrics_shard *registry_metrics; /* the registry worker's */
     bool restored;
     uint32_t
         roles; /* of enum discovery_role: a node without MESSAGE has no store, one that is only SESSION no registry */

@@ -4,7 +4,8 @@
  *   admin.token    what the admin API asks for; made once, mode 0600
  *   petreld.json   pid and addresses in use, there while the server is up
  *   restored       laid by `petrelctl restore`: the next start begins a new epoch
- *   store.db, registry.db   the embedded stores */
+ *   store.db, registry.db   the embedded stores
+ *   registry.copy  the last snapshot of a registry that is elsewhere, for a start while it is away */
 #ifndef PETREL_PETRELD_DATADIR_H
 #define PETREL_PETRELD_DATADIR_H
 

@@ -330,6 +330,7 @@ static int open_backends(struct server *server, struct loop *main_loop, bool res
         .dir = server->dir,
         .clock = server->clock,
         .metrics = metrics_shard(server->metrics, server->loops_count),
+        .registry_metrics = metrics_shard(server->metrics, server->loops_count + 1),
         .restored = restored,
         .roles = server->roles,
         .all_metrics = server->metrics,
@@ -393,7 +394,7 @@ int server_new(struct server **out, const struct server_options *options)
     server->api_port = (uint16_t)config->api_port;
     server->admin_port = (uint16_t)config->admin_port;
     server->peer_port = (uint16_t)config->peer_port;
-    server->metrics = metrics_new(server->loops_count + 1);
+    server->metrics = metrics_new(server->loops_count + 2);
     server->host =
         (struct api_host){.ctx = server, .render_config = render_config, .backup = server_backup_run, .ready = ready};
     atomic_flag_clear(&server->stop_posted);
