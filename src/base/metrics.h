@@ -38,7 +38,7 @@
     X(STORE_COMMITS, COUNTER, "petrel_store_commits_total", "Durable group commits")                                   \
     X(STORE_OPERATIONS, COUNTER, "petrel_store_operations_total", "Store operations carried out")                      \
     X(STORE_ERRORS, COUNTER, "petrel_store_errors_total", "Store operations or commits that failed")                   \
-    X(STORE_FULL, GAUGE, "petrel_store_full", "1 while the store refuses appends because the disk is full")            \
+    X(STORE_FULL, GAUGE, "petrel_store_full", "Above 0 while the store, or a loop's Redis, refuses appends: full")     \
     X(STORE_USERS, GAUGE, "petrel_store_users_in_memory", "User records held in memory")                               \
     X(STORE_JOURNAL_BYTES, GAUGE, "petrel_store_journal_bytes", "Bytes of journal not yet checkpointed")               \
     X(STORE_COMMIT_SECONDS, HISTOGRAM, "petrel_store_commit_seconds", "Time of a group commit")                        \
@@ -48,7 +48,7 @@
     X(REDIS_REFRESHES, COUNTER, "petrel_redis_map_refreshes_total", "Views of the Redis Cluster taken over")           \
     X(SEND_SECONDS, HISTOGRAM, "petrel_send_seconds", "Time from a send's last byte read to its answer")               \
     X(STORE_DOWN, GAUGE, "petrel_store_down", "Loops of the node that reach no server of the store")                   \
-    X(REDIS_UNSAFE, GAUGE, "petrel_redis_unsafe", "Redis servers seen that may forget: no append-only file, eviction") \
+    X(REDIS_UNSAFE, GAUGE, "petrel_redis_unsafe", "Redis servers, by loop, that may forget: no AOF, or eviction")      \
     X(REGISTRY_DOWN, GAUGE, "petrel_registry_down", "1 while the registry's database does not answer")                 \
     X(DISCOVERY_DOWN, GAUGE, "petrel_discovery_down", "1 while ZooKeeper is away: the last answer is served")          \
     X(LINK_PEERS, GAUGE, "petrel_link_peers", "Nodes that this one connects to")                                       \

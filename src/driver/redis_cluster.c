@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "driver/redis_conn.h"
+#include "driver/redis_health.h"
 
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ void redis_cluster_lane_failed(struct redis *redis, struct redis_lane *lane)
     uint32_t doublings = lane->failures < 6 ? lane->failures : 6;
     uint64_t rest_ms = (uint64_t)BACKOFF_MIN_MS << doublings;
     lane->failures++;
+    redis_health_failed(redis, lane);
     lane->retry_ms = loop_now_ms(redis->loop) + jittered(redis, rest_ms < BACKOFF_MAX_MS ? rest_ms : BACKOFF_MAX_MS);
 }
 
@@ -147,7 +149,7 @@ static void on_refresh_timer(struct timer *timer)
 void redis_cluster_refresh(struct redis *redis, struct redis_node *hint)
 {
     struct redis_map *map = &redis->map;
-    if (!redis->config.cluster || redis->closing)
+    if (redis->closing)
         return;
     if (hint != NULL)
         map->refresh_hint = hint;
@@ -161,6 +163,13 @@ void redis_cluster_refresh(struct redis *redis, struct redis_node *hint)
     refresh_after(redis, next_ms > now_ms && map->refreshed_ms != 0 ? next_ms - now_ms : 0);
 }
 
+void redis_cluster_look_on(struct redis *redis)
+{
+    struct redis_map *map = &redis->map;
+    if (!map->refreshing && !timer_running(&map->refresh_timer) && !redis->closing)
+        refresh_after(redis, jittered(redis, REFRESH_IDLE_MS));
+}
+
 void redis_cluster_no_view(struct redis *redis)
 {
     redis->map.refreshing = false;
@@ -168,8 +177,9 @@ void redis_cluster_no_view(struct redis *redis)
         refresh_after(redis, REFRESH_MIN_MS);
 }
 
-static void forget(struct redis_map *map, struct redis_node *node)
+static void forget(struct redis *redis, struct redis_node *node)
 {
+    struct redis_map *map = &redis->map;
     for (size_t slot = 0; slot < REDIS_SLOTS; slot++) {
         if (map->slots[slot] == node->index)
             map->slots[slot] = REDIS_NODE_NONE;
@@ -177,6 +187,7 @@ static void forget(struct redis_map *map, struct redis_node *node)
     if (map->refresh_hint == node)
         map->refresh_hint = NULL;
     map->nodes[node->index] = NULL;
+    redis_health_forget(redis, node);
     free(node);
 }
 
@@ -196,7 +207,7 @@ static void forget_unknown(struct redis *redis, const struct redis_node *from)
             busy = busy || node->lanes[kind].conn != NULL;
         }
         if (!busy)
-            forget(map, node);
+            forget(redis, node);
     }
 }
 
@@ -230,8 +241,21 @@ static bool apply(struct redis *redis, const struct redis_view *view)
     return changed;
 }
 
+/* A single server was asked whether it serves: one that loads says that it does not. */
+static void on_ping(struct redis *redis, const struct redis_value *reply)
+{
+    struct redis_map *map = &redis->map;
+    map->refreshing = false;
+    bool again = reply->type == REDIS_ERROR || map->refresh_again;
+    refresh_after(redis, again ? REFRESH_MIN_MS : jittered(redis, REFRESH_IDLE_MS));
+}
+
 void redis_cluster_view(struct redis *redis, struct redis_node *from, const struct redis_value *reply)
 {
+    if (!redis->config.cluster) {
+        on_ping(redis, reply);
+        return;
+    }
     struct redis_map *map = &redis->map;
     struct redis_view *view = NULL;
     int err = redis_slots_read(reply, from->address.host, &view);
@@ -281,7 +305,11 @@ void redis_cluster_close(struct redis *redis)
 
 void redis_cluster_free(struct redis *redis)
 {
-    for (size_t i = 0; i < redis->map.nodes_count; i++)
+    for (size_t i = 0; i < redis->map.nodes_count; i++) {
+        if (redis->map.nodes[i] != NULL)
+            redis_health_forget(redis, redis->map.nodes[i]);
         free(redis->map.nodes[i]);
+    }
     redis->map.nodes_count = 0;
+    redis_health_end(redis);
 }

@@ -20,8 +20,10 @@ void redis_cluster_lane_failed(struct redis *redis, struct redis_lane *lane);
 
 /* A node says that a slot is another's: believe it, and look at the whole map again. */
 void redis_cluster_moved(struct redis *redis, uint32_t slot, struct redis_node *to);
-/* Renew the map as soon as may be, from the hint if it is not NULL. */
+/* Renew the map as soon as may be, from the hint if it is not NULL; or see whether the single server serves. */
 void redis_cluster_refresh(struct redis *redis, struct redis_node *hint);
+/* A server was connected to: from now on it is looked at now and then. */
+void redis_cluster_look_on(struct redis *redis);
 /* What came of redis_conn_ask_view(). */
 void redis_cluster_view(struct redis *redis, struct redis_node *from, const struct redis_value *reply);
 void redis_cluster_no_view(struct redis *redis);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "driver/redis_batch.h"
 #include "driver/redis_cluster.h"
+#include "driver/redis_health.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 enum conn_state { CONN_CONNECTING, CONN_GREETING, CONN_READY, CONN_GONE };
 
 /* What a reply answers. */
-enum question { ASKED_REQUEST, ASKED_AUTH, ASKED_ROLE, ASKED_ASKING, ASKED_TEXT, ASKED_WAIT, ASKED_VIEW };
+enum question { ASKED_REQUEST, ASKED_AUTH, ASKED_ROLE, ASKED_ASKING, ASKED_TEXT, ASKED_WAIT, ASKED_VIEW, ASKED_INFO };
 
 struct pending {
     enum question question;
@@ -257,15 +258,30 @@ static void run_batch(struct loop_task *task)
     write_batch(container_of(task, struct redis_conn, batch_task));
 }
 
+static void write_info(struct redis_conn *conn)
+{
+    const struct bytes argv[] = {bytes_str("INFO"), bytes_str("persistence"), bytes_str("memory")};
+    write_question(conn, ASKED_INFO, NULL, 3, argv);
+}
+
+static void write_view(struct redis_conn *conn)
+{
+    const struct bytes shards[] = {bytes_str("CLUSTER"), bytes_str("SHARDS")};
+    const struct bytes ping = bytes_str("PING");
+    conn->view_wanted = false;
+    if (conn->redis->config.cluster)
+        write_question(conn, ASKED_VIEW, NULL, 2, shards);
+    else
+        write_question(conn, ASKED_VIEW, NULL, 1, &ping);
+    write_info(conn);
+}
+
 static void write_more(struct redis_conn *conn)
 {
     if (conn->state != CONN_READY)
         return;
-    if (conn->view_wanted) {
-        const struct bytes argv[] = {bytes_str("CLUSTER"), bytes_str("SHARDS")};
-        conn->view_wanted = false;
-        write_question(conn, ASKED_VIEW, NULL, 2, argv);
-    }
+    if (conn->view_wanted)
+        write_view(conn);
     if (!is_replicated(conn))
         pump(conn);
     else if (!conn->batch.open && !list_empty(&conn->waiting))
@@ -324,6 +340,9 @@ static void on_role(struct redis_conn *conn, const struct redis_value *reply)
     if (conn->state == CONN_READY)
         return;
     conn->state = CONN_READY;
+    if (!is_replicated(conn))
+        write_info(conn);
+    redis_cluster_look_on(conn->redis);
     write_more(conn);
 }
 
@@ -367,6 +386,8 @@ static void on_served(struct redis_conn *conn)
         log_at(LOG_INFO, "redis", "a server is back", LOG_STR("server", lane->node->address.host),
                LOG_NUM("port", lane->node->address.port), LOG_NUM("failures", lane->failures));
     lane->failures = 0;
+    if (!lane->served)
+        redis_health_served(conn->redis, lane);
 }
 
 /* Several clients find out at the same time that a node lacks a library: the first one's is there for all. */
@@ -409,8 +430,12 @@ static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
         redis_batch_end(conn->redis, &conn->batch, reply);
         break;
     case ASKED_VIEW:
-        on_served(conn);
+        if (conn->redis->config.cluster || reply->type != REDIS_ERROR)
+            on_served(conn);
         redis_cluster_view(conn->redis, conn->lane->node, reply);
+        break;
+    case ASKED_INFO:
+        redis_health_info(conn->redis, conn->lane->node, reply);
         break;
     case ASKED_ASKING:
         break;

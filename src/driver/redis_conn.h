@@ -15,7 +15,7 @@
 struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane);
 /* Take a request. Never calls back from inside. */
 void redis_conn_submit(struct redis_conn *conn, struct redis_request *request);
-/* Ask for CLUSTER SHARDS; redis_cluster_view() or redis_cluster_no_view() follows. */
+/* Ask for CLUSTER SHARDS, or a single server for PING; redis_cluster_view() or redis_cluster_no_view() follows. */
 void redis_conn_ask_view(struct redis_conn *conn);
 /* Whether nothing waits for it. */
 bool redis_conn_is_idle(const struct redis_conn *conn);

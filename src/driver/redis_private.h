@@ -4,7 +4,7 @@
  * parked   a request that waits a fixed time before it is tried again
  *
  * Files, in the order to read them: redis.c (a request's life), redis_cluster.c (nodes, the slot map), redis_conn.c (a connection),
- * redis_batch.c (replicated requests), redis_slots.c, redis_verdict.c, redis_codec.c, redis_script.c. */
+ * redis_batch.c (replicated requests), redis_health.c, redis_slots.c, redis_verdict.c, redis_codec.c, redis_script.c. */
 #ifndef PETREL_DRIVER_REDIS_PRIVATE_H
 #define PETREL_DRIVER_REDIS_PRIVATE_H
 
@@ -22,6 +22,7 @@ struct redis_lane {
     struct redis_node *node;
     enum redis_lane_kind kind;
     struct redis_conn *conn; /* NULL: none */
+    bool served;             /* since it last failed */
     uint32_t failures;       /* since it last answered */
     uint64_t retry_ms;       /* no connection before */
 };
@@ -31,6 +32,7 @@ struct redis_node {
     uint16_t index; /* in nodes */
     bool seed;      /* configured: kept for ever */
     bool known;     /* in the last view of the cluster */
+    bool is_unsafe; /* see redis_health.h */
     int replicas;   /* that WAIT has to count; -1: not known yet */
     struct redis_lane lanes[REDIS_LANES];
 };
@@ -44,7 +46,8 @@ struct redis_parking {
     uint32_t delay_ms;
 };
 
-/* The slot map. refresh_* is how it is renewed: at most one question under way, some time between two. */
+/* The slot map, or one server. refresh_* is how the map is renewed, and the server looked after: at most one question under way, some
+ * time between two. */
 struct redis_map {
     size_t nodes_count; /* places in use or freed */
     struct redis_node *nodes[REDIS_NODES_MAX];
@@ -70,6 +73,7 @@ struct redis {
     size_t texts_count;
     struct redis_text *texts[REDIS_SCRIPTS_MAX];
     struct redis_map map;
+    bool down; /* see redis_health.h */
     struct redis_parking parkings[REDIS_PARKS];
     size_t inflight;
     size_t conns;       /* not yet gone */

@@ -59,9 +59,8 @@ enum store_op {
 
 struct store_append_out {
     struct peer_sent sent;
-    uint64_t prev; /* the head just before the entry: Deliver's prev */
-    uint32_t
-        hits_count; /* of a duplicate as well while it stands in the log: the first one's answer may have been lost */
+    uint64_t prev;       /* the head just before the entry: Deliver's prev */
+    uint32_t hits_count; /* of a duplicate too while it stands in the log: the first answer may be lost */
     struct store_hit hits[ROUTE_DEVICES_MAX];
 };
 

@@ -10,6 +10,7 @@
 
 #define STORE_MAGIC OBJECT_MAGIC('s', 't', 'r', 'd')
 #define DOUBT_MS 100    /* a look at the cluster takes less */
+#define FULL_MS 2000    /* an append that was refused counts so long */
 #define REPEAT_MS 10000 /* PROMISE §5; well within the 20 s in which an id may be used again */
 
 static struct store_redis *of(struct store *base)
@@ -51,9 +52,25 @@ static void finish(struct store_request *request, int status)
     store_redis_reply_release(&lent);
 }
 
+static struct metrics_shard *shard_of(const struct store_redis_seat *seat, const struct loop *loop)
+{
+    struct metrics *metrics = seat->store->config.metrics;
+    return metrics != NULL ? metrics_shard(metrics, loop_index(loop)) : NULL;
+}
+
+static void on_full_over(struct timer *timer)
+{
+    struct store_redis_seat *seat = container_of(timer, struct store_redis_seat, full_timer);
+    metrics_set(shard_of(seat, atomic_load(&seat->loop)), METRIC_STORE_FULL, 0);
+}
+
 static void leave(struct store_redis_seat *seat)
 {
     seat->left = true;
+    if (timer_running(&seat->full_timer)) {
+        timer_stop(&seat->full_timer);
+        on_full_over(&seat->full_timer);
+    }
     for (struct list *node; (node = list_pop_front(&seat->doubtful)) != NULL;) {
         struct store_redis_call *call = container_of(node, struct store_redis_call, node);
         struct store_request *request = call->request;
@@ -73,9 +90,7 @@ static int sit(struct store_redis_seat *seat, struct loop *loop)
         return PETREL_E_CLOSING;
     if (seat->redis != NULL)
         return 0;
-    struct metrics_shard *shard =
-        store->config.metrics != NULL ? metrics_shard(store->config.metrics, loop_index(loop)) : NULL;
-    int err = redis_new(&seat->redis, loop, &store->config.redis, shard);
+    int err = redis_new(&seat->redis, loop, &store->config.redis, shard_of(seat, loop));
     if (err != 0)
         return err;
     atomic_fetch_add(&store->refs, 1);
@@ -93,19 +108,19 @@ static void on_invalid(struct mail *mail)
     finish(container_of(mail, struct store_request, job.mail), PETREL_E_INVALID);
 }
 
+/* A shard of several may be full, so that an append that succeeds says nothing; and one that is refused may be the last, as senders
+ * go where there is room. */
 static void note_full(struct store_redis_seat *seat, const struct store_request *request, int status)
 {
-    if (seat->store->config.metrics == NULL || request->op != STORE_APPEND || (status != 0 && status != PETREL_E_FULL))
+    if (request->op != STORE_APPEND || status != PETREL_E_FULL || seat->left)
         return;
-    struct metrics_shard *shard = metrics_shard(seat->store->config.metrics, loop_index(request->home));
-    metrics_set(shard, METRIC_STORE_FULL, status == PETREL_E_FULL);
+    metrics_set(shard_of(seat, request->home), METRIC_STORE_FULL, 1);
+    timer_start(request->home, &seat->full_timer, FULL_MS, on_full_over);
 }
 
 static void count(struct store_redis_seat *seat, const struct store_request *request, int status)
 {
-    if (seat->store->config.metrics == NULL)
-        return;
-    struct metrics_shard *shard = metrics_shard(seat->store->config.metrics, loop_index(request->home));
+    struct metrics_shard *shard = shard_of(seat, request->home);
     metrics_add(shard, METRIC_STORE_OPERATIONS, 1);
     if (status == PETREL_E_UNAVAILABLE || status == PETREL_E_TIMEOUT || status == PETREL_E_BUSY)
         metrics_add(shard, METRIC_STORE_ERRORS, 1);

@@ -24,7 +24,8 @@ struct store_redis_seat {
     struct redis *redis;
     bool left; /* there will be no client any more */
     const struct redis_script *scripts[STORE_REDIS_OPS];
-    struct list doubtful; /* calls that will be asked again */
+    struct list doubtful;    /* calls that will be asked again */
+    struct timer full_timer; /* runs for some time after an append was refused as FULL */
     struct mail leave;
 };
 

@@ -127,6 +127,7 @@ static void test_failover(void **state)
         heir = redis_server_cluster_owner(cluster, 0);
     assert_non_null(heir);
     assert_ptr_not_equal(heir, master);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_DOWN), 0); /* others serve */
     assert_true(redis_server_restart(master));
     assert_true(redis_server_wait_synced(master));
     assert_true(redis_server_cluster_wait_ok(cluster));

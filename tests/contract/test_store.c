@@ -214,6 +214,55 @@ static void a_late_bind_is_stale(void **state)
     store_rig_close(&rig);
 }
 
+static int bind_live(struct store_rig *rig, uint64_t attempt, uint32_t slot, struct position at,
+                     struct peer_bound *bound)
+{
+    struct store_request request = {.in.bind = {.target = store_rig_target("u", "d"),
+                                                .attempt = attempt,
+                                                .token_issued_ms = rig->clock.ms,
+                                                .position = at,
+                                                .route = store_rig_route(slot),
+                                                .max_entries = PEER_PAGE_MAX,
+                                                .max_bytes = PEER_PAGE_BYTES,
+                                                .live = true}};
+    return store_rig_run(rig, STORE_BIND, &request, bound);
+}
+
+/* A session that binds again knows what it sent, not what arrived: nothing goes from the log for that. */
+static void a_live_session_proves_nothing(void **state)
+{
+    struct store_rig rig;
+    struct peer_bound bound;
+    struct peer_user user;
+    struct store_append_out out;
+    store_rig_open(&rig, *state, NULL);
+    struct peer_bound first = store_rig_bound(&rig, "u", "d", 1);
+    uint64_t m1 = store_rig_put(&rig, "u", "m1");
+    uint64_t m2 = store_rig_put(&rig, "u", "m2");
+    store_rig_unbind(&rig, "u", "d", 1); /* as after a loss: the log knows no route */
+    assert_int_equal(bind_live(&rig, 1, 7, AT(first, m1), &bound), 0);
+    assert_int_equal(bound.verdict, SESSION_RESUMED);
+    assert_int_equal(bound.position.seq, m1);
+    assert_int_equal(bound.replaced.generation, 0);
+    assert_false(bound.unnoted);
+    store_rig_expect(&bound.page, "m2");
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(user.pending, 2);
+    assert_int_equal(user.devices[0].acked, m1 - 1);
+    struct peer_send send = store_rig_send(&rig, "u", "m3");
+    assert_int_equal(store_rig_append(&rig, &send, &out), 0);
+    assert_int_equal(out.hits_count, 1);
+    assert_int_equal(out.hits[0].route.slot, 7);
+    /* The device did not get it: a new connection from where it stands does. */
+    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(first, m1), &bound), 0);
+    store_rig_expect(&bound.page, "m2 m3");
+    assert_int_equal(bound.replaced.slot, 7);
+    /* And the live one, which is of an older attempt, is fenced off. */
+    assert_int_equal(bind_live(&rig, 1, 7, AT(first, m2), &bound), PETREL_E_STALE);
+    assert_int_equal(store_rig_check(&rig, "u", "d", 2, AT(first, m2 + 1)), PEER_SAME);
+    store_rig_close(&rig);
+}
+
 static void a_check_compares_positions(void **state)
 {
     struct store_rig rig;
@@ -254,6 +303,7 @@ int main(void)
         cmocka_unit_test(acks_trim_when_all_have_it),
         cmocka_unit_test(routes_are_fenced_as_a_whole),
         cmocka_unit_test(a_late_bind_is_stale),
+        cmocka_unit_test(a_live_session_proves_nothing),
         cmocka_unit_test(a_check_compares_positions),
         cmocka_unit_test(names_are_held_to_their_rules),
     };

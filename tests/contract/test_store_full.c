@@ -58,6 +58,12 @@ static void a_full_disk_refuses_and_recovers(void **state)
     /* Who is known goes on; what would have to be written is refused. */
     assert_int_equal(store_rig_bind(&rig, "u", "d", 2, first.position, &bound), 0);
     assert_int_equal(bound.verdict, SESSION_RESUMED);
+    assert_false(bound.unnoted);
+    /* What its position proves can't be noted: it is told to ack it again, and nothing goes. */
+    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(first, last), &bound), 0);
+    assert_true(bound.unnoted);
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(user.pending, stored);
     assert_int_equal(store_rig_fetch(&rig, "u", "d", AT(first, last - 1), 0, &page), 0);
     assert_int_equal(page.count, 1);
     assert_int_equal(store_rig_check(&rig, "u", "d", 2, AT(first, last)), PEER_SAME);

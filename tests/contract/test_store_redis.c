@@ -33,85 +33,13 @@ static void order(const struct redis_server *server, const char *command)
     free(reply);
 }
 
-/* ---- a server that lost its last writes ---- */
+/* ---- replicas ---- */
 
-/* The file to which Redis appends, and how long it is. */
-static off_t find_journal(const struct redis_server *server, char path[512])
-{
-    char folder[256];
-    struct stat st = {0};
-    snprintf(folder, sizeof folder, "%s/appendonlydir", server->tmp.path);
-    DIR *dir = opendir(folder);
-    assert_non_null(dir);
-    path[0] = '\0';
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (strstr(entry->d_name, ".incr.aof") != NULL)
-            snprintf(path, 512, "%s/%s", folder, entry->d_name);
-    }
-    closedir(dir);
-    assert_int_equal(stat(path, &st), 0);
-    return st.st_size;
-}
-
-/* Its replica, which would know better; NULL: none. */
+/* NULL: none. */
 static struct redis_server *replica_of(struct store_rig_redis *redis, const struct redis_server *master)
 {
     return redis->cluster ? (struct redis_server *)(uintptr_t)master + redis->nodes.count / 2 : NULL;
 }
-
-static void forget_since(struct store_rig_redis *redis, struct redis_server *master, const char *path, off_t bytes)
-{
-    struct redis_server *replica = replica_of(redis, master);
-    if (replica != NULL)
-        redis_server_kill(replica);
-    redis_server_kill(master);
-    assert_int_equal(truncate(path, bytes), 0);
-    assert_true(redis_server_restart(master));
-    assert_true(replica == NULL || redis_server_restart(replica));
-    assert_true(!redis->cluster || redis_server_cluster_wait_ok(&redis->nodes));
-}
-
-static void what_a_server_lost_is_told_though_others_took_its_place(void **state)
-{
-    struct store_rig rig;
-    struct peer_bound bound;
-    struct peer_page page;
-    char path[512];
-    store_rig_open(&rig, *state, NULL);
-    struct redis_server *master = store_rig_redis_owner(&rig, "u");
-    struct peer_bound first = store_rig_bound(&rig, "u", "d", 1);
-    store_rig_bound(&rig, "u", "e", 1);
-    uint64_t m1 = store_rig_put(&rig, "u", "m1");
-    off_t kept = find_journal(master, path);
-    store_rig_put(&rig, "u", "m2");
-    uint64_t m3 = store_rig_put(&rig, "u", "m3");
-    assert_int_equal(store_rig_check(&rig, "u", "d", 1, AT(first, m3)), PEER_SAME);
-    forget_since(store_rig_redis_of(&rig), master, path, kept);
-    /* Before anyone checks, others take the same places. */
-    uint64_t n2 = store_rig_put(&rig, "u", "n2");
-    uint64_t n3 = store_rig_put(&rig, "u", "n3");
-    assert_int_equal(n2, m1 + 1);
-    assert_int_equal(n3, m3);
-    assert_int_equal(store_rig_check(&rig, "u", "d", 1, AT(first, m3)), PEER_BEHIND);
-    assert_int_equal(store_rig_fetch(&rig, "u", "d", AT(first, m3), 0, &page), 0);
-    assert_true(page.epoch > first.page.epoch);
-    assert_int_equal(page.gap.reason, SESSION_GAP_ROLLBACK);
-    assert_int_equal(page.gap.from, m3);
-    assert_int_equal(page.gap.to, m1);
-    assert_int_equal(page.gap.lost_at_most, 2);
-    store_rig_expect(&page, "n2 n3");
-    assert_int_equal(store_rig_ack(&rig, "u", "d", AT(first, m3)), 0);
-    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(first, m3), &bound), 0);
-    assert_int_equal(bound.verdict, SESSION_GAPPED);
-    store_rig_expect(&bound.page, "n2 n3");
-    /* Who had no more than what was kept lost nothing. */
-    assert_int_equal(store_rig_bind(&rig, "u", "e", 2, AT(first, m1), &bound), 0);
-    assert_int_equal(bound.verdict, SESSION_RESUMED);
-    store_rig_expect(&bound.page, "n2 n3");
-    store_rig_close(&rig);
-}
-
-/* ---- replicas ---- */
 
 struct one {
     struct store_load load;
@@ -175,6 +103,13 @@ static void a_replicated_append_waits_for_the_replica(void **state)
 
 /* ---- memory ---- */
 
+/* Not at the next append that succeeds: with several servers it may not have been the full one's. */
+static bool is_not_full(void *ctx)
+{
+    const struct store_rig *rig = ctx;
+    return metrics_get(rig->metrics, METRIC_STORE_FULL) == 0;
+}
+
 static void out_of_memory_refuses_what_takes_and_goes_on_with_what_gives(void **state)
 {
     struct store_rig rig;
@@ -192,12 +127,20 @@ static void out_of_memory_refuses_what_takes_and_goes_on_with_what_gives(void **
     assert_int_equal(store_rig_fetch(&rig, "u", "d", bound.position, 0, &page), 0);
     store_rig_expect(&page, "m1");
     assert_int_equal(store_rig_check(&rig, "u", "d", 1, AT(bound, m1)), PEER_SAME);
-    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, bound.position, &bound), 0);
+    /* A bind that proves something has it noted: it gives memory back. */
+    struct peer_user user;
+    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(bound, m1), &bound), 0);
+    assert_int_equal(bound.verdict, SESSION_RESUMED);
+    assert_false(bound.unnoted);
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(user.devices[0].acked, m1);
+    assert_int_equal(user.pending, 0);
     assert_int_equal(store_rig_ack(&rig, "u", "d", AT(bound, m1)), 0);
+    assert_int_equal(store_rig_bind(&rig, "u", "new", 1, (struct position){0, 0}, &bound), 0);
     store_rig_unbind(&rig, "u", "d", 2);
     order(server, "CONFIG SET maxmemory 0");
     assert_int_equal(store_rig_append(&rig, &send, NULL), 0);
-    assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_FULL), 0);
+    assert_true(until(is_not_full, &rig, 20000));
     store_rig_close(&rig);
 }
 
@@ -253,159 +196,6 @@ static void a_record_has_a_time_to_live_when_nobody_is_bound(void **state)
     assert_true(ask_number(server, "PTTL", key) > waits);
     assert_int_equal(store_rig_remove(&rig, "u", "d", rig.clock.ms), 0);
     assert_int_equal(ask_number(server, "PTTL", key), -1);
-    store_rig_close(&rig);
-}
-
-/* ---- a slot that moves under load ---- */
-
-#define MOVING_USERS 12
-
-struct moving {
-    struct store_load load;
-    enum peer_durability durability;
-    char names[MOVING_USERS][16];
-    uint64_t appended[MOVING_USERS];
-    uint64_t last[MOVING_USERS];
-    uint64_t failed;
-    struct loops_tally done;
-    _Atomic bool stop;
-};
-
-static bool moving_next(struct store_load *load, struct store_load_slot *slot)
-{
-    struct moving *moving = container_of(load, struct moving, load);
-    char text[32];
-    if (moving->stop)
-        return false;
-    snprintf(text, sizeof text, "%llu", (unsigned long long)load->count);
-    slot->op = STORE_APPEND;
-    slot->request.in.append = (struct peer_send){
-        .target = store_rig_target(moving->names[load->count % MOVING_USERS], NULL),
-        .id = store_rig_id(text),
-        .message = buf_copy(bytes_str(text)),
-        .priority = PEER_PRIORITY_NORMAL,
-        .durability = moving->durability,
-        .expires_ms = STORE_RIG_T0 + STORE_RIG_DAY,
-        .has_key = load->count % 2 == 0,
-        .key_expires_ms = STORE_RIG_T0 + STORE_RIG_DAY,
-    };
-    memcpy(slot->request.in.append.key, slot->request.in.append.id.bytes, sizeof slot->request.in.append.key);
-    return true;
-}
-
-static void moving_done(struct store_load *load, struct store_load_slot *slot)
-{
-    struct moving *moving = container_of(load, struct moving, load);
-    size_t user = slot->number % MOVING_USERS;
-    const struct store_append_out *out = &slot->request.out.append;
-    buf_unref(slot->request.in.append.message);
-    if (slot->request.status == 0 && out->sent.position.seq == out->prev + 1) {
-        moving->appended[user]++;
-        if (out->sent.position.seq > moving->last[user])
-            moving->last[user] = out->sent.position.seq;
-        loops_tally_add(&moving->done, 1);
-    } else {
-        moving->failed++;
-    }
-}
-
-/* Users that share a bucket, so a slot: its number is that of the first. */
-static void name_users(struct moving *moving)
-{
-    uint32_t bucket = hash_bucket(bytes_str("app"), bytes_str("m0")), found = 0;
-    for (uint32_t i = 0; found < MOVING_USERS; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "m%u", i);
-        if (hash_bucket(bytes_str("app"), bytes_str(name)) == bucket)
-            memcpy(moving->names[found++], name, sizeof name);
-    }
-}
-
-static void start_moving(struct moving *moving, struct store_rig *rig, const void *subject)
-{
-    struct store_rig_options options = store_rig_options();
-    options.limits.cap_entries = 1 << 20;
-    options.limits.cap_bytes = 1 << 24;
-    options.limits.recent_ids = 1 << 20;
-    enum peer_durability durability = moving->durability;
-    memset(moving, 0, sizeof *moving);
-    moving->durability = durability;
-    name_users(moving);
-    store_rig_open(rig, subject, &options);
-    loops_tally_init(&moving->done);
-    moving->load = (struct store_load){.store = rig->store, .inflight = 16, .next = moving_next, .done = moving_done};
-    store_load_start(&moving->load, &rig->loops, 0);
-}
-
-static void stop_moving(struct moving *moving)
-{
-    moving->stop = true;
-    assert_true(store_load_join(&moving->load));
-    loops_tally_destroy(&moving->done);
-}
-
-static bool wait_for_more(struct moving *moving, uint64_t more)
-{
-    return loops_tally_wait(&moving->done, loops_tally_get(&moving->done) + more);
-}
-
-static void a_slot_moves_under_load_and_back(void **state)
-{
-    static struct moving moving;
-    struct store_rig rig;
-    start_moving(&moving, &rig, *state);
-    struct redis_server_cluster *nodes = &store_rig_redis_of(&rig)->nodes;
-    struct redis_server *from = store_rig_redis_owner(&rig, "m0");
-    struct redis_server *to = from == &nodes->nodes[0] ? &nodes->nodes[1] : &nodes->nodes[0];
-    assert_true(wait_for_more(&moving, 500));
-    assert_true(redis_server_cluster_move(nodes, store_rig_redis_slot("m0"), to));
-    assert_true(wait_for_more(&moving, 500));
-    assert_true(redis_server_cluster_move(nodes, store_rig_redis_slot("m0"), from));
-    assert_true(wait_for_more(&moving, 500));
-    stop_moving(&moving);
-    assert_int_equal(moving.failed, 0);
-    for (size_t i = 0; i < MOVING_USERS; i++) {
-        struct peer_user user;
-        assert_int_equal(store_rig_user(&rig, moving.names[i], &user), 0);
-        assert_int_equal(user.pending, moving.appended[i]);
-        assert_int_equal(user.head.seq, moving.last[i]);
-    }
-    store_rig_close(&rig);
-}
-
-struct takeover {
-    struct store_rig *rig;
-    const struct redis_server *old;
-};
-
-static bool has_taken_over(void *ctx)
-{
-    const struct takeover *takeover = ctx;
-    const struct redis_server *owner = store_rig_redis_owner(takeover->rig, "m0");
-    return owner != NULL && owner != takeover->old;
-}
-
-/* A master dies under load and comes back as the replica of who took over. What was answered is there; of what was not, some may be. */
-static void a_failover_loses_nothing_that_was_replicated(void **state)
-{
-    static struct moving moving = {.durability = PEER_DURABILITY_REPLICATED};
-    struct store_rig rig;
-    start_moving(&moving, &rig, *state);
-    struct redis_server *old = store_rig_redis_owner(&rig, "m0");
-    struct takeover takeover = {&rig, old};
-    assert_true(wait_for_more(&moving, 200));
-    redis_server_kill(old);
-    assert_true(until(has_taken_over, &takeover, 30000));
-    assert_true(redis_server_restart(old));
-    assert_true(wait_for_more(&moving, 200));
-    stop_moving(&moving);
-    for (size_t i = 0; i < MOVING_USERS; i++) {
-        struct peer_user user;
-        assert_int_equal(store_rig_user(&rig, moving.names[i], &user), 0);
-        assert_true(user.pending >= moving.appended[i]);
-        assert_true(user.pending <= moving.appended[i] + moving.failed);
-        assert_true(user.head.seq >= moving.last[i]);
-    }
     store_rig_close(&rig);
 }
 
@@ -473,17 +263,13 @@ static void closing_ends_what_is_under_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_server_lost_is_told_though_others_took_its_place),
         cmocka_unit_test(out_of_memory_refuses_what_takes_and_goes_on_with_what_gives),
         cmocka_unit_test(a_user_takes_so_many_bytes),
         cmocka_unit_test(a_record_has_a_time_to_live_when_nobody_is_bound),
         cmocka_unit_test(closing_ends_what_is_under_way),
     };
     const struct CMUnitTest of_a_cluster[] = {
-        cmocka_unit_test(what_a_server_lost_is_told_though_others_took_its_place),
         cmocka_unit_test(a_replicated_append_waits_for_the_replica),
-        cmocka_unit_test(a_slot_moves_under_load_and_back),
-        cmocka_unit_test(a_failover_loses_nothing_that_was_replicated),
     };
     return store_rig_main_on("redis", "store on Redis", tests, sizeof tests / sizeof tests[0]) +
            store_rig_main_on("redis-cluster", "store on Redis", of_a_cluster,

@@ -103,6 +103,10 @@ static bool answer_in_passing(const struct redis_fake *fake, struct redis_fake_c
         say_shards(fake, conn);
     else if (strcmp(text, "ROLE") == 0 && fake->role != NULL)
         redis_fake_say(conn, fake->role);
+    else if (strcmp(text, "PING") == 0)
+        redis_fake_say(conn, "+PONG\r\n");
+    else if (strcmp(text, "INFO persistence memory") == 0)
+        redis_fake_say(conn, "-NOPERM this user has no permissions\r\n");
     else
         return false;
     return true;

@@ -1,7 +1,7 @@
 /* redis_fake.h: servers that say what a test tells them, on real sockets: for replies that no real Redis gives when asked to.
  *
- * The test's thread serves: redis_fake_next() is where connections are accepted and commands read. ROLE and CLUSTER SHARDS are
- * answered in passing, all else is the test's. Every wait ends after ten seconds with a failed assertion. */
+ * The test's thread serves: redis_fake_next() is where connections are accepted and commands read. ROLE, PING, INFO and CLUSTER
+ * SHARDS are answered in passing, all else is the test's. Every wait ends after ten seconds with a failed assertion. */
 #ifndef PETREL_TESTS_REDIS_FAKE_H
 #define PETREL_TESTS_REDIS_FAKE_H
 

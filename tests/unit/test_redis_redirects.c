@@ -77,7 +77,8 @@ static void test_moved(void **state)
         if (i == 1)
             ask(&scene, false);
     }
-    assert_int_equal(loops_tally_get(&scene.rig.changes), 1);
+    /* And again by the next view, if it has come already: other slots moved as well. */
+    assert_true(loops_tally_get(&scene.rig.changes) >= 1);
     close_scene(&scene);
 }
 
