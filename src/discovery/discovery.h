@@ -37,6 +37,7 @@ struct discovery_view {
     atomic_uint refs;
     uint64_t version;
     uint64_t as_of_ms; /* wall clock: when it was known to be so; while the service is away, since when it is */
+    bool current;      /* the service behind it answered: who is not listed was not there */
     size_t count;
     struct discovery_node nodes[];
 };

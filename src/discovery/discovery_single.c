@@ -29,6 +29,7 @@ static int single_publish(struct discovery *discovery, const struct discovery_no
         return PETREL_E_INVALID;
     struct discovery_view *view = board_view_new(1);
     view->as_of_ms = clock_wall_ms(single->clock);
+    view->current = true;
     view->nodes[0] = *self;
     board_show(single->board, &view);
     return 0;

@@ -101,6 +101,7 @@ static void show(struct directory *directory)
     const size_t own = directory->has_self ? 1 : 0;
     struct discovery_view *view = board_view_new(own + directory->roster.count);
     view->as_of_ms = directory->as_of_ms;
+    view->current = atomic_load(&directory->healthy);
     if (directory->has_self)
         view->nodes[0] = directory->self;
     view->count = own + discovery_zookeeper_roster_shown(&directory->roster, view->nodes + own);

@@ -3,12 +3,14 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "message/message_dead.h"
 #include "message/message_op.h"
 
 #include <stdlib.h>
 
 #define MESSAGE_ROLE_MAGIC OBJECT_MAGIC('M', 'S', 'G', 'R')
 #define MAX_INFLIGHT_DEFAULT 16384U
+#define SETTLE_MS_DEFAULT 30000U
 
 struct message_role {
     uint32_t magic;
@@ -17,6 +19,7 @@ struct message_role {
     struct store *store;
     struct metrics_shard *metrics;
     struct message_ops ops;
+    struct message_dead *dead;
     bool closing;
     struct loop_task finish;
     void (*done)(void *ctx);
@@ -36,11 +39,17 @@ static void tell(struct message_role *role, const struct route *to, const struct
         metrics_add(role->metrics, rc == 0 ? METRIC_DELIVERS : METRIC_DELIVERS_DROPPED, 1);
 }
 
-/* The hints of an append: the message to the sessions it is for, an advance to the user's others (PROMISE §2). */
+/* The hints of an append: the message to the sessions it is for, an advance to the user's others (PROMISE §2). Nobody hears one at a
+ * route whose process is gone. */
 static void deliver(struct message_role *role, const struct store_request *request)
 {
     const struct store_append_out *out = &request->out.append;
+    bool met_dead = false;
     for (uint32_t i = 0; i < out->hits_count; i++) {
+        if (message_dead_is(role->dead, &out->hits[i].route)) {
+            met_dead = true;
+            continue;
+        }
         struct peer_msg msg = {.type = PEER_DELIVER};
         msg.deliver = (struct peer_deliver){
             .route = out->hits[i].route,
@@ -50,6 +59,7 @@ static void deliver(struct message_role *role, const struct store_request *reque
         };
         tell(role, &out->hits[i].route, &msg, true);
     }
+    message_dead_appended(role->dead, &request->in.append.target, met_dead);
 }
 
 static void evict(struct message_role *role, const struct route *route, uint32_t code)
@@ -113,6 +123,7 @@ static void finish(struct loop_task *task)
     void *ctx = role->done_ctx;
     link_serve(role->link, LINK_MESSAGE, (struct link_server){0});
     message_op_reset(&role->ops);
+    message_dead_free(role->dead);
     role->magic = 0;
     free(role);
     log_event(LOG_INFO, "message", "role stopped");
@@ -121,8 +132,13 @@ static void finish(struct loop_task *task)
 
 static void finish_if_idle(struct message_role *role)
 {
-    if (role->closing && role->ops.inflight == 0)
+    if (role->closing && role->ops.inflight == 0 && message_dead_idle(role->dead))
         loop_defer(role->loop, &role->finish);
+}
+
+static void on_dead_idle(void *ctx)
+{
+    finish_if_idle(ctx);
 }
 
 static void on_stored(struct store_request *request)
@@ -188,6 +204,16 @@ int message_role_new(struct message_role **out, struct loop *loop, struct link *
     role->finish.run = finish;
     uint32_t max_inflight = config != NULL ? config->max_inflight : 0;
     message_op_init(&role->ops, max_inflight != 0 ? max_inflight : MAX_INFLIGHT_DEFAULT);
+    const struct message_dead_config dead = {
+        .settle_ms = config != NULL && config->settle_ms != 0 ? config->settle_ms : SETTLE_MS_DEFAULT,
+        .loop = loop,
+        .link = link,
+        .store = store,
+        .metrics = metrics,
+        .on_idle = on_dead_idle,
+        .ctx = role,
+    };
+    role->dead = message_dead_new(&dead);
     link_serve(link, LINK_MESSAGE, (struct link_server){.ctx = role, .on_call = on_call, .on_tell = on_tell});
     log_at(LOG_INFO, "message", "role started", LOG_NUM("loop", loop_index(loop)),
            LOG_NUM("max_inflight", role->ops.max_inflight));
@@ -205,12 +231,20 @@ void message_role_publish_apps(struct message_role *role, uint64_t version, stru
         log_at(LOG_WARN, "message", "apps could not be told to all session roles", LOG_STR("error", err_name(rc)));
 }
 
+void message_role_view(void *ctx, struct discovery_view *view)
+{
+    struct message_role *role = ctx;
+    object_check(role, MESSAGE_ROLE_MAGIC);
+    message_dead_view(role->dead, view);
+}
+
 void message_role_close(struct message_role **out, void (*done)(void *ctx), void *ctx)
 {
     struct message_role *role = *out;
     *out = NULL;
     object_check(role, MESSAGE_ROLE_MAGIC);
     role->closing = true;
+    message_dead_close(role->dead);
     role->done = done;
     role->done_ctx = ctx;
     finish_if_idle(role);

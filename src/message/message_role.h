@@ -2,7 +2,7 @@
  * operation is atomic in the store.
  *
  * It takes calls from the link, asks the store, answers, and sends the hints that follow: after an append a Deliver (or an
- * advance) to every session found; after a bind or removal an EVICT to the session that lost its place. */
+ * advance) to every session found whose process is alive; after a bind or removal an EVICT to the session that lost its place. */
 #ifndef PETREL_MESSAGE_MESSAGE_ROLE_H
 #define PETREL_MESSAGE_MESSAGE_ROLE_H
 
@@ -15,6 +15,8 @@ struct message_role;
 
 struct message_config {
     uint32_t max_inflight; /* store operations under way for this loop; beyond: BUSY. Default 16,384 */
+    uint32_t
+        settle_ms; /* a node that discovery does not list, and no link leads to, is dead after so long. Default 30,000 */
 };
 
 /* Registers as the link's message server. */
@@ -22,7 +24,8 @@ int message_role_new(struct message_role **out, struct loop *loop, struct link *
                      const struct message_config *config, struct metrics_shard *metrics);
 /* Tell all session roles the apps and their token keys (records: peer_record_pack_apps(); a reference is taken). */
 void message_role_publish_apps(struct message_role *role, uint64_t version, struct buf *records);
-/* Who there is: a discovery_watch_fn, with the role as ctx. Routes of dead incarnations get no Deliver and are unbound. On the loop. */
+/* Who there is: a discovery_watch_fn, with the role as ctx. Routes of processes that are gone get no Deliver and are unbound, soon or by
+ * a later append (message_dead.h). On the loop. */
 void message_role_view(void *role, struct discovery_view *view);
 /* Refuse new calls with CLOSING; when nothing is under way free, then done(ctx). On the loop. */
 void message_role_close(struct message_role **role, void (*done)(void *ctx), void *ctx);

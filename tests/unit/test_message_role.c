@@ -207,14 +207,61 @@ static void hint_that_reaches_nobody_does_not_harm_the_send(void **state)
     struct buf *message = buf_copy(bytes_str("message"));
     struct asked asked = send_of(message);
     ask(&rig, &asked);
-    struct route dead = route_of(1);
-    dead.incarnation--;
+    struct route gone = route_of(1);
+    gone.node++; /* of which nothing is known */
     rig.store.last->out.append = (struct store_append_out){
-        .sent = {.position = {4, 12}}, .prev = 11, .hits_count = 1, .hits = {{.route = dead, .target = true}}};
+        .sent = {.position = {4, 12}}, .prev = 11, .hits_count = 1, .hits = {{.route = gone, .target = true}}};
     answer(&rig, 0);
     assert_int_equal(asked.call.reply.status, 0);
     assert_int_equal(rig.tells_count, 0);
     assert_int_equal(metrics_get(rig.metrics, METRIC_DELIVERS_DROPPED), 1);
+    buf_unref(message);
+    close_rig(&rig);
+}
+
+static void a_dead_route_gets_no_deliver_and_is_unbound(void **state)
+{
+    (void)state;
+    struct rig rig;
+    open_rig(&rig, 0);
+    struct discovery_view *view = object_zalloc(sizeof *view + sizeof view->nodes[0]);
+    view->count = 1;
+    view->nodes[0] = (struct discovery_node){.number = NODE + 1, .incarnation = INCARNATION};
+    message_role_view(rig.role, view);
+    free(view);
+    struct buf *message = buf_copy(bytes_str("message"));
+    struct asked asked = send_of(message);
+    ask(&rig, &asked);
+    struct route dead = route_of(1);
+    dead.node++;
+    dead.incarnation--;
+    rig.store.last->out.append =
+        (struct store_append_out){.sent = {.position = {4, 12}},
+                                  .prev = 11,
+                                  .hits_count = 2,
+                                  .hits = {{.route = dead, .target = true}, {.route = route_of(2), .target = true}}};
+    struct store_request *append = rig.store.last;
+    append->status = 0;
+    append->done(append);
+    run_loop(&rig);
+    assert_int_equal(asked.call.reply.status, 0);
+    assert_int_equal(rig.tells_count, 1);
+    assert_int_equal(rig.tells[0].deliver.route.slot, 2);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_DELIVERS_DROPPED), 0);
+
+    assert_int_equal(rig.store.last->op, STORE_USER);
+    struct peer_user user = {.count = 1, .devices = {{.device = "phone", .route = dead}}};
+    rig.store.last->out.user = &user;
+    answer(&rig, 0);
+    assert_int_equal(rig.store.last->op, STORE_UNBIND);
+    assert_true(route_equal(&rig.store.last->in.unbind.route, &dead));
+    /* The role waits for it. */
+    message_role_close(&rig.role, on_closed, &rig);
+    run_loop(&rig);
+    assert_int_equal(rig.closed, 0);
+    answer(&rig, 0);
+    assert_int_equal(rig.closed, 1);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_ROUTES_DEAD), 1);
     buf_unref(message);
     close_rig(&rig);
 }
@@ -453,6 +500,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_is_answered_and_delivered),
         cmocka_unit_test(hint_that_reaches_nobody_does_not_harm_the_send),
+        cmocka_unit_test(a_dead_route_gets_no_deliver_and_is_unbound),
         cmocka_unit_test(failed_append_delivers_nothing),
         cmocka_unit_test(bind_evicts_the_session_it_replaced),
         cmocka_unit_test(bind_asked_again_evicts_nobody),
