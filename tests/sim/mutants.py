@@ -11,7 +11,7 @@ MUTANTS = [
      "    session->flags |= SESSION_NEWS;\n",
      ""),
     ("dirty-link-is-ignored", "src/session/session_role.c",
-     "    session_check_all(role, \"hints to this loop were dropped\");",
+     "    session_check_all(role, \"a link came up, or dropped hints to this loop\");",
      "    (void)role;"),
     ("unbind-by-device", "src/store/inbox_device.c",
      " || !route_equal(&device->route, &unbind->route))",
