@@ -90,7 +90,10 @@ static int open_store_redis(struct backends *backends, const struct backends_env
     char password[SECRET_MAX];
     struct store_redis_config config = {
         .redis = {.cluster = strcmp(env->config->store_redis_cluster, "yes") == 0,
-                  .username = env->config->store_redis_user[0] != '\0' ? env->config->store_redis_user : NULL},
+                  .username = env->config->store_redis_user[0] != '\0' ? env->config->store_redis_user : NULL,
+                  .timeout_ms = (uint32_t)env->config->store_redis_timeout,
+                  .deadline_ms = (uint32_t)env->config->store_redis_deadline,
+                  .replicated_ms = (uint32_t)env->config->store_redis_replicated},
         .clock = env->clock,
         .limits = limits_of(env->config),
         .loops = env->loops_count,
@@ -142,6 +145,7 @@ static int open_discovery_zookeeper(struct backends *backends, const struct back
     struct discovery_zookeeper_config config = {
         .servers = env->config->discovery_zookeeper,
         .root = env->config->discovery_zookeeper_root,
+        .session_timeout_ms = (uint32_t)env->config->discovery_zookeeper_session,
         .clock = env->clock,
         .loop = env->main_loop,
     };

@@ -211,6 +211,11 @@ int config_check(const struct config *config, struct config_error *error)
         wrong = "nodes of a cluster share their users: store.backend must be redis";
     else if (zookeeper && strcmp(config->registry_backend, "mysql") != 0)
         wrong = "nodes of a cluster share their apps: registry.backend must be mysql";
+    else if (config->store_redis_deadline < config->store_redis_timeout ||
+             config->store_redis_replicated < config->store_redis_timeout)
+        wrong = "store.redis_timeout is of one try: store.redis_deadline and store.redis_replicated can't be below it";
+    else if (config->peer_call_timeout < config->peer_silence)
+        wrong = "peer.call_timeout is below peer.silence: calls would be given up before their node is";
     else if (config->session_heartbeat_min > config->session_heartbeat_max)
         wrong = "session.heartbeat_min is above session.heartbeat_max";
     else if (config->session_heartbeat < config->session_heartbeat_min ||

@@ -19,6 +19,7 @@
     X("session.port", session_port, COUNT, "7400", 0, 65535, "Its port; 0: the kernel chooses") \
     X("session.advertise", session_advertise, TEXT, "", 0, 0, "host:port that lookup gives to devices; empty: session.host and port, loopback where the host is every address") \
     X("session.max_sessions", session_max_sessions, COUNT, "1000000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
+    X("session.connects_per_second", session_connects_per_second, COUNT, "20000", 0, 10000000, "Connections this node accepts in a second; more wait in the backlog, and lookup spreads devices by it; 0: no limit") \
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
@@ -49,6 +50,8 @@
     X("peer.port", peer_port, COUNT, "7482", 0, 65535, "Its port; 0: the kernel chooses") \
     X("peer.advertise", peer_advertise, TEXT, "", 0, 0, "host:port that discovery gives to other nodes, numeric; empty: peer.host and port") \
     X("peer.secret_file", peer_secret_file, TEXT, "", 0, 0, "File with the secret that all nodes share, 16 bytes or more, for its owner only; empty: this node is alone") \
+    X("peer.call_timeout", peer_call_timeout, DURATION, "12s", CONFIG_SECOND, 60 * CONFIG_SECOND, "What one node asks another is given up after this") \
+    X("peer.silence", peer_silence, DURATION, "5s", 2 * CONFIG_SECOND, 60 * CONFIG_SECOND, "A node that was not heard for so long is taken for dead; connections to nodes have as long to come about") \
     X("inbox.cap_entries", inbox_cap_entries, COUNT, "200", 1, 10000, "Messages that wait for one user; the cap drops low priority first, then the oldest") \
     X("inbox.cap_bytes", inbox_cap_bytes, BYTES, "64KiB", 4 * CONFIG_KIB, 16 * CONFIG_MIB, "Bytes of messages that wait for one user") \
     X("inbox.collapse_keys", inbox_collapse_keys, COUNT, "16", 1, 1000, "Collapse keys pending for one user") \
@@ -64,6 +67,9 @@
     X("store.redis_cluster", store_redis_cluster, CHOICE, "no", 0, 0, "no|yes; Whether that is a Redis Cluster") \
     X("store.redis_user", store_redis_user, TEXT, "", 0, 0, "User for Redis; empty: the default one") \
     X("store.redis_password_file", store_redis_password_file, TEXT, "", 0, 0, "File with its password, for its owner only; empty: none") \
+    X("store.redis_timeout", store_redis_timeout, DURATION, "1s", 100, 10 * CONFIG_SECOND, "A connection to Redis whose reply takes longer is closed, its replies are not used") \
+    X("store.redis_deadline", store_redis_deadline, DURATION, "5s", 500, 20 * CONFIG_SECOND, "A request to Redis is given up after this, all its tries included") \
+    X("store.redis_replicated", store_redis_replicated, DURATION, "10s", 500, 20 * CONFIG_SECOND, "The same for sends that wait until all replicas have them") \
     X("registry.backend", registry_backend, CHOICE, "sqlite", 0, 0, "sqlite|mysql; Where apps, keys and devices are") \
     X("registry.mysql_socket", registry_mysql_socket, TEXT, "", 0, 0, "Unix socket of MySQL; empty: host and port") \
     X("registry.mysql_host", registry_mysql_host, TEXT, "127.0.0.1", 0, 0, "Host of MySQL or MariaDB") \
@@ -74,6 +80,7 @@
     X("discovery.backend", discovery_backend, CHOICE, "single", 0, 0, "single|zookeeper; How nodes find each other; single: there is one") \
     X("discovery.zookeeper", discovery_zookeeper, TEXT, "127.0.0.1:2181", 0, 0, "host:port of ZooKeeper; several by commas") \
     X("discovery.zookeeper_root", discovery_zookeeper_root, TEXT, "/petrel", 0, 0, "Path in ZooKeeper below which this cluster is") \
+    X("discovery.zookeeper_session", discovery_zookeeper_session, DURATION, "10s", CONFIG_SECOND, 120 * CONFIG_SECOND, "A node that ZooKeeper has not heard for so long is no longer named; its servers bound it by 2 and 20 of their ticks") \
     X("shutdown.grace", shutdown_grace, DURATION, "10s", 0, 600 * CONFIG_SECOND, "Sessions may live so long after SIGTERM") \
     X("shutdown.spread", shutdown_spread, DURATION, "5s", 0, 600 * CONFIG_SECOND, "Over how long clients spread their reconnects") \
     X("log.level", log_level, CHOICE, "info", 0, 0, "debug|info|warn|error; The least that is logged") \
