@@ -1,4 +1,5 @@
 /* The node itself, for operators: status, configuration, backup. */
+#include "api/api_admin_nodes.h"
 #include "api/api_json.h"
 #include "api/api_routes.h"
 #include "base/err.h"
@@ -6,8 +7,6 @@
 
 #include <inttypes.h>
 #include <limits.h>
-
-#define WHY_MAX 200
 
 /* ---- status ---- */
 
@@ -31,27 +30,48 @@ static void put_counts(struct bytebuf *out, const struct metrics *metrics)
         bytes_printf(out, ",\"%s\":%" PRId64, counts[i].name, metrics_get(metrics, counts[i].metric));
 }
 
+static void put_state(struct bytebuf *out, const char *name, const char *state)
+{
+    if (state != NULL)
+        bytes_printf(out, ",\"%s\":\"%s\"", name, state);
+}
+
+static void put_health(struct bytebuf *out, const struct api_health *health)
+{
+    api_admin_nodes_put_roles(out, health->roles);
+    put_state(out, "state", health->state);
+    bytes_printf(out, ",\"ready\":%s", health->ready ? "true" : "false");
+    if (!health->ready) {
+        bytes_append_str(out, ",\"reason\":");
+        api_json_put_text(out, bytes_str(health->why));
+    }
+    put_state(out, "store", health->store);
+    put_state(out, "registry", health->registry);
+    put_state(out, "discovery", health->discovery);
+    bytes_printf(out, ",\"links\":{\"wanted\":%u,\"up\":%u,\"callers\":%u}", health->links, health->links_up,
+                 health->callers);
+    api_health_put_warnings(out, health);
+}
+
 void api_admin_node_status(struct api_exchange *exchange, const struct api_request *request)
 {
     (void)request;
     const struct api_role *role = exchange->role;
     const struct api_config *config = &role->config;
     struct bytebuf *out = &exchange->body;
-    char why[WHY_MAX] = "";
-    const int ready = role->host.ready(role->host.ctx, why, sizeof why);
+    struct api_health health;
+    api_health_ask(role, &health);
     const uint64_t now_ms = loop_wall_ms(role->loop);
     bytes_printf(out, "{\"node\":%u,\"name\":", config->node);
     api_json_put_text(out, bytes_str(config->node_name));
     bytes_append_str(out, ",\"version\":");
     api_json_put_text(out, bytes_str(config->version));
     api_json_put_time(out, "started_at", config->started_ms);
-    bytes_printf(out, ",\"uptime_s\":%" PRIu64 ",\"loops\":%zu,\"apps\":%zu,\"ready\":%s",
-                 now_ms > config->started_ms ? (now_ms - config->started_ms) / 1000 : 0, config->loops,
-                 role->snapshot != NULL ? snapshot_apps_count(role->snapshot) : 0, ready == 0 ? "true" : "false");
-    if (ready != 0) {
-        bytes_append_str(out, ",\"reason\":");
-        api_json_put_text(out, bytes_str(why[0] != '\0' ? why : err_text(ready)));
-    }
+    bytes_printf(out, ",\"uptime_s\":%" PRIu64 ",\"loops\":%zu",
+                 now_ms > config->started_ms ? (now_ms - config->started_ms) / 1000 : 0, config->loops);
+    if (role->snapshot != NULL)
+        bytes_printf(out, ",\"apps\":%zu", snapshot_apps_count(role->snapshot));
+    put_health(out, &health);
     put_counts(out, role->metrics);
     bytes_append_str(out, "}");
     api_exchange_answer(exchange, 200);
@@ -108,6 +128,9 @@ static void refuse_backup(struct api_exchange *exchange, int status)
     else if (status == PETREL_E_FORBIDDEN)
         (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, "directory",
                             "the server's user may not make it there");
+    else if (status == PETREL_E_UNSUPPORTED)
+        (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, NULL,
+                            "this node keeps nothing itself: back up its Redis and MySQL by their own means");
     else if (status == PETREL_E_IO)
         (void)api_error_set(&error, API_ERROR_INTERNAL, "directory",
                             "it could not be written; the server's log has why");

@@ -14,7 +14,7 @@ enum api_access {
 #define API_AUTH_UNKNOWN 1
 
 /* Judge the request's Authorization header. app is the path's; absent when the path names none. 0, with *tenant the app
- * (NULL when none is named); else *error: UNAUTHENTICATED; FORBIDDEN, whether or not there is such an app; NOT_FOUND, to the
+ * (NULL when none is named, or where there is no registry); else *error: UNAUTHENTICATED; FORBIDDEN, whether or not there is such an app; NOT_FOUND, to the
  * admin only; UNAVAILABLE before the first snapshot. API_AUTH_UNKNOWN, with *error as for UNAUTHENTICATED: a key of which the
  * snapshot has not heard, so that a newer one may know it. */
 int api_auth_check(struct api_conn *conn, const struct http_request *request, enum api_access access, struct bytes app,

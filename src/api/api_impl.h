@@ -117,6 +117,11 @@ size_t api_role_object_max(const struct api_role *role);
 /* 0, or negative with *error set when a body is larger than that. */
 int api_role_check_object(const struct api_role *role, struct bytes body, struct api_error *error);
 
+/* The host's word, and the role's own: whether it has read the registry, and does not close. */
+void api_health_ask(const struct api_role *role, struct api_health *out);
+/* Append ,"warnings":[...]. */
+void api_health_put_warnings(struct bytebuf *out, const struct api_health *health);
+
 /* map_key_fn of role->strangers. */
 struct bytes api_conn_stranger_key(const struct map_node *node);
 /* listener_accept_fn; ctx: the role. */

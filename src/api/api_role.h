@@ -11,6 +11,7 @@
 #ifndef PETREL_API_API_ROLE_H
 #define PETREL_API_API_ROLE_H
 
+#include "api/api_health.h"
 #include "base/metrics.h"
 #include "discovery/discovery.h"
 #include "discovery/link.h"
@@ -28,8 +29,8 @@ struct api_host {
     void (*render_config)(void *ctx, struct bytebuf *out);
     /* Copy all stores into the directory (absolute path, made by the caller's request, must not exist). */
     int (*backup)(void *ctx, struct loop *home, const char *directory, void (*done)(void *arg, int status), void *arg);
-    /* Whether the node can serve: 0, or an error whose text /readyz shows; why gets a text of at most size bytes. */
-    int (*ready)(void *ctx, char *why, size_t size);
+    /* How well the node can do its job; out is zeroed. */
+    void (*health)(void *ctx, struct api_health *out);
 };
 
 struct api_config {
@@ -60,7 +61,8 @@ struct api_config {
 
 struct api_config api_role_defaults(void);
 
-/* Borrowed for the role's life: link, registry, discovery, metrics, host. config is copied, texts too. */
+/* Borrowed for the role's life: link, registry, discovery, metrics, host. config is copied, texts too. registry NULL, of API_ADMIN
+ * only: this node keeps none, and what needs it is answered NO_REGISTRY. */
 int api_role_new(struct api_role **out, struct loop *loop, struct link *link, struct registry *registry,
                  struct discovery *discovery, const struct metrics *metrics, struct metrics_shard *shard,
                  const struct api_host *host, const struct api_config *config);

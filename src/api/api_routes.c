@@ -125,6 +125,12 @@ static int check_params(const struct params *params, struct api_error *error)
     return 0;
 }
 
+/* Whether it is about apps, which only the registry knows. */
+static bool needs_registry(const struct api_route *route)
+{
+    return route->access == API_ACCESS_APP || strncmp(route->pattern, API_ROUTES_APPS, strlen(API_ROUTES_APPS)) == 0;
+}
+
 void api_routes_dispatch(struct api_exchange *exchange, const struct http_request *request)
 {
     struct segments path;
@@ -147,6 +153,10 @@ void api_routes_dispatch(struct api_exchange *exchange, const struct http_reques
         return;
     if (judged != 0 || check_params(&params, &error) != 0) {
         api_exchange_fail(exchange, &error);
+        return;
+    }
+    if (exchange->role->registry == NULL && needs_registry(exchange->route)) {
+        api_exchange_refuse(exchange, API_ERROR_NO_REGISTRY, NULL);
         return;
     }
     api_address_set_target(&exchange->target, params.app, params.user, params.device);

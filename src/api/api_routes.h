@@ -9,9 +9,11 @@
 #include "api/api_exchange.h"
 
 #define API_ROUTES_APP "/v1/apps/{app}"
-#define API_ROUTES_MANAGED "/admin/v1/apps/{app}"
+#define API_ROUTES_APPS "/admin/v1/apps"
+#define API_ROUTES_MANAGED API_ROUTES_APPS "/{app}"
 
-/* method, path, who may, handler. A segment in braces is a parameter: {app}, {user}, {device}, {id}. HEAD is served as GET. */
+/* method, path, who may, handler. A segment in braces is a parameter: {app}, {user}, {device}, or whatever else, which handlers see
+ * as the id. HEAD is served as GET. */
 #define API_ROUTES_TABLE(X)                                                                                            \
     X(POST, API_ROUTES_APP "/messages", APP, api_messages_send)                                                        \
     X(POST, API_ROUTES_APP "/messages:batch", APP, api_batch_send)                                                     \
@@ -28,8 +30,14 @@
     X(GET, "/admin/v1/status", ADMIN, api_admin_node_status)                                                           \
     X(GET, "/admin/v1/config", ADMIN, api_admin_node_config)                                                           \
     X(POST, "/admin/v1/backup", ADMIN, api_admin_node_backup)                                                          \
-    X(GET, "/admin/v1/apps", ADMIN, api_admin_apps_list)                                                               \
-    X(POST, "/admin/v1/apps", ADMIN, api_admin_apps_create)                                                            \
+    X(GET, "/admin/v1/nodes", ADMIN, api_admin_nodes_list)                                                             \
+    X(GET, "/admin/v1/nodes/{node}", ADMIN, api_admin_nodes_show)                                                      \
+    X(POST, "/admin/v1/nodes/{node}/drain", ADMIN, api_admin_drain_begin)                                              \
+    X(POST, "/admin/v1/nodes/{node}/undrain", ADMIN, api_admin_drain_end)                                              \
+    X(GET, "/admin/v1/rebalance", ADMIN, api_admin_rebalance_show)                                                     \
+    X(POST, "/admin/v1/rebalance", ADMIN, api_admin_rebalance_begin)                                                   \
+    X(GET, API_ROUTES_APPS, ADMIN, api_admin_apps_list)                                                                \
+    X(POST, API_ROUTES_APPS, ADMIN, api_admin_apps_create)                                                             \
     X(GET, API_ROUTES_MANAGED, ADMIN, api_admin_apps_show)                                                             \
     X(DELETE, API_ROUTES_MANAGED, ADMIN, api_admin_apps_delete)                                                        \
     X(GET, API_ROUTES_MANAGED "/secrets", ADMIN, api_admin_apps_secrets)                                               \

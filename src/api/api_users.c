@@ -5,47 +5,63 @@
 
 #include <inttypes.h>
 
-static void put_device(struct bytebuf *out, const struct peer_device *device)
+/* Whether a route is of a process that is there: what a node that died had bound stays in the store until it is met. */
+static bool is_alive(struct api_role *role, const struct discovery_view *view, const struct route *route)
+{
+    if (route->generation == 0)
+        return false;
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->nodes[i].number == route->node && view->nodes[i].incarnation == route->incarnation)
+            return true;
+    }
+    return link_knows(role->link, route);
+}
+
+static void put_device(struct bytebuf *out, const struct peer_device *device, bool online)
 {
     bytes_append_str(out, "{\"device\":");
     api_json_put_text(out, bytes_str(device->device));
-    bytes_printf(out, ",\"online\":%s,\"acked\":%" PRIu64, device->route.generation != 0 ? "true" : "false",
-                 device->acked);
+    bytes_printf(out, ",\"online\":%s,\"acked\":%" PRIu64, online ? "true" : "false", device->acked);
     if (device->bound_ms != 0)
         api_json_put_time(out, "last_seen_at", device->bound_ms);
     bytes_append_str(out, "}");
 }
 
-static bool is_online(const struct peer_user *user)
+static void put_user(struct api_exchange *exchange, const struct peer_user *user)
 {
+    struct api_role *role = exchange->role;
+    struct bytebuf *out = &exchange->body;
+    struct discovery_view *view = role->discovery->ops->view(role->discovery);
+    bool online[ROUTE_DEVICES_MAX], any = false;
+    petrel_assert(user->count <= ROUTE_DEVICES_MAX);
     for (uint32_t i = 0; i < user->count; i++) {
-        if (user->devices[i].route.generation != 0)
-            return true;
+        online[i] = is_alive(role, view, &user->devices[i].route);
+        any = any || online[i];
     }
-    return false;
+    discovery_view_unref(view);
+    bytes_append_str(out, "{\"user\":");
+    api_json_put_text(out, bytes_str(exchange->target.user));
+    bytes_printf(out, ",\"online\":%s,\"pending\":%u,\"pending_bytes\":%u,\"head\":%" PRIu64 ",\"devices\":[",
+                 any ? "true" : "false", user->pending, user->pending_bytes, user->head.seq);
+    for (uint32_t i = 0; i < user->count; i++) {
+        if (i > 0)
+            bytes_append_str(out, ",");
+        put_device(out, &user->devices[i], online[i]);
+    }
+    bytes_append_str(out, "]}");
 }
 
 static void on_user(struct link_call *call)
 {
     struct api_exchange *exchange = api_exchange_of_call(call);
-    struct bytebuf *out = &exchange->body;
     /* Users are not registered: one without a record is one of whom nothing is known yet. */
     static const struct peer_user nobody;
-    if (call->reply.status != 0 && call->reply.status != PETREL_E_NOT_FOUND) {
-        api_exchange_fail_err(exchange, call->reply.status, false, NULL);
+    const int status = call->reply.status;
+    if (status != 0 && status != PETREL_E_NOT_FOUND) {
+        api_exchange_fail_err(exchange, status, false, NULL);
         return;
     }
-    const struct peer_user *user = call->reply.status == 0 ? call->reply.user : &nobody;
-    bytes_append_str(out, "{\"user\":");
-    api_json_put_text(out, bytes_str(exchange->target.user));
-    bytes_printf(out, ",\"online\":%s,\"pending\":%u,\"pending_bytes\":%u,\"head\":%" PRIu64 ",\"devices\":[",
-                 is_online(user) ? "true" : "false", user->pending, user->pending_bytes, user->head.seq);
-    for (uint32_t i = 0; i < user->count; i++) {
-        if (i > 0)
-            bytes_append_str(out, ",");
-        put_device(out, &user->devices[i]);
-    }
-    bytes_append_str(out, "]}");
+    put_user(exchange, status == 0 ? call->reply.user : &nobody);
     api_exchange_answer(exchange, 200);
 }
 

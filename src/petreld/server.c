@@ -13,9 +13,6 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-/* Lookup ranks servers by their sessions as of so long ago. */
-#define LOAD_MS 5000
-
 static void enter(struct server *server, enum server_phase phase);
 static void hand_out(struct server *server, struct snapshot *snapshot);
 static void hand_out_waiting(struct server *server);
@@ -26,130 +23,6 @@ static void render_config(void *ctx, struct bytebuf *out)
 {
     const struct server *server = ctx;
     config_render_json(server->config, out);
-}
-
-static int ready(void *ctx, char *why, size_t size)
-{
-    const struct server *server = ctx;
-    int phase = atomic_load(&server->phase);
-    if (phase != SERVER_SERVE) {
-        snprintf(why, size, "%s", phase < SERVER_SERVE ? "starting" : "shutting down");
-        return PETREL_E_CLOSING;
-    }
-    if (metrics_get(server->metrics, METRIC_STORE_FULL) > 0) {
-        snprintf(why, size, "the store is full: sends are refused, sessions go on");
-        return PETREL_E_FULL;
-    }
-    if (!server->backends.discovery->ops->healthy(server->backends.discovery)) {
-        snprintf(why, size, "discovery does not answer");
-        return PETREL_E_UNAVAILABLE;
-    }
-    return 0;
-}
-
-/* ---- what the world is told ---- */
-
-/* Whether other nodes connect to this one: it has their message role. */
-static bool is_called(const struct server *server)
-{
-    return server->peers != NULL && (server->roles & DISCOVERY_MESSAGE) != 0;
-}
-
-/* Where a client on this machine reaches a listener. */
-static void put_address(struct bytebuf *out, const char *host, uint16_t port)
-{
-    if (strcmp(host, "0.0.0.0") == 0)
-        host = "127.0.0.1";
-    else if (strcmp(host, "::") == 0)
-        host = "::1";
-    bytes_printf(out, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
-}
-
-static int write_run_file(struct server *server)
-{
-    struct bytebuf out = {0};
-    const struct {
-        const char *name;
-        const char *host;
-        uint16_t port;
-        bool open;
-    } listeners[] = {
-        {"session", server->config->session_host, server->session_port, (server->roles & DISCOVERY_SESSION) != 0},
-        {"api", server->config->api_host, server->api_port, (server->roles & DISCOVERY_API) != 0},
-        {"admin", server->config->admin_host, server->admin_port, server->backends.registry != NULL},
-        {"peer", server->config->peer_host, server->peer_port, is_called(server)},
-    };
-    bytes_printf(&out, "{\"pid\":%ld,\"version\":\"%s\"", (long)getpid(), PETREL_VERSION);
-    for (size_t i = 0; i < sizeof listeners / sizeof listeners[0]; i++) {
-        if (!listeners[i].open)
-            continue;
-        bytes_printf(&out, ",\"%s\":\"", listeners[i].name);
-        put_address(&out, listeners[i].host, listeners[i].port);
-        bytes_append_str(&out, "\"");
-    }
-    bytes_append_str(&out, "}\n");
-    int err = datadir_write(server->dir, "petreld.json", bytes_view(&out));
-    bytes_reset(&out);
-    return err;
-}
-
-/* What others are told of a listener: what the configuration says, or where it is. */
-static void advertise(const char *told, const char *host, uint16_t port, char out[DISCOVERY_ADDRESS_MAX + 1])
-{
-    struct bytebuf address = {0};
-    if (told[0] != '\0')
-        bytes_append_str(&address, told);
-    else
-        put_address(&address, host, port);
-    snprintf(out, DISCOVERY_ADDRESS_MAX + 1, "%.*s", (int)address.len, (const char *)address.ptr);
-    bytes_reset(&address);
-}
-
-static int publish_node(struct server *server)
-{
-    struct discovery_node self = {
-        .number = server->backends.node,
-        .roles = server->roles,
-        .incarnation = server->started_ms,
-        .state = atomic_load(&server->phase) <= SERVER_SERVE ? DISCOVERY_UP : DISCOVERY_DRAINING,
-        .sessions = (uint64_t)metrics_get(server->metrics, METRIC_SESSIONS),
-        .max_sessions = server->config->session_max_sessions,
-    };
-    snprintf(self.name, sizeof self.name, "%.*s", DISCOVERY_NAME_MAX, server->node_name);
-    if ((server->roles & DISCOVERY_SESSION) != 0)
-        advertise(server->config->session_advertise, server->config->session_host, server->session_port,
-                  self.session_address);
-    if (is_called(server))
-        advertise(server->config->peer_advertise, server->config->peer_host, server->peer_port, self.peer_address);
-    return server->backends.discovery->ops->publish(server->backends.discovery, &self);
-}
-
-/* Devices elsewhere would be sent to themselves. */
-static bool is_every_address(const char *host)
-{
-    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
-static void on_load_due(struct timer *timer)
-{
-    struct server *server = container_of(timer, struct server, load_timer);
-    publish_node(server);
-    timer_start(server->loops[0].loop, timer, LOAD_MS, on_load_due);
-}
-
-static void announce(struct server *server)
-{
-    timer_start(server->loops[0].loop, &server->load_timer, LOAD_MS, on_load_due);
-    bool sessions = (server->roles & DISCOVERY_SESSION) != 0, api = (server->roles & DISCOVERY_API) != 0;
-    log_at(LOG_INFO, "server", "ready", LOG_STR("node", server->node_name), LOG_STR("version", PETREL_VERSION),
-           LOG_NUM("session_port", sessions ? server->session_port : 0),
-           LOG_NUM("api_port", api ? server->api_port : 0),
-           LOG_NUM("admin_port", server->backends.registry != NULL ? server->admin_port : 0),
-           LOG_NUM("loops", server->loops_count));
-    if (sessions && server->config->session_advertise[0] == '\0' && is_every_address(server->config->session_host))
-        log_event(LOG_INFO, "server", "lookup names the loopback address; set session.advertise to what devices reach");
-    if (server->signals)
-        sd_notify(0, "READY=1");
 }
 
 /* ---- phases ---- */
@@ -170,9 +43,9 @@ static void enter(struct server *server, enum server_phase phase)
 {
     atomic_store(&server->phase, phase);
     if (phase == SERVER_DRAIN) {
-        timer_stop(&server->load_timer);
+        server_announce_stop(server);
         log_event(LOG_INFO, "server", "shutting down");
-        publish_node(server);
+        (void)server_announce_publish(server);
         if (server->signals)
             sd_notify(0, "STOPPING=1");
     }
@@ -193,9 +66,9 @@ static void enter(struct server *server, enum server_phase phase)
 static void end_start(struct server *server)
 {
     if (server->status == 0)
-        server->status = publish_node(server);
+        server->status = server_announce_publish(server);
     if (server->status == 0)
-        server->status = write_run_file(server);
+        server->status = server_announce_run_file(server);
     if (server->status != 0 || server->stop_wanted) {
         enter(server, SERVER_DRAIN);
         return;
@@ -213,7 +86,7 @@ static void begin_service(struct server *server)
     if (server->stop_wanted)
         enter(server, SERVER_DRAIN);
     else
-        announce(server);
+        server_announce_ready(server);
 }
 
 void server_finished(struct mail *mail)
@@ -395,8 +268,8 @@ int server_new(struct server **out, const struct server_options *options)
     server->admin_port = (uint16_t)config->admin_port;
     server->peer_port = (uint16_t)config->peer_port;
     server->metrics = metrics_new(server->loops_count + 2);
-    server->host =
-        (struct api_host){.ctx = server, .render_config = render_config, .backup = server_backup_run, .ready = ready};
+    server->host = (struct api_host){
+        .ctx = server, .render_config = render_config, .backup = server_backup_run, .health = server_health};
     atomic_flag_clear(&server->stop_posted);
     name_node(server);
     raise_descriptors();

@@ -76,6 +76,10 @@ static int copy_next(struct run *run)
 int server_backup_run(void *ctx, struct loop *home, const char *directory, void (*done)(void *arg, int status),
                       void *arg)
 {
+    size_t parts;
+    (void)backends_parts(&((struct server *)ctx)->backends, &parts);
+    if (parts == 0)
+        return PETREL_E_UNSUPPORTED;
     if (mkdir(directory, 0700) != 0) {
         int errnum = errno;
         log_at(LOG_ERROR, "backup", "the directory can't be made", LOG_STR("directory", directory),

@@ -40,10 +40,13 @@ struct server_loop {
     uint64_t snapshot_version; /* of the newest that the roles were given */
     struct timer timer;        /* waits for sessions to leave */
     uint64_t drain_until;
-    unsigned waiting;      /* for closing roles, in this phase */
-    int status;            /* of the phase, read by the server when it is finished */
-    struct mail to_loop;   /* a phase to take */
-    struct mail to_server; /* the phase is finished */
+    unsigned waiting;       /* for closing roles, in this phase */
+    int status;             /* of the phase, read by the server when it is finished */
+    struct mail to_loop;    /* a phase to take */
+    struct mail to_server;  /* the phase is finished */
+    _Atomic(bool) draining; /* an operator has this loop draining; written by the loop */
+    atomic_flag draining_posted;
+    struct mail draining_mail; /* to the server's thread: that changed */
 };
 
 struct server {
@@ -59,7 +62,9 @@ struct server {
     struct backends backends;
     struct link_local *links; /* one of these two: alone, or with other nodes */
     struct link_tcp *peers;
-    struct timer load_timer; /* discovery is told how many sessions there are */
+    struct timer tick; /* gauges are set, and discovery is told how many sessions there are */
+    uint64_t ticks;
+    uint64_t told_sessions;
     struct api_host host;
     size_t loops_count;
     struct server_loop *loops;
@@ -84,11 +89,30 @@ struct server {
 /* server.c: a loop's letter that it has finished the phase; the server's thread. */
 void server_finished(struct mail *mail);
 
+/* server_announce.c: what the world is told of this node. On the server's thread, but for draining and is_draining. */
+int server_announce_run_file(struct server *server);
+int server_announce_publish(struct server *server);
+/* It serves: say so, and keep discovery up to date until stop. */
+void server_announce_ready(struct server *server);
+void server_announce_stop(struct server *server);
+/* session_config.on_draining, with the server_loop as ctx; on its loop. */
+void server_announce_draining(void *ctx, bool draining);
+/* Whether an operator has any loop of it draining. Any thread. */
+bool server_announce_is_draining(const struct server *server);
+
+/* server_health.c: api_host's health (any loop), and the gauges it goes by that nobody else sets (the server's thread). */
+void server_health(void *ctx, struct api_health *out);
+void server_health_measure(struct server *server);
+
 /* server_links.c: what the roles talk through. new and free: main thread, loops not running; open: on the loop, as it starts; close: on
  * the loop, when its roles have closed. */
 int server_links_new(struct server *server, struct loop *const *loops);
 struct link *server_links_at(struct server *server, size_t index);
+/* Whether other nodes connect to this one; any thread. */
+bool server_links_called(const struct server *server);
 int server_links_open(struct server_loop *node);
+/* Who there is: links and roles of this loop hear of it from here on. On the loop, after its roles were made. */
+int server_links_watch(struct server_loop *node);
 void server_links_close(struct server_loop *node);
 void server_links_free(struct server *server);
 

@@ -19,6 +19,8 @@ static int make_tcp(struct server *server, struct loop *const *loops)
         config.name = server->node_name;
         config.roles = server->roles;
         config.secret = bytes_str(secret);
+        config.call_timeout_ms = (uint32_t)server->config->peer_call_timeout;
+        config.silence_ms = (uint32_t)server->config->peer_silence;
         err = link_tcp_new(&server->peers, &config, loops, server->loops_count);
         if (err != 0)
             log_at(LOG_ERROR, "server", "links to other nodes can't be made; the secret needs 16 bytes or more",
@@ -41,23 +43,44 @@ struct link *server_links_at(struct server *server, size_t index)
     return server->peers != NULL ? link_tcp_at(server->peers, index) : link_local_at(server->links, index);
 }
 
-/* Nodes of the message role are called, the others call. Watch first, then look: no view is missed between the two. */
+/* Session roles connect to who has messages for them and to who asks them (link_tcp.h). */
+bool server_links_called(const struct server *server)
+{
+    return server->peers != NULL && (server->roles & (DISCOVERY_MESSAGE | DISCOVERY_API)) != 0;
+}
+
 int server_links_open(struct server_loop *node)
 {
     struct server *server = node->server;
-    if (server->peers == NULL)
+    if (!server_links_called(server))
         return 0;
-    struct discovery *discovery = server->backends.discovery;
-    bool called = (server->roles & DISCOVERY_MESSAGE) != 0;
     uint16_t port = 0;
-    int err = called ? link_tcp_listen(node->link, server->config->peer_host, server->peer_port, &port) : 0;
-    if (err == 0 && called && loop_index(node->loop) == 0)
+    int err = link_tcp_listen(node->link, server->config->peer_host, server->peer_port, &port);
+    if (err == 0 && loop_index(node->loop) == 0)
         server->peer_port = port;
-    if (err == 0)
-        err = discovery->ops->watch(discovery, node->loop, link_tcp_view, node->link);
+    return err;
+}
+
+static void on_view(void *ctx, struct discovery_view *view)
+{
+    struct server_loop *node = ctx;
+    link_tcp_view(node->link, view);
+    if (node->session != NULL)
+        session_role_view(node->session, view);
+    if (node->message != NULL)
+        message_role_view(node->message, view);
+}
+
+/* Watch first, then look: no view is missed between the two. A node that is alone has nobody to hear of. */
+int server_links_watch(struct server_loop *node)
+{
+    struct discovery *discovery = node->server->backends.discovery;
+    if (node->server->peers == NULL)
+        return 0;
+    int err = discovery->ops->watch(discovery, node->loop, on_view, node);
     if (err == 0) {
         struct discovery_view *view = discovery->ops->view(discovery);
-        link_tcp_view(node->link, view);
+        on_view(node, view);
         discovery_view_unref(view);
     }
     return err;

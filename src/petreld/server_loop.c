@@ -37,6 +37,9 @@ static struct session_config session_config_of(const struct server *server)
     out.node_name = server->node_name;
     out.node = server->backends.node;
     out.incarnation = server->started_ms;
+    out.connects_per_second =
+        config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
+    out.on_draining = server_announce_draining;
     return out;
 }
 
@@ -115,9 +118,8 @@ static int probe_ports(const struct server *server)
     } wanted[] = {
         {"sessions", config->session_host, (server->roles & DISCOVERY_SESSION) != 0 ? config->session_port : 0},
         {"send API", config->api_host, (server->roles & DISCOVERY_API) != 0 ? config->api_port : 0},
-        {"admin API", config->admin_host, server->backends.registry != NULL ? config->admin_port : 0},
-        {"other nodes", config->peer_host,
-         server->peers != NULL && (server->roles & DISCOVERY_MESSAGE) != 0 ? config->peer_port : 0},
+        {"admin API", config->admin_host, config->admin_port},
+        {"other nodes", config->peer_host, server_links_called(server) ? config->peer_port : 0},
     };
     int err = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && err == 0; i++) {
@@ -137,6 +139,7 @@ static int open_sessions(struct server_loop *node, struct metrics_shard *shard)
 {
     struct server *server = node->server;
     struct session_config config = session_config_of(server);
+    config.ctx = node;
     uint16_t port;
     int err = session_role_new(&node->session, node->loop, node->link, &config, shard);
     if (err == 0)
@@ -157,8 +160,7 @@ static int open_apis(struct server_loop *node)
         err = explain(open_api(node, API_SEND, &node->api, &port), "send API", config->api_host, config->api_port);
     if (err == 0 && first && node->api != NULL)
         server->api_port = port;
-    /* The admin API shows the registry: where there is none, on a node of sessions only, it has nothing to show. */
-    if (err == 0 && first && server->backends.registry != NULL)
+    if (err == 0 && first)
         err = explain(open_api(node, API_ADMIN, &node->admin, &server->admin_port), "admin API", config->admin_host,
                       config->admin_port);
     return err;
@@ -176,6 +178,8 @@ static int open_roles(struct server_loop *node)
         err = explain(server_links_open(node), "other nodes", server->config->peer_host, server->config->peer_port);
     if (err == 0 && (server->roles & DISCOVERY_SESSION) != 0)
         err = open_sessions(node, shard);
+    if (err == 0)
+        err = server_links_watch(node);
     return err == 0 ? open_apis(node) : err;
 }
 

@@ -178,9 +178,30 @@ void api_rig_wait_evictions(struct api_rig *rig, int evictions)
 
 /* ---- the session server: two sessions, in slots 3 and 8 ---- */
 
+static void on_drain(struct api_rig *rig, struct link_call *call)
+{
+    const struct peer_drain *in = &call->in.drain;
+    struct peer_drained *drained = &rig->script.drained;
+    pthread_mutex_lock(&rig->lock);
+    if (in->verb != PEER_DRAIN_LOOK)
+        rig->script.drain = *in;
+    if (in->verb == PEER_DRAIN_BEGIN || in->verb == PEER_DRAIN_END)
+        drained->draining = in->verb == PEER_DRAIN_BEGIN;
+    if (in->verb == PEER_DRAIN_MOVE)
+        drained->to_tell = in->count;
+    call->reply.status = 0;
+    call->reply.drained = *drained;
+    pthread_mutex_unlock(&rig->lock);
+    link_answer(call);
+}
+
 static void on_session_call(void *ctx, struct link_call *call)
 {
-    (void)ctx;
+    struct api_rig *rig = ctx;
+    if (call->in.type == PEER_DRAIN) {
+        on_drain(rig, call);
+        return;
+    }
     struct peer_session sessions[] = {
         {.app = bytes_str("shop"), .user = bytes_str("ann"), .device = bytes_str("phone"), .since_ms = 1700000000000},
         {.app = bytes_str("shop"), .user = bytes_str("bob"), .device = bytes_str("tab"), .since_ms = 1700000001000},
@@ -225,12 +246,49 @@ static void render_config(void *ctx, struct bytebuf *out)
     bytes_append_str(out, "{\"api.port\":7480}");
 }
 
-static int ready(void *ctx, char *why, size_t size)
+static void health(void *ctx, struct api_health *out)
 {
     const struct api_rig *rig = ctx;
-    if (rig->ready != 0)
-        (void)snprintf(why, size, "the disk is full");
-    return rig->ready;
+    *out = rig->health;
+    out->ready = true;
+    out->state = "up";
+    out->store = out->registry = out->discovery = "up";
+    out->roles = DISCOVERY_SESSION | DISCOVERY_MESSAGE | DISCOVERY_API;
+    if (rig->unready)
+        api_health_refuse(out, "the disk is full");
+}
+
+/* ---- the view ---- */
+
+static struct api_rig *rig_of_discovery(struct discovery *discovery)
+{
+    return container_of(discovery, struct api_rig, shown);
+}
+
+/* What the test shows, or what the real discovery has. */
+static struct discovery_view *view(struct discovery *discovery)
+{
+    struct api_rig *rig = rig_of_discovery(discovery);
+    pthread_mutex_lock(&rig->lock);
+    struct discovery_view *shown = rig->view != NULL ? discovery_view_ref(rig->view) : NULL;
+    pthread_mutex_unlock(&rig->lock);
+    return shown != NULL ? shown : rig->discovery->ops->view(rig->discovery);
+}
+
+static const struct discovery_ops shown_ops = {.name = "rig", .view = view};
+
+void api_rig_show(struct api_rig *rig, const struct discovery_node *nodes, size_t count)
+{
+    struct discovery_view *shown = object_zalloc(sizeof *shown + count * sizeof *nodes);
+    atomic_init(&shown->refs, 1);
+    shown->as_of_ms = 1700000002000;
+    shown->count = count;
+    memcpy(shown->nodes, nodes, count * sizeof *nodes);
+    pthread_mutex_lock(&rig->lock);
+    struct discovery_view *before = rig->view;
+    rig->view = shown;
+    pthread_mutex_unlock(&rig->lock);
+    discovery_view_unref(before);
 }
 
 static int back_up(void *ctx, struct loop *home, const char *directory, void (*done)(void *arg, int status), void *arg)
@@ -273,7 +331,8 @@ void api_rig_publish(struct api_rig *rig)
                                   .roles = DISCOVERY_SESSION,
                                   .incarnation = INCARNATION,
                                   .max_sessions = 10,
-                                  .connects_per_second = 1};
+                                  .connects_per_second = 1,
+                                  .loops = 1};
     (void)snprintf(self.name, sizeof self.name, "rig");
     (void)snprintf(self.session_address, sizeof self.session_address, "127.0.0.1:7400");
     assert_int_equal(rig->discovery->ops->publish(rig->discovery, &self), 0);
@@ -293,7 +352,8 @@ static int open_role(struct api_rig *rig, enum api_kind kind, void (*change)(str
     config.admin_token = API_RIG_ADMIN;
     if (change != NULL)
         change(&config);
-    int rc = api_role_new(out, rig->loop, link_local_at(rig->links, 0), rig->registry, rig->discovery, rig->metrics,
+    int rc = api_role_new(out, rig->loop, link_local_at(rig->links, 0),
+                          kind == API_ADMIN && rig->no_registry ? NULL : rig->registry, &rig->shown, rig->metrics,
                           metrics_shard(rig->metrics, 0), &rig->host, &config);
     return rc != 0 ? rc : api_role_listen(*out, &rig->ports[kind]);
 }
@@ -312,6 +372,25 @@ static void close_send(struct api_rig *rig)
 static void open_send_again(struct api_rig *rig)
 {
     petrel_assert(open_role(rig, API_SEND, NULL, &rig->send) == 0);
+}
+
+static void close_admin(struct api_rig *rig)
+{
+    api_role_close(&rig->admin, on_role_closed, rig);
+}
+
+static void open_admin_again(struct api_rig *rig)
+{
+    petrel_assert(open_role(rig, API_ADMIN, NULL, &rig->admin) == 0);
+}
+
+void api_rig_drop_registry(struct api_rig *rig)
+{
+    rig->no_registry = true;
+    api_rig_run(rig, close_admin);
+    wait_until(rig, &rig->closed, 1);
+    rig->closed = 0;
+    api_rig_run(rig, open_admin_again);
 }
 
 void api_rig_open_early(struct api_rig *rig)
@@ -347,7 +426,8 @@ void api_rig_open(struct api_rig *rig, void (*change)(struct api_config *config)
     rig->links = link_local_new(NODE, INCARNATION, &rig->loop, 1);
     rig->codec = session_codec_new();
     rig->metrics = metrics_new(1);
-    rig->host = (struct api_host){.ctx = rig, .render_config = render_config, .backup = back_up, .ready = ready};
+    rig->host = (struct api_host){.ctx = rig, .render_config = render_config, .backup = back_up, .health = health};
+    rig->shown.ops = &shown_ops;
     link_serve(link_local_at(rig->links, 0), LINK_MESSAGE,
                (struct link_server){.ctx = rig, .on_call = on_message_call});
     link_serve(link_local_at(rig->links, 0), LINK_SESSION,
@@ -388,6 +468,7 @@ void api_rig_close(struct api_rig *rig)
     loop_join_thread(rig->loop);
     link->ops->close(link);
     rig->discovery->ops->close(rig->discovery);
+    discovery_view_unref(rig->view);
     loop_free(&rig->loop);
     link_local_free(&rig->links);
     session_codec_free(&rig->codec);

@@ -30,7 +30,9 @@ struct api_rig_script {
     char target[3][ROUTE_USER_MAX + 1]; /* app, user, device of the last call */
     char collapse_key[ROUTE_COLLAPSE_MAX + 1];
     struct peer_remove remove;
-    char order[65536]; /* the devices of all SENDs, each with a comma */
+    char order[65536];           /* the devices of all SENDs, each with a comma */
+    struct peer_drain drain;     /* the last DRAIN that was no LOOK */
+    struct peer_drained drained; /* what DRAIN is answered with */
     int evictions;
     struct peer_evict evict;
 };
@@ -47,7 +49,11 @@ struct api_rig {
     struct api_role *admin;
     uint16_t ports[2]; /* by enum api_kind */
     struct api_host host;
-    int ready;           /* what host.ready says */
+    struct api_health health; /* what host.health says besides that all is up */
+    bool unready;             /* it says that the disk is full */
+    bool no_registry;         /* see api_rig_drop_registry() */
+    struct discovery shown;   /* the roles' discovery: the view of api_rig_show(), else what discovery below has */
+    struct discovery_view *view;
     int backup;          /* what host.backup's done is told */
     bool backup_refused; /* host.backup itself returns it */
     char folder[64];
@@ -76,7 +82,11 @@ void api_rig_wait_evictions(struct api_rig *rig, int evictions);
 void api_rig_release(struct api_rig *rig, bool reverse);
 /* Publish a session server, which lookup then finds. */
 void api_rig_publish(struct api_rig *rig);
+/* Let the API see these nodes in place of those. The rig itself is number 1, incarnation 77, with one loop. */
+void api_rig_show(struct api_rig *rig, const struct discovery_node *nodes, size_t count);
 
+/* Replace the admin role by one of a node that keeps no registry. */
+void api_rig_drop_registry(struct api_rig *rig);
 /* Replace the send role by one that has not been given a snapshot. */
 void api_rig_open_early(struct api_rig *rig);
 

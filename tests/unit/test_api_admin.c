@@ -103,6 +103,7 @@ static void keys_are_shown_once(void **state)
 static void sessions_are_walked_shown_and_kicked(void **state)
 {
     struct api_rig *rig = *state;
+    api_rig_publish(rig);
     struct api_reply page = ask(rig, "GET", "/admin/v1/sessions?limit=1", NULL, 200);
     assert_int_equal(json_array_size(api_client_at(&page, "sessions")), 1);
     assert_string_equal(api_client_text(&page, "sessions.0.user"), "ann");
@@ -135,7 +136,7 @@ static void sessions_are_walked_shown_and_kicked(void **state)
         (void)snprintf(path, sizeof path, "/admin/v1/sessions/%s", none[i]);
         api_rig_expect_error(rig, API_ADMIN, "GET", path, NULL, 404, "NOT_FOUND", "id");
     }
-    static const char *const cursors[] = {"1", "a-b", "1-2x", "99999999-1"};
+    static const char *const cursors[] = {"1", "1-2", "a-b-c", "1-2-3x", "1-99999999-1"};
     for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
         (void)snprintf(path, sizeof path, "/admin/v1/sessions?cursor=%s", cursors[i]);
         api_rig_expect_error(rig, API_ADMIN, "GET", path, NULL, 400, "INVALID", "cursor");
@@ -150,7 +151,7 @@ static void the_node_tells_about_itself(void **state)
     assert_int_equal(json_integer_value(api_client_at(&reply, "apps")), 2);
     assert_true(json_is_true(api_client_at(&reply, "ready")));
     api_client_free(&reply);
-    rig->ready = PETREL_E_FULL;
+    rig->unready = true;
     reply = ask(rig, "GET", "/admin/v1/status", NULL, 200);
     assert_string_equal(api_client_text(&reply, "reason"), "the disk is full");
     api_client_free(&reply);

@@ -203,7 +203,7 @@ static void presence_is_what_the_log_says(void **state)
     rig->script.user = (struct peer_user){.head = {1, 9}, .pending = 2, .pending_bytes = 300, .count = 2};
     (void)snprintf(rig->script.user.devices[0].device, ROUTE_DEVICE_MAX, "phone");
     (void)snprintf(rig->script.user.devices[1].device, ROUTE_DEVICE_MAX, "tab");
-    rig->script.user.devices[1].route.generation = 3;
+    rig->script.user.devices[1].route = (struct route){.node = 1, .incarnation = 77, .generation = 3};
     rig->script.user.devices[1].bound_ms = 1700000000000;
     rig->script.user.devices[1].acked = 7;
     struct api_reply reply = api_rig_ask(rig, API_SEND, "GET", "/v1/apps/shop/users/ann/presence", NULL);
@@ -214,6 +214,21 @@ static void presence_is_what_the_log_says(void **state)
     assert_string_equal(api_client_text(&reply, "devices.1.last_seen_at"), "2023-11-14T22:13:20.000Z");
     assert_int_equal(json_integer_value(api_client_at(&reply, "devices.1.acked")), 7);
     assert_int_equal(json_integer_value(api_client_at(&reply, "pending")), 2);
+    api_client_free(&reply);
+    /* What an earlier process of the node had bound is not met yet, but nobody is there. */
+    rig->script.user.devices[1].route.incarnation = 76;
+    reply = api_rig_ask(rig, API_SEND, "GET", "/v1/apps/shop/users/ann/presence", NULL);
+    assert_true(json_is_false(api_client_at(&reply, "online")));
+    assert_true(json_is_false(api_client_at(&reply, "devices.1.online")));
+    api_client_free(&reply);
+    /* A node that the view names is there, linked or not; another process of it is not. */
+    const struct discovery_node far = {.number = 2, .roles = DISCOVERY_SESSION, .incarnation = 88, .name = "far"};
+    api_rig_show(rig, &far, 1);
+    rig->script.user.devices[1].route = (struct route){.node = 2, .incarnation = 88, .generation = 3};
+    rig->script.user.devices[0].route = (struct route){.node = 2, .incarnation = 89, .generation = 3};
+    reply = api_rig_ask(rig, API_SEND, "GET", "/v1/apps/shop/users/ann/presence", NULL);
+    assert_true(json_is_true(api_client_at(&reply, "devices.1.online")));
+    assert_true(json_is_false(api_client_at(&reply, "devices.0.online")));
     api_client_free(&reply);
     rig->script.status = PETREL_E_NOT_FOUND;
     reply = api_rig_ask(rig, API_SEND, "GET", "/v1/apps/shop/users/nobody/presence", NULL);
@@ -237,7 +252,7 @@ static void lookup_health_and_metrics_are_open(void **state)
         assert_int_equal(reply.status, 200);
         api_client_free(&reply);
     }
-    rig->ready = PETREL_E_FULL;
+    rig->unready = true;
     struct api_reply reply = api_rig_ask_with(rig, API_SEND, "GET", "/readyz", "", NULL);
     assert_int_equal(reply.status, 503);
     assert_string_equal(api_client_text(&reply, "error.message"), "the disk is full");

@@ -136,12 +136,10 @@ static void render_config(void *ctx, struct bytebuf *out)
     bytes_append_str(out, "{}");
 }
 
-static int ready(void *ctx, char *why, size_t size)
+static void health(void *ctx, struct api_health *out)
 {
     (void)ctx;
-    (void)why;
-    (void)size;
-    return 0;
+    out->ready = true;
 }
 
 static void open_role(struct stack *stack, enum api_kind kind, size_t index, uint16_t *port, struct api_role **out)
@@ -214,7 +212,7 @@ static int open_stack(void **state)
     }
     stack->links = link_local_new(1, 77, loops, LOOPS);
     stack->metrics = metrics_new(LOOPS);
-    stack->host = (struct api_host){.render_config = render_config, .ready = ready};
+    stack->host = (struct api_host){.render_config = render_config, .health = health};
     open_stores(stack);
     const struct message_config config = {.max_inflight = 1024};
     for (size_t i = 0; i < LOOPS; i++) {
