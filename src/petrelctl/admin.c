@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/object.h"
+#include "petrelctl/human.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -347,6 +348,19 @@ enum command_exit admin_request(struct admin *admin, const char *method, json_t 
     return code;
 }
 
+/* Nodes that did not answer, of a list that is put together from several. */
+static void tell_unreachable(const char *key, const json_t *names)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach((json_t *)names, i, name)
+    {
+        char *safe = human_safe(bytes_of(json_string_value(name), json_string_length(name)));
+        (void)command_fail(COMMAND_OK, "the node %s did not answer: the list lacks its %s", safe, key);
+        free(safe);
+    }
+}
+
 /* One page after the first `len` bytes of path; *more: another is to be asked for, its cursor is in path by now. */
 static enum command_exit take_page(struct admin *admin, const char *key, json_t *rows, struct bytebuf *path, size_t len,
                                    bool *more)
@@ -362,6 +376,8 @@ static enum command_exit take_page(struct admin *admin, const char *key, json_t 
         code = command_fail(COMMAND_FAILED, "%s answered no list of %s", admin->url, key);
     else
         json_array_extend(rows, part);
+    if (code == COMMAND_OK)
+        tell_unreachable(key, json_object_get(page, "unreachable"));
     if (code == COMMAND_OK && cursor != NULL && cursor[0] != '\0') {
         char *escaped = curl_easy_escape(admin->curl, cursor, 0);
         petrel_assert(escaped != NULL);

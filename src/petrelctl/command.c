@@ -71,7 +71,14 @@ static const struct command_option listen_options[] = {
 static const struct command_option sessions_list[] = {
     {"app", COMMAND_TEXT, "APP", "only of this app", 0},
     {"user", COMMAND_TEXT, "USER", "only of this user; needs --app", 'u'},
+    {"node", COMMAND_TEXT, "NODE", "only those that this node holds", 0},
     {"limit", COMMAND_NUMBER, "N", "at most so many (all)", 'n'},
+    {NULL},
+};
+
+static const struct command_option moving[] = {
+    {"rate", COMMAND_NUMBER, "N", "tell so many sessions a second, of each node that gives some away (100)", 0},
+    {"no-wait", COMMAND_FLAG, NULL, "only begin; else progress is told until it is done", 0},
     {NULL},
 };
 
@@ -109,6 +116,17 @@ static const struct command commands[] = {
         "sessions show 1-19a5c03ff42-0-2f-1", NULL},
     {"sessions kick", "SESSION", "close a session; its device comes back by itself", yes, command_sessions_kick,
         "sessions kick 1-19a5c03ff42-0-2f-1 --yes", NULL},
+    {"node list", "", "list the cluster's nodes", NULL, command_node_list, "node list", NULL},
+    {"node show", "NODE", "show one node, and how far it is with a drain", NULL, command_node_show, "node show session-1", NULL},
+    {"node drain", "NODE", "send a node's sessions to other nodes, and let no new one in", moving, command_node_drain,
+        "node drain session-1 --rate 500",
+        "Each device is told to go, connects to another node and goes on there: nothing is lost, and it sees one reconnect. Ends when\n"
+        "the node holds no session; Ctrl-C ends the waiting, not the drain."},
+    {"node undrain", "NODE", "end a drain: the node takes sessions again, those that it still has stay", NULL,
+        command_node_undrain, "node undrain session-1", NULL},
+    {"rebalance", "", "move sessions from nodes that have more than their share to the others", moving, command_rebalance,
+        "rebalance --rate 200",
+        "A node's share goes by its session.max_sessions. Run it after nodes were added, or came back."},
     {"message show", "ID", "say where a message is", message_show, command_message_show,
         "message show 019a9c1e-5d2b-7c44-9a51-0c8e3a5f7b10~YWxpY2U", NULL},
     {"config show", "", "show the configuration in force", NULL, command_config_show, "config show", NULL},

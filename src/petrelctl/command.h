@@ -19,7 +19,7 @@
     X(1, FAILED, "the server refused, or a file could not be read or written")                                         \
     X(2, USAGE, "wrong usage")                                                                                         \
     X(3, UNREACHABLE, "no server was reached")                                                                         \
-    X(4, NOT_FOUND, "no such app, key, device, session, message or directory")                                         \
+    X(4, NOT_FOUND, "no such app, key, device, session, node, message or directory")                                         \
     X(5, TIMEOUT, "no answer, or not enough of them, in time")
 
 enum command_exit {
@@ -89,6 +89,11 @@ enum command_exit command_listen(const struct invocation *call);
 enum command_exit command_sessions_list(const struct invocation *call);
 enum command_exit command_sessions_show(const struct invocation *call);
 enum command_exit command_sessions_kick(const struct invocation *call);
+enum command_exit command_node_list(const struct invocation *call);
+enum command_exit command_node_show(const struct invocation *call);
+enum command_exit command_node_drain(const struct invocation *call);
+enum command_exit command_node_undrain(const struct invocation *call);
+enum command_exit command_rebalance(const struct invocation *call);
 enum command_exit command_message_show(const struct invocation *call);
 enum command_exit command_config_show(const struct invocation *call);
 enum command_exit command_backup(const struct invocation *call);

@@ -11,22 +11,25 @@ static const struct table_column columns[] = {
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
+static enum command_exit list(struct admin *admin, const struct invocation *call, json_t **sessions)
+{
+    const char *app = invocation_text(call, "app"), *user = invocation_text(call, "user");
+    const char *node = invocation_text(call, "node");
+    const uint64_t limit = invocation_number(call, "limit", 0);
+    /* An empty value is none. */
+    return admin_list(admin, "sessions", limit, sessions, "/admin/v1/sessions?app=%s&user=%s&node=%s",
+                      app != NULL ? app : "", user != NULL ? user : "", node != NULL ? node : "");
+}
+
 enum command_exit command_sessions_list(const struct invocation *call)
 {
     struct admin *admin;
     json_t *sessions = NULL;
-    const char *app = invocation_text(call, "app");
-    const char *user = invocation_text(call, "user");
-    uint64_t limit = invocation_number(call, "limit", 0);
-    if (user != NULL && app == NULL)
+    if (invocation_text(call, "user") != NULL && invocation_text(call, "app") == NULL)
         return command_fail(COMMAND_USAGE, "--user needs --app: users belong to an app");
     enum command_exit code = admin_open(&admin, call);
-    if (code == COMMAND_OK && user != NULL)
-        code = admin_list(admin, "sessions", limit, &sessions, "/admin/v1/sessions?app=%s&user=%s", app, user);
-    else if (code == COMMAND_OK && app != NULL)
-        code = admin_list(admin, "sessions", limit, &sessions, "/admin/v1/sessions?app=%s", app);
-    else if (code == COMMAND_OK)
-        code = admin_list(admin, "sessions", limit, &sessions, "/admin/v1/sessions");
+    if (code == COMMAND_OK)
+        code = list(admin, call, &sessions);
     admin_close(&admin);
     if (code == COMMAND_OK && invocation_json(call))
         table_print_json(sessions);
