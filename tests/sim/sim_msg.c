@@ -23,6 +23,8 @@ struct peer_target *sim_msg_target(struct peer_msg *msg)
         return &msg->recall.target;
     case PEER_ENROL:
         return &msg->enrol;
+    case PEER_USER:
+        return &msg->user;
     default:
         object_panic(__FILE__, __LINE__, "a call that the simulation makes");
     }

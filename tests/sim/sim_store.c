@@ -81,7 +81,7 @@ static void trace_op(struct sim_store *store, uint32_t user, const struct op *op
 {
     static const char *const names[] = {
         [STORE_BIND] = "bind",   [STORE_UNBIND] = "unbind", [STORE_FETCH] = "fetch",   [STORE_ACK] = "ack",
-        [STORE_CHECK] = "check", [STORE_APPEND] = "append", [STORE_RECALL] = "recall",
+        [STORE_CHECK] = "check", [STORE_APPEND] = "append", [STORE_RECALL] = "recall", [STORE_USER] = "user",
     };
     const struct peer_msg *in = &op->in.msg;
     const struct inbox *inbox = &store->users[user].inbox;
@@ -141,6 +141,10 @@ static void carry_out(struct sim_store *store, struct op *op)
     case STORE_RECALL:
         done->status = inbox_recall(&store->txn, inbox, &in->recall.id);
         break;
+    case STORE_USER:
+        done->out.user = object_zalloc(sizeof *done->out.user);
+        done->status = inbox_user(&store->txn, inbox, done->out.user);
+        break;
     default:
         object_panic(__FILE__, __LINE__, "an operation of the simulation");
     }
@@ -167,6 +171,8 @@ static void free_op_if_over(struct op *op)
         free(op->done.out.bound);
     else if (op->carried_out && op->which == STORE_FETCH)
         free(op->done.out.page);
+    else if (op->carried_out && op->which == STORE_USER)
+        free(op->done.out.user);
     list_remove(&op->node);
     sim_msg_reset(&op->in);
     free(op);
@@ -236,8 +242,9 @@ static void on_there(struct sim_event *event)
 static void copy_in(struct op *op, const struct store_request *request)
 {
     static const enum peer_type types[] = {
-        [STORE_BIND] = PEER_BIND,   [STORE_UNBIND] = PEER_UNBIND, [STORE_FETCH] = PEER_FETCH,   [STORE_ACK] = PEER_ACK,
-        [STORE_CHECK] = PEER_CHECK, [STORE_APPEND] = PEER_SEND,   [STORE_RECALL] = PEER_RECALL,
+        [STORE_BIND] = PEER_BIND,     [STORE_UNBIND] = PEER_UNBIND, [STORE_FETCH] = PEER_FETCH,
+        [STORE_ACK] = PEER_ACK,       [STORE_CHECK] = PEER_CHECK,   [STORE_APPEND] = PEER_SEND,
+        [STORE_RECALL] = PEER_RECALL, [STORE_USER] = PEER_USER,
     };
     struct peer_msg msg = {.type = types[request->op]};
     switch (request->op) {
@@ -261,6 +268,9 @@ static void copy_in(struct op *op, const struct store_request *request)
         break;
     case STORE_RECALL:
         msg.recall = request->in.recall;
+        break;
+    case STORE_USER:
+        msg.user = request->in.user;
         break;
     default:
         object_panic(__FILE__, __LINE__, "an operation of the simulation");
@@ -310,7 +320,7 @@ static const struct store_ops sim_store_ops = {
     .check = submit,
     .recall = submit,
     .message_state = unasked,
-    .user = unasked,
+    .user = submit,
     .close = close_nothing,
 };
 
