@@ -5,6 +5,10 @@
 
 #define WHOLE 1000U /* credit that one connection costs */
 #define SECOND_MS 1000U
+/* A client that has other servers to try gives one 3 seconds. */
+#define WAIT_S 2U
+#define BACKLOG_MIN 128U
+#define BACKLOG_MAX 4096U
 
 static void earn(struct session_role *role)
 {
@@ -24,6 +28,15 @@ static void on_credit(struct timer *timer)
     object_check(role, SESSION_ROLE_MAGIC);
     earn(role);
     listener_resume(role->listener);
+}
+
+int session_admission_backlog(const struct session_role *role)
+{
+    const uint64_t rate = role->config.connects_per_second;
+    const uint64_t waiting = rate * WAIT_S;
+    if (rate == 0)
+        return 0;
+    return waiting < BACKLOG_MIN ? (int)BACKLOG_MIN : waiting < BACKLOG_MAX ? (int)waiting : (int)BACKLOG_MAX;
 }
 
 void session_admission_begin(struct session_role *role)

@@ -15,6 +15,8 @@ struct session_admission {
     struct timer timer; /* runs while the listener is paused */
 };
 
+/* How many may wait: who has waited for long has given up, and to let such in would keep others out. 0: no matter. */
+int session_admission_backlog(const struct session_role *role);
 /* The listener is open, and nobody has come yet. */
 void session_admission_begin(struct session_role *role);
 /* A connection came in. */

@@ -168,7 +168,11 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
 int session_role_listen(struct session_role *role, uint16_t *port)
 {
     object_check(role, SESSION_ROLE_MAGIC);
-    struct listener_config config = {.host = role->config.host, .port = role->config.port};
+    struct listener_config config = {
+        .host = role->config.host,
+        .port = role->config.port,
+        .backlog = session_admission_backlog(role),
+    };
     int rc = listener_open(&role->listener, role->loop, &config, session_conn_accept, role);
     if (rc != 0)
         return rc;
