@@ -1,4 +1,4 @@
-/* The ledger against a real petreld: it finds the promise kept, and it finds the one message that was swallowed. */
+/* The ledger against a real petreld and a real cluster: it finds the promise kept, and it finds the one message that was swallowed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+
+#include "lib/tmpdir.h"
 
 /* Run bin/petrel-ledger; its exit code, and the JSON of its last line, which the caller gives back. */
 static int run(const char *args, json_t **last)
@@ -60,11 +62,41 @@ static void one_swallowed_message_is_one_lost(void **state)
     json_decref(last);
 }
 
+/* Of a cluster, too: its session node dies, nothing else is lost, and the devices of that node were elsewhere in time. */
+static void one_swallowed_message_of_a_cluster_is_one_lost(void **state)
+{
+    (void)state;
+    json_t *last;
+    struct tmpdir dir;
+    char args[TMPDIR_PATH_MAX + 200];
+    assert_true(tmpdir_make(&dir));
+    snprintf(args, sizeof args,
+             "--cluster --drop-one --faults kill-session --seconds 10 --devices 60 --rate 60 --senders 8 --seed 13 "
+             "--dir %s/cluster",
+             dir.path);
+    int code = run(args, &last);
+    assert_int_equal(number(last, "lost"), 1);
+    assert_int_equal(number(last, "out_of_order") + number(last, "duplicates") + number(last, "refused"), 0);
+    assert_int_equal(number(json_object_get(last, "faults"), "kill-session"), 1);
+    assert_string_equal(json_string_value(json_object_get(last, "durability")), "replicated");
+    assert_true(number(last, "failover_devices") > 0 && number(last, "failover_p99_ms") < 60000);
+    assert_int_equal(code, 1);
+    json_decref(last);
+    tmpdir_remove(&dir);
+}
+
 static void wrong_usage_is_told(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"--kills many 2>&1", "--rate 0 2>&1", "--devices -1 2>&1", "nonsense 2>&1",
-                                        "--what 2>&1"};
+    static const char *const wrong[] = {"--kills many 2>&1",
+                                        "--rate 0 2>&1",
+                                        "--devices -1 2>&1",
+                                        "nonsense 2>&1",
+                                        "--what 2>&1",
+                                        "--cluster --faults kill-me 2>&1",
+                                        "--faults all 2>&1",
+                                        "--cluster --kills 2 2>&1",
+                                        "--cluster --durability some 2>&1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         json_t *last;
         assert_int_equal(run(wrong[i], &last), 2);
@@ -79,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kept_promise_is_zeros),
         cmocka_unit_test(one_swallowed_message_is_one_lost),
+        cmocka_unit_test(one_swallowed_message_of_a_cluster_is_one_lost),
         cmocka_unit_test(wrong_usage_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

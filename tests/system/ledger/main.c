@@ -254,6 +254,15 @@ static void tell_run(const struct ledger *ledger)
         printf("%" PRIu32 " kills, seed %" PRIu64 "\n", options->kills, options->seed);
 }
 
+/* The folder stays where somebody has to look for a reason in it. */
+static void clean_up(struct run *run, bool kept)
+{
+    if (run->ledger.options.cluster)
+        cluster_free(&run->cluster, !kept || run->ledger.options.keep);
+    else
+        daemon_free(&run->server.daemon);
+}
+
 /* Whether the promise was kept. */
 static bool execute(struct run *run)
 {
@@ -270,10 +279,14 @@ static bool execute(struct run *run)
     if (ledger->failure[0] != '\0' && !ledger->options.cluster)
         server_print_log(&run->server);
     bool orderly = take_down(run);
-    if (ledger->failure[0] == '\0')
-        return report_print(ledger, run->chaos.counts, orderly);
-    printf("ledger: %s\n", ledger->failure);
-    return false;
+    bool done = ledger->failure[0] == '\0';
+    bool kept = done && report_judge(ledger, run->chaos.counts) && orderly;
+    clean_up(run, kept);
+    if (done)
+        report_print(ledger, run->chaos.counts);
+    else
+        printf("ledger: %s\n", ledger->failure);
+    return kept;
 }
 
 /* Beside this program, unless it was named. */
@@ -313,10 +326,6 @@ int main(int argc, char **argv)
     run.tokens = object_zalloc(ledger->options.devices * sizeof(char *));
     run.senders = object_zalloc(ledger->options.senders * sizeof(struct sender *));
     bool kept = execute(&run);
-    if (ledger->options.cluster)
-        cluster_free(&run.cluster, !kept || ledger->options.keep);
-    else
-        daemon_free(&run.server.daemon);
     for (uint32_t i = 0; i < ledger->options.devices; i++)
         free(run.tokens[i]);
     free(run.devices);

@@ -40,7 +40,8 @@ static void print_cluster(struct ledger *ledger, const uint32_t *counts)
         printf("%s\"%s\":%" PRIu32, comma, fault_table[i].name, counts[i]);
         comma = ",";
     }
-    printf("},\"durability\":\"%s\",\"refused_503\":%" PRIu64 ",\"refused_share\":%.5f,\"refused_longest_s\":%.1f",
+    printf("},\"retries\":%" PRIu64, ledger->retries);
+    printf(",\"durability\":\"%s\",\"refused_503\":%" PRIu64 ",\"refused_share\":%.5f,\"refused_longest_s\":%.1f",
            ledger->options.replicated ? "replicated" : "standard", tally->refused, tally_share(tally),
            (double)tally->longest_ms / 1000.0);
     printf(",\"failover_devices\":%zu,\"failover_p50_ms\":%" PRIu64 ",\"failover_p99_ms\":%" PRIu64,
@@ -57,10 +58,16 @@ static bool is_kept(const struct ledger *ledger, const struct book_sums *sums, c
            (ledger->options.cluster ? happened > 0 : ledger->kills == ledger->options.kills);
 }
 
-bool report_print(struct ledger *ledger, const uint32_t *counts, bool orderly)
+bool report_judge(const struct ledger *ledger, const uint32_t *counts)
 {
     struct book_sums sums = book_sum(ledger->book);
     print_findings(ledger, &sums);
+    return is_kept(ledger, &sums, counts);
+}
+
+void report_print(struct ledger *ledger, const uint32_t *counts)
+{
+    struct book_sums sums = book_sum(ledger->book);
     printf("{\"accepted\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"out_of_order\":%" PRIu64
            ",\"duplicates\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"gaps\":%" PRIu64,
            sums.accepted, sums.delivered, sums.lost, sums.out_of_order, sums.duplicates, sums.refused, sums.gaps);
@@ -69,5 +76,4 @@ bool report_print(struct ledger *ledger, const uint32_t *counts, bool orderly)
     else
         printf(",\"kills\":%" PRIu32, ledger->kills);
     printf(",\"seconds\":%" PRIu32 ",\"seed\":%" PRIu64 "}\n", ledger->options.seconds, ledger->options.seed);
-    return orderly && is_kept(ledger, &sums, counts);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define ANSWER_MS 5000
+#define ANSWER_CLUSTER_MS 12000 /* a cluster says after 10 s that it does not know (PROMISE §5) */
 #define CONNECT_MS 2000
 #define RETRY_MS 200 /* at most, where the server names no wait */
 #define RETRY_MAX_MS 2000
@@ -72,7 +73,7 @@ static void ask(struct sender *sender)
     sender->asked = true;
     sender->reply.len = 0;
     client_uv_write(sender->uv, sender->request.ptr, sender->request.len);
-    wait_ms(sender, ANSWER_MS);
+    wait_ms(sender, sender->ledger->options.cluster ? ANSWER_CLUSTER_MS : ANSWER_MS);
 }
 
 static void drop(struct sender *sender)
