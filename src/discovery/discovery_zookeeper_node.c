@@ -50,6 +50,7 @@ void discovery_zookeeper_node_pack(const struct discovery_node *node, struct byt
     }
     bytes_printf(out, "\nstate=%s\nsessions=%" PRIu64 "\nmax_sessions=%" PRIu64 "\n",
                  node->state == DISCOVERY_DRAINING ? "draining" : "up", node->sessions, node->max_sessions);
+    bytes_printf(out, "connects_per_second=%" PRIu32 "\nloops=%" PRIu16 "\n", node->connects_per_second, node->loops);
     bytes_printf(out, "session_address=%s\npeer_address=%s\n", node->session_address, node->peer_address);
 }
 
@@ -100,6 +101,8 @@ static uint32_t read_roles(struct bytes list)
 static bool read_line(struct bytes key, struct bytes value, struct discovery_node *node)
 {
     uint64_t number = node->number;
+    uint64_t connects = node->connects_per_second;
+    uint64_t loops = node->loops;
     bool good = true;
     if (bytes_equal_str(key, "name"))
         good = read_text(value, node->name, sizeof node->name);
@@ -115,11 +118,17 @@ static bool read_line(struct bytes key, struct bytes value, struct discovery_nod
         good = read_number(value, UINT64_MAX, &node->sessions);
     else if (bytes_equal_str(key, "max_sessions"))
         good = read_number(value, UINT64_MAX, &node->max_sessions);
+    else if (bytes_equal_str(key, "connects_per_second"))
+        good = read_number(value, UINT32_MAX, &connects);
+    else if (bytes_equal_str(key, "loops"))
+        good = read_number(value, UINT16_MAX, &loops);
     else if (bytes_equal_str(key, "session_address"))
         good = read_text(value, node->session_address, sizeof node->session_address);
     else if (bytes_equal_str(key, "peer_address"))
         good = read_text(value, node->peer_address, sizeof node->peer_address);
     node->number = (uint32_t)number;
+    node->connects_per_second = (uint32_t)connects;
+    node->loops = (uint16_t)loops;
     return good;
 }
 

@@ -10,7 +10,8 @@
 
 static const char *const whole =
     "petrel 1\nname=node-7\nnumber=7\nincarnation=1700000000000\nroles=session,api\nstate=draining\nsessions=12\n"
-    "max_sessions=1000\nsession_address=push.example:7400\npeer_address=10.0.0.7:7490\n";
+    "max_sessions=1000\nconnects_per_second=50\nloops=4\nsession_address=push.example:7400\npeer_address=10.0.0.7:"
+    "7490\n";
 
 static int unpack(const char *text, struct discovery_node *node)
 {
@@ -30,6 +31,8 @@ static void a_node_reads_as_it_was_packed(void **state)
     assert_int_equal(node.state, DISCOVERY_DRAINING);
     assert_int_equal(node.sessions, 12);
     assert_int_equal(node.max_sessions, 1000);
+    assert_int_equal(node.connects_per_second, 50);
+    assert_int_equal(node.loops, 4);
     assert_string_equal(node.session_address, "push.example:7400");
     assert_string_equal(node.peer_address, "10.0.0.7:7490");
     discovery_zookeeper_node_pack(&node, &out);
@@ -44,7 +47,9 @@ static void the_largest_values_fit(void **state)
                                   .roles = DISCOVERY_SESSION | DISCOVERY_MESSAGE | DISCOVERY_API | DISCOVERY_MANAGER,
                                   .incarnation = UINT64_MAX,
                                   .sessions = UINT64_MAX,
-                                  .max_sessions = UINT64_MAX};
+                                  .max_sessions = UINT64_MAX,
+                                  .connects_per_second = UINT32_MAX,
+                                  .loops = UINT16_MAX};
     struct discovery_node again;
     struct bytebuf out = {0};
     memset(node.name, 'n', sizeof node.name - 1);
@@ -56,6 +61,8 @@ static void the_largest_values_fit(void **state)
     assert_int_equal(again.roles, node.roles);
     assert_int_equal(again.incarnation, node.incarnation);
     assert_int_equal(again.sessions, node.sessions);
+    assert_int_equal(again.connects_per_second, node.connects_per_second);
+    assert_int_equal(again.loops, node.loops);
     assert_string_equal(again.name, node.name);
     assert_string_equal(again.session_address, node.session_address);
     bytes_reset(&out);
@@ -86,6 +93,7 @@ static void what_is_no_node_is_refused(void **state)
         "petrel 1\nname=a\nnumber=-1\nincarnation=5\n",
         "petrel 1\nname=a\nnumber=1\nincarnation=18446744073709551616\n",
         "petrel 1\nname=a\nnumber=1\nincarnation=5\nsessions=\n",
+        "petrel 1\nname=a\nnumber=1\nincarnation=5\nloops=65536\n",
         "petrel 1\nname=a\nnumber=1\nincarnation=5\nsessions=1 \n",
         "petrel 1\nname=a\rb\nnumber=1\nincarnation=5\n",
     };
