@@ -11,5 +11,10 @@ extern const struct bytes store_redis_lua_record, store_redis_lua_log, store_red
 extern const struct bytes store_redis_lua_bind, store_redis_lua_unbind, store_redis_lua_enrol, store_redis_lua_remove,
     store_redis_lua_append, store_redis_lua_fetch, store_redis_lua_ack, store_redis_lua_check, store_redis_lua_recall,
     store_redis_lua_message_state, store_redis_lua_user;
+/* What the operations on topics share, and they. */
+extern const struct bytes store_redis_lua_owner, store_redis_lua_topic, store_redis_lua_subscription,
+    store_redis_lua_topic_operation, store_redis_lua_topic_append, store_redis_lua_topic_fetch,
+    store_redis_lua_topic_interest, store_redis_lua_topic_subscribe, store_redis_lua_topic_unsubscribe,
+    store_redis_lua_topic_subscriptions;
 
 #endif

@@ -1,8 +1,12 @@
 /* topics.h: the truth about topics: logs that many devices read, and which nodes are interested.
  *
  * topic log     entries with (epoch, seq), trimmed by TTL and cap, never by acks (PROMISE §9)
+ * condition     bytes that are stored with an entry and handed back with it; who sends it evaluates it
  * interest      a node's lease on a topic: its Delivers; the renewal is the topic's position check
- * subscription  a device's, kept with the device: where it began, and a version that grows with each change
+ * subscription  a device's: where it began, and a version of the device's set that is another one after each change
+ *
+ * A log and the subscriptions of a device are two places, each of which an operation meets in one atomic step. So a device
+ * subscribes in two: the node takes interest, which names the head, then the subscription is written with it.
  *
  * The request shape is store.h's. To add an implementation: struct topics_ops in topics_<name>.c, its line in
  * petreld/backends.c, tests/contract/test_topics against it. */
@@ -10,54 +14,30 @@
 #define PETREL_STORE_TOPICS_H
 
 #include "store/store.h"
+#include "store/topics_log.h"
 
-#define TOPICS_NAME_MAX 64   /* bytes: [A-Za-z0-9._:-]+ */
-#define TOPICS_NODES_MAX 256 /* interested nodes that one append reports */
 #define TOPICS_PER_DEVICE_MAX 64
 
 struct topics;
 struct topics_request;
 typedef void topics_done_fn(struct topics_request *request);
 
-struct topics_append {
-    struct bytes app;
-    struct bytes topic;
-    struct id id;
-    struct buf *message;
-    struct bytes condition; /* absent: for every subscriber */
-    uint64_t expires_ms;
-};
-struct topics_appended {
-    struct position position;
-    uint64_t prev;
-    bool duplicate;
-    uint32_t nodes_count;
-    uint32_t nodes[TOPICS_NODES_MAX]; /* with a lease that has not run out */
-};
-
-struct topics_fetch {
-    struct bytes app;
-    struct bytes topic;
-    struct position position;
-    uint32_t max_entries;
-    uint32_t max_bytes;
-};
-
-struct topics_interest {
-    struct bytes app;
-    struct bytes topic;
-    uint32_t node;
-    uint64_t incarnation;
-    uint64_t lease_ms; /* 0: give the lease up */
-};
-
 struct topics_subscription {
     struct peer_target device;
-    struct bytes topic;
+    struct bytes topic;       /* unsubscribe: absent for all of the device's, which is gone */
+    struct position position; /* subscribe: where it begins */
 };
 struct topics_subscribed {
     struct position position; /* where it begins */
-    uint64_t version;         /* of the device's set of subscriptions */
+    uint64_t version;         /* 0: the device has no set */
+};
+struct topics_set {
+    uint64_t version;
+    uint32_t count;
+    struct {
+        char topic[TOPICS_NAME_MAX + 1];
+        struct position position;
+    } all[TOPICS_PER_DEVICE_MAX];
 };
 
 enum topics_op {
@@ -66,6 +46,7 @@ enum topics_op {
     TOPICS_INTEREST,
     TOPICS_SUBSCRIBE,
     TOPICS_UNSUBSCRIBE,
+    TOPICS_SUBSCRIPTIONS,
 };
 
 struct topics_request {
@@ -80,25 +61,24 @@ struct topics_request {
         struct topics_interest interest;
         struct topics_subscription subscribe;
         struct topics_subscription unsubscribe;
+        struct peer_target subscriptions;
     } in;
     union {
-        struct topics_appended *appended; /* lent until the callback returns, as is the page */
-        struct peer_page *page;
+        struct topics_appended *appended; /* lent until the callback returns, as are page and set */
+        struct topics_page *page;
+        struct topics_set *set;
         struct position head; /* interest */
         struct topics_subscribed subscribed;
     } out;
 };
 
-/* Rules and statuses as in struct store_ops. append: TOO_LARGE; a topic is made by its first append or subscriber. fetch,
- * interest: NOT_FOUND. interest: STALE: a later start of the node holds the lease; TOO_LARGE: TOPICS_NODES_MAX have one. subscribe:
- * TOO_LARGE; again is the same. unsubscribe: of what is not subscribed is 0, and the version stays. */
+/* Rules and statuses as in struct store_ops. append makes the topic; TOO_LARGE: more than cap_bytes, or a longer condition than
+ * TOPICS_CONDITION_MAX; RATE_LIMITED; CONFLICT: the key was used with another body. fetch: NOT_FOUND. interest: STALE: a later
+ * start of the node holds the lease; TOO_LARGE: TOPICS_NODES_MAX have one. subscribe: TOO_LARGE; again is the same and says where
+ * the first began. unsubscribe: of what is not subscribed is 0, and the version stays. */
 struct topics_ops {
     const char *name;
-    int (*append)(struct topics *topics, struct topics_request *request);
-    int (*fetch)(struct topics *topics, struct topics_request *request);
-    int (*interest)(struct topics *topics, struct topics_request *request);
-    int (*subscribe)(struct topics *topics, struct topics_request *request);
-    int (*unsubscribe)(struct topics *topics, struct topics_request *request);
+    int (*submit)(struct topics *topics, struct topics_request *request);
     void (*close)(struct topics *topics);
 };
 
@@ -109,15 +89,10 @@ struct topics { /* first member of every implementation */
 static inline int topics_submit(struct topics *topics, enum topics_op op, struct topics_request *request,
                                 struct loop *home, topics_done_fn *done)
 {
-    int (*const table[])(struct topics *, struct topics_request *) = {
-        [TOPICS_APPEND] = topics->ops->append,           [TOPICS_FETCH] = topics->ops->fetch,
-        [TOPICS_INTEREST] = topics->ops->interest,       [TOPICS_SUBSCRIBE] = topics->ops->subscribe,
-        [TOPICS_UNSUBSCRIBE] = topics->ops->unsubscribe,
-    };
     request->op = op;
     request->home = home;
     request->done = done;
-    return table[op](topics, request);
+    return topics->ops->submit(topics, request);
 }
 
 /* Close and free; NULL inside is fine. */
@@ -127,5 +102,10 @@ static inline void topics_close(struct topics **topics)
         (*topics)->ops->close(*topics);
     *topics = NULL;
 }
+
+/* The defaults. */
+struct topics_limits topics_limits_default(void);
+/* What every implementation asks of a request before it acts: names that are names, sizes within limits. 0, INVALID, TOO_LARGE. */
+int topics_check(const struct topics_request *request, const struct topics_limits *limits);
 
 #endif

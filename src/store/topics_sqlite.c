@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "store/topics_reply.h"
 #include "store/topics_sqlite_private.h"
 
 #include <stdlib.h>
@@ -12,20 +13,26 @@
 #define IDLE_MS 1000
 #define KEEP_PAGES 4096 /* free pages that the file may keep */
 #define SHRINK_PAGES 512
+#define EXPIRE_MIN 64 /* entries and ids in one commit */
 
 static const char *const versions[] = {
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE topic (id INTEGER PRIMARY KEY, app TEXT NOT NULL, name TEXT NOT NULL, epoch INTEGER NOT NULL,"
-    " base INTEGER NOT NULL, head INTEGER NOT NULL, floor INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " bytes INTEGER NOT NULL, UNIQUE (app, name));"
-    "CREATE TABLE entry (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, seq INTEGER NOT NULL, message_id BLOB NOT "
-    "NULL,"
-    " expires_ms INTEGER NOT NULL, condition TEXT, message BLOB NOT NULL);"
+    " birth INTEGER NOT NULL, head INTEGER NOT NULL, floor INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, ids INTEGER NOT NULL, touched_ms INTEGER NOT NULL, UNIQUE (app, name));"
+    "CREATE INDEX topic_touched ON topic (touched_ms);"
+    "CREATE TABLE epoch (topic INTEGER, epoch INTEGER, base INTEGER NOT NULL, PRIMARY KEY (topic, epoch)) WITHOUT "
+    "ROWID;"
+    "CREATE TABLE entry (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL, condition BLOB, message BLOB NOT NULL);"
     "CREATE UNIQUE INDEX entry_seq ON entry (topic, seq);"
-    "CREATE UNIQUE INDEX entry_message ON entry (topic, message_id);"
     "CREATE INDEX entry_expires ON entry (expires_ms);"
-    "CREATE TABLE subscriber (app TEXT, user TEXT, device TEXT, version INTEGER NOT NULL,"
+    "CREATE TABLE remembered (topic INTEGER, id BLOB, seq INTEGER NOT NULL, until_ms INTEGER NOT NULL,"
+    " body INTEGER NOT NULL, PRIMARY KEY (topic, id)) WITHOUT ROWID;"
+    "CREATE INDEX remembered_until ON remembered (until_ms);"
+    "CREATE TABLE subscriber (app TEXT, user TEXT, device TEXT, version INTEGER NOT NULL, touched_ms INTEGER NOT NULL,"
     " PRIMARY KEY (app, user, device)) WITHOUT ROWID;"
+    "CREATE INDEX subscriber_touched ON subscriber (touched_ms);"
     "CREATE TABLE subscription (app TEXT, user TEXT, device TEXT, topic TEXT, epoch INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, PRIMARY KEY (app, user, device, topic)) WITHOUT ROWID;",
 };
@@ -51,42 +58,29 @@ int topics_sqlite_fail(struct topics_sqlite *topics, int err)
     return PETREL_E_UNAVAILABLE;
 }
 
-/* Free what a request that ended with 0 lends. */
-static void release(struct topics_request *request)
-{
-    if (request->status != 0)
-        return;
-    if (request->op == TOPICS_APPEND)
-        free(request->out.appended);
-    if (request->op != TOPICS_FETCH)
-        return;
-    for (uint32_t i = 0; i < request->out.page->count; i++)
-        buf_unref(request->out.page->entries[i].message);
-    free(request->out.page);
-}
-
-/* On the caller's loop. The callback may free the request, so what it lends is kept aside. */
 static void finish(struct worker_job *job)
 {
-    struct topics_request *request = container_of(job, struct topics_request, job);
-    struct topics_request lent = {.op = request->op, .status = request->status, .out = request->out};
-    request->done(request);
-    release(&lent);
+    topics_reply_finish(container_of(job, struct topics_request, job));
 }
 
 static int execute(struct topics_sqlite *topics, struct topics_request *request)
 {
+    int err = topics_check(request, &topics->config.limits);
+    if (err != 0)
+        return err;
     switch (request->op) {
     case TOPICS_APPEND:
         return topics_sqlite_log_append(topics, request);
     case TOPICS_FETCH:
         return topics_sqlite_log_fetch(topics, request);
     case TOPICS_INTEREST:
-        return topics_sqlite_device_interest(topics, request);
+        return topics_sqlite_lease_interest(topics, request);
     case TOPICS_SUBSCRIBE:
-        return topics_sqlite_device_subscribe(topics, request);
+        return topics_sqlite_set_subscribe(topics, request);
     case TOPICS_UNSUBSCRIBE:
-        return topics_sqlite_device_unsubscribe(topics, request);
+        return topics_sqlite_set_unsubscribe(topics, request);
+    case TOPICS_SUBSCRIPTIONS:
+        return topics_sqlite_set_read(topics, request);
     }
     return PETREL_E_INVALID;
 }
@@ -102,7 +96,16 @@ static void execute_all(struct topics_sqlite *topics, struct worker_job *jobs)
 static void take_back(struct worker_job *jobs)
 {
     for (; jobs != NULL; jobs = jobs->next)
-        release(container_of(jobs, struct topics_request, job));
+        topics_reply_release(container_of(jobs, struct topics_request, job));
+}
+
+/* More than the batch can add, or what is over would pile up. */
+static uint32_t expire_most(const struct worker_job *jobs)
+{
+    uint32_t most = EXPIRE_MIN;
+    for (; jobs != NULL; jobs = jobs->next)
+        most += 2;
+    return most;
 }
 
 /* Carry out the batch in one transaction. 0, or why nothing of it was written. */
@@ -116,7 +119,8 @@ static int run(struct topics_sqlite *topics, struct worker_job *jobs)
         return topics->failure;
     }
     /* First, so that the cap does not drop, and tell of, what is over anyway. */
-    topics_sqlite_log_expire(topics);
+    topics_sqlite_log_expire(topics, expire_most(jobs));
+    topics_sqlite_set_expire(topics);
     execute_all(topics, jobs);
     if (topics->failure == 0) {
         err = sqlite_commit(topics->db);
@@ -142,6 +146,7 @@ static uint32_t work(void *ctx, struct worker_job *jobs)
         execute_all(topics, jobs);
     }
     bool idle = jobs == NULL;
+    topics_sqlite_lease_sweep(topics);
     while (jobs != NULL) {
         struct worker_job *next = jobs->next;
         worker_finish(topics->worker, jobs);
@@ -152,42 +157,56 @@ static uint32_t work(void *ctx, struct worker_job *jobs)
     return IDLE_MS;
 }
 
-static void prepare(struct topics_sqlite *topics)
+static void prepare_logs(struct sqlite *db, struct topics_sqlite_stmts *stmts)
 {
-    struct sqlite *db = topics->db;
-    topics->stmts = (struct topics_sqlite_stmts){
-        .topic_select = sqlite_prepare(db, "SELECT id, epoch, base, head, floor, count, bytes FROM topic"
-                                           " WHERE app = ?1 AND name = ?2"),
-        .topic_insert = sqlite_prepare(db, "INSERT INTO topic (app, name, epoch, base, head, floor, count, bytes)"
-                                           " VALUES (?1, ?2, ?3, ?4, ?4, ?4, 0, 0)"),
-        .topic_update = sqlite_prepare(db, "UPDATE topic SET epoch = ?2, base = ?3, head = ?4, floor = ?5, count = ?6,"
-                                           " bytes = ?7 WHERE id = ?1"),
-        .topic_shrink = sqlite_prepare(db, "UPDATE topic SET count = count - 1, bytes = bytes - ?2 WHERE id = ?1"),
-        .entry_insert = sqlite_prepare(db, "INSERT INTO entry (topic, seq, message_id, expires_ms, condition, message)"
-                                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
-        .entry_find = sqlite_prepare(db, "SELECT seq FROM entry WHERE topic = ?1 AND message_id = ?2"),
-        .entry_oldest = sqlite_prepare(db, "SELECT id, seq, length(message) FROM entry WHERE topic = ?1"
-                                           " ORDER BY seq LIMIT 1"),
-        .entry_page = sqlite_prepare(db, "SELECT seq, expires_ms, message FROM entry WHERE topic = ?1 AND seq > ?2"
-                                         " AND expires_ms > ?3 ORDER BY seq LIMIT ?4"),
-        .entry_expired = sqlite_prepare(db, "SELECT id, topic, length(message) FROM entry WHERE expires_ms <= ?1"
-                                            " LIMIT 1"),
-        .entry_delete = sqlite_prepare(db, "DELETE FROM entry WHERE id = ?1"),
-        .version_select = sqlite_prepare(db, "SELECT version FROM subscriber WHERE app = ?1 AND user = ?2"
-                                             " AND device = ?3"),
-        .version_upsert = sqlite_prepare(db, "INSERT OR REPLACE INTO subscriber (app, user, device, version)"
-                                             " VALUES (?1, ?2, ?3, ?4)"),
-        .sub_select = sqlite_prepare(db, "SELECT epoch, seq FROM subscription WHERE app = ?1 AND user = ?2"
-                                         " AND device = ?3 AND topic = ?4"),
-        .sub_count = sqlite_prepare(db, "SELECT count(*) FROM subscription WHERE app = ?1 AND user = ?2"
-                                        " AND device = ?3"),
-        .sub_insert = sqlite_prepare(db, "INSERT INTO subscription (app, user, device, topic, epoch, seq)"
-                                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
-        .sub_delete = sqlite_prepare(db, "DELETE FROM subscription WHERE app = ?1 AND user = ?2 AND device = ?3"
-                                         " AND topic = ?4"),
-        .meta_select = sqlite_prepare(db, "SELECT value FROM meta WHERE key = 'incarnation'"),
-        .meta_upsert = sqlite_prepare(db, "INSERT OR REPLACE INTO meta (key, value) VALUES ('incarnation', ?1)"),
-    };
+    stmts->topic_select = sqlite_prepare(db, "SELECT id, epoch, birth, head, floor, count, bytes, ids, touched_ms"
+                                             " FROM topic WHERE app = ?1 AND name = ?2");
+    stmts->topic_insert = sqlite_prepare(db, "INSERT INTO topic (app, name, epoch, birth, head, floor, count, bytes,"
+                                             " ids, touched_ms) VALUES (?1, ?2, ?3, ?4, ?4, ?4, 0, 0, 0, ?5)");
+    stmts->topic_update = sqlite_prepare(db, "UPDATE topic SET epoch = ?2, head = ?3, floor = ?4, count = ?5,"
+                                             " bytes = ?6, ids = ?7, touched_ms = ?8 WHERE id = ?1");
+    stmts->topic_shrink = sqlite_prepare(db, "UPDATE topic SET count = count - 1, bytes = bytes - ?2 WHERE id = ?1");
+    stmts->topic_forget = sqlite_prepare(db, "UPDATE topic SET ids = ids - 1 WHERE id = ?1");
+    stmts->topic_idle = sqlite_prepare(db, "SELECT id FROM topic WHERE touched_ms < ?1 AND count = 0 LIMIT 1");
+    stmts->topic_delete = sqlite_prepare(db, "DELETE FROM topic WHERE id = ?1");
+    stmts->epoch_insert = sqlite_prepare(db, "INSERT INTO epoch (topic, epoch, base) VALUES (?1, ?2, ?3)");
+    stmts->epoch_after = sqlite_prepare(db, "SELECT base FROM epoch WHERE topic = ?1 AND epoch > ?2"
+                                            " ORDER BY epoch LIMIT 1");
+    stmts->epoch_delete = sqlite_prepare(db, "DELETE FROM epoch WHERE topic = ?1");
+    stmts->entry_insert = sqlite_prepare(db, "INSERT INTO entry (topic, seq, expires_ms, condition, message)"
+                                             " VALUES (?1, ?2, ?3, ?4, ?5)");
+    stmts->entry_oldest = sqlite_prepare(db, "SELECT id, seq, ifnull(length(condition), 0) + length(message)"
+                                             " FROM entry WHERE topic = ?1 ORDER BY seq LIMIT 1");
+    stmts->entry_page = sqlite_prepare(db, "SELECT seq, expires_ms, condition, message FROM entry WHERE topic = ?1"
+                                           " AND seq > ?2 AND expires_ms > ?3 ORDER BY seq LIMIT ?4");
+    stmts->entry_expired = sqlite_prepare(db, "SELECT id, topic, ifnull(length(condition), 0) + length(message)"
+                                              " FROM entry WHERE expires_ms <= ?1 LIMIT 1");
+    stmts->entry_delete = sqlite_prepare(db, "DELETE FROM entry WHERE id = ?1");
+    stmts->id_insert = sqlite_prepare(db, "INSERT INTO remembered (topic, id, seq, until_ms, body)"
+                                          " VALUES (?1, ?2, ?3, ?4, ?5)");
+    stmts->id_find = sqlite_prepare(db, "SELECT seq, body FROM remembered WHERE topic = ?1 AND id = ?2"
+                                        " AND until_ms > ?3");
+    stmts->id_over = sqlite_prepare(db, "SELECT topic, id FROM remembered WHERE until_ms <= ?1 LIMIT 1");
+    stmts->id_delete = sqlite_prepare(db, "DELETE FROM remembered WHERE topic = ?1 AND id = ?2");
+    stmts->id_delete_all = sqlite_prepare(db, "DELETE FROM remembered WHERE topic = ?1");
+}
+
+#define OF_DEVICE " WHERE app = ?1 AND user = ?2 AND device = ?3"
+
+static void prepare_sets(struct sqlite *db, struct topics_sqlite_stmts *stmts)
+{
+    stmts->set_select = sqlite_prepare(db, "SELECT version, touched_ms FROM subscriber" OF_DEVICE);
+    stmts->set_upsert = sqlite_prepare(db, "INSERT OR REPLACE INTO subscriber (app, user, device, version, touched_ms)"
+                                           " VALUES (?1, ?2, ?3, ?4, ?5)");
+    stmts->set_over = sqlite_prepare(db, "SELECT app, user, device FROM subscriber WHERE touched_ms < ?1 LIMIT 1");
+    stmts->set_delete = sqlite_prepare(db, "DELETE FROM subscriber" OF_DEVICE);
+    stmts->sub_all = sqlite_prepare(db, "SELECT topic, epoch, seq FROM subscription" OF_DEVICE);
+    stmts->sub_insert = sqlite_prepare(db, "INSERT INTO subscription (app, user, device, topic, epoch, seq)"
+                                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+    stmts->sub_delete = sqlite_prepare(db, "DELETE FROM subscription" OF_DEVICE " AND topic = ?4");
+    stmts->sub_delete_all = sqlite_prepare(db, "DELETE FROM subscription" OF_DEVICE);
+    stmts->meta_select = sqlite_prepare(db, "SELECT value FROM meta WHERE key = 'incarnation'");
+    stmts->meta_upsert = sqlite_prepare(db, "INSERT OR REPLACE INTO meta (key, value) VALUES ('incarnation', ?1)");
 }
 
 /* As with users: the incarnation is the file's, and only a copy that was put back gets another. */
@@ -211,7 +230,8 @@ static int start(void *ctx)
     int err = sqlite_open(&topics->db, topics->config.path, &schema);
     if (err != 0)
         return err;
-    prepare(topics);
+    prepare_logs(topics->db, &topics->stmts);
+    prepare_sets(topics->db, &topics->stmts);
     err = own(topics);
     if (err != 0)
         sqlite_close(&topics->db);
@@ -231,7 +251,7 @@ static int submit(struct topics *base, struct topics_request *request)
 
 static void free_topics(struct topics_sqlite *topics)
 {
-    topics_sqlite_device_free(topics);
+    topics_sqlite_lease_free(topics);
     free((char *)topics->config.path);
     topics->magic = 0;
     free(topics);
@@ -246,11 +266,7 @@ static void close_topics(struct topics *base)
 
 static const struct topics_ops ops = {
     .name = "sqlite",
-    .append = submit,
-    .fetch = submit,
-    .interest = submit,
-    .subscribe = submit,
-    .unsubscribe = submit,
+    .submit = submit,
     .close = close_topics,
 };
 
@@ -264,11 +280,7 @@ int topics_sqlite_open(struct topics **out, const struct topics_sqlite_config *c
     topics->base.ops = &ops;
     topics->config = *config;
     topics->config.path = object_strdup(config->path);
-    if (topics->config.cap_entries == 0)
-        topics->config.cap_entries = 1000;
-    if (topics->config.cap_bytes == 0)
-        topics->config.cap_bytes = 1 << 20;
-    topics_sqlite_device_init(topics, rng_u64(&rng));
+    topics_sqlite_lease_init(topics, rng_u64(&rng));
     const struct worker_config worker = {
         .name = "topics",
         .max_pending = config->max_pending != 0 ? config->max_pending : 65536,

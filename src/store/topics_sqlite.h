@@ -10,8 +10,7 @@
 struct topics_sqlite_config {
     const char *path; /* the file; its directory exists */
     const struct clock *clock;
-    uint32_t cap_entries; /* in one topic's log; 0: 1000 */
-    uint32_t cap_bytes;   /* of messages in one topic's log; 0: 1 MiB */
+    struct topics_limits limits;
     uint32_t max_pending; /* operations under way; 0: 65,536 */
     bool restored;        /* the file came from a backup: begin a new epoch */
 };

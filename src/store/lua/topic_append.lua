@@ -1,0 +1,90 @@
+-- ARGV: 2 expiry, bytes, until when the id is remembered; 3 id; 4 the entry; 5 '' or the hash of the body, with an idempotency key.
+-- Answer: whether it is a duplicate, epoch, seq; then the leases, as they are.
+
+local function answer(t, duplicate, seq, leases)
+    local high, low = epoch_of(t)
+    return pack('<BI4I4I8', duplicate, low, high, seq) .. leases
+end
+
+-- Expired ones first, wherever they stand; then the oldest.
+local function make_room(t, count)
+    local function is_full()
+        return count > 1 and (count > cap_entries or t.bytes > cap_bytes)
+    end
+    if is_full() and t.next_expiry <= now then
+        local from, next_expiry = '-', t.last_expiry
+        repeat
+            local over, some = {}, call('XRANGE', log, from, '+', 'COUNT', 64)
+            for _, e in ipairs(some) do
+                local when = expiry(e)
+                if when <= now then
+                    over[#over + 1] = e
+                elseif when < next_expiry then
+                    next_expiry = when
+                end
+            end
+            remove(t, over)
+            count = count - #over
+            from = #some > 0 and '(' .. some[#some][1]
+        until #some < 64
+        t.next_expiry = next_expiry
+    end
+    while is_full() do
+        local oldest = call('XRANGE', log, '-', '+', 'COUNT', 1)
+        t.floor = read_seq(oldest[1][1])
+        remove(t, oldest)
+        count = count - 1
+    end
+end
+
+local function put(t, id, entry, body)
+    local expires, bytes, until_ms = unpack('<I8I4I8', ARGV[2])
+    expire_front(t)
+    local high, low = epoch_of(t)
+    t.head = t.head + 1
+    call('XADD', log, decimal(high, low) .. format('-%.0f', t.head), 'e', entry)
+    t.bytes = t.bytes + bytes
+    if t.next_expiry == 0 or expires < t.next_expiry then
+        t.next_expiry = expires
+    end
+    if expires > t.last_expiry then
+        t.last_expiry = expires
+    end
+    local count = call('XLEN', log)
+    if count == 1 then
+        t.bytes, t.next_expiry, t.last_expiry = bytes, expires, expires
+    end
+    make_room(t, count)
+    -- Nothing counts any more when all has expired. A second late: what counts are the entries' own times.
+    call('PEXPIRE', log, math.max(t.last_expiry - now, 0) + 1000)
+    forget_ids(3)
+    save_topic(t, id, pack('<I7I6', t.head, until_ms) .. body)
+end
+
+local function append()
+    local id, entry, body = ARGV[3], ARGV[4], ARGV[5]
+    local t, leases = load_topic()
+    local known = t and call('HGET', facts, id)
+    if known then
+        local seq, over = unpack('<I7I6', known)
+        if over > now then
+            if body ~= '' and sub(known, 14) ~= body then
+                return refuse('CONFLICT')
+            end
+            -- Duplicates write as well: what a replicated one waits for must come after the first one's write.
+            call('HSET', facts, id, known)
+            return answer(t, 1, seq, leases)
+        end
+    end
+    if t and call('HLEN', facts) - t.fields >= recent_ids then
+        forget_ids(64)
+        if call('HLEN', facts) - t.fields >= recent_ids then
+            return refuse('RATE_LIMITED')
+        end
+    end
+    t = own(t)
+    put(t, id, entry, body)
+    return answer(t, 0, t.head, leases)
+end
+
+define('append', {}, append)

@@ -1,0 +1,64 @@
+/* topics_redis_private.h: what the files of the topics in Redis share. Words as in store_redis_private.h.
+ *
+ * Files, in the order to read them: topics_redis.c (port, seats), _call.c (arguments), _reply.c (answers), _script.c (texts). */
+#ifndef PETREL_STORE_TOPICS_REDIS_PRIVATE_H
+#define PETREL_STORE_TOPICS_REDIS_PRIVATE_H
+
+#include "loop/mailbox.h"
+#include "loop/timer.h"
+#include "store/topics_redis.h"
+
+#include <stdatomic.h>
+
+#define TOPICS_REDIS_OPS (TOPICS_SUBSCRIPTIONS + 1)
+
+struct topics_redis;
+
+struct topics_redis_seat {
+    _Alignas(64) struct topics_redis *topics;
+    _Atomic(struct loop *) loop; /* NULL until the client is made */
+    struct redis *redis;
+    bool left; /* there will be no client any more */
+    const struct redis_script *scripts[TOPICS_REDIS_OPS];
+    struct list doubtful; /* calls that will be asked again */
+    struct mail leave;
+};
+
+struct topics_redis {
+    struct topics base;
+    uint32_t magic;
+    struct topics_redis_config config; /* texts owned */
+    atomic_bool closing;
+    /* One for who opened it, one for each client and each mail under way: the last frees. */
+    atomic_uint refs;
+    struct topics_redis_seat *seats;
+};
+
+struct topics_redis_call {
+    struct redis_request ask;
+    struct topics_redis_seat *seat;
+    struct topics_request *request;
+    uint64_t until_ms; /* of the loop: an append is repeated no longer */
+    struct list node;  /* in `doubtful` */
+    struct timer timer;
+    bool doubted;           /* asked again already */
+    bool repeated;          /* an append that was asked before, with no answer */
+    struct bytebuf rules;   /* now and the limits */
+    struct bytebuf numbers; /* the operation's own */
+    struct bytebuf keys;
+    struct bytebuf entry;
+};
+
+/* A call of the request's function, ready to be asked. */
+struct topics_redis_call *topics_redis_call_new(struct topics_redis_seat *seat, struct topics_request *request);
+void topics_redis_call_free(struct topics_redis_call *call);
+
+/* Read the function's answer into request->out: the request's status. */
+int topics_redis_reply_read(struct topics_request *request, const struct redis_value *reply, uint64_t now_ms);
+/* Whether the answer says that a position is ahead of the log: of a master that is none any more, perhaps. */
+bool topics_redis_reply_is_ahead(const struct topics_request *request, const struct redis_value *reply);
+
+/* Name the functions of all operations to a client. */
+void topics_redis_script_add(struct redis *redis, const struct redis_script *scripts[TOPICS_REDIS_OPS]);
+
+#endif
