@@ -10,6 +10,7 @@
 #define DEADLINE_MS 10000U
 #define SPREAD_MS 2000U
 #define WHOLE 1000U /* credit that one session costs */
+#define SECOND_MS 1000U
 /* What a late tick may make up for: a stall must not become a burst. */
 #define CATCH_UP_MS 250U
 /* Slots looked at, and sessions closed, in one tick. */
@@ -77,12 +78,13 @@ static void earn(struct session_role *role)
 {
     struct session_move *move = &role->move;
     const uint64_t now_ms = loop_now_ms(role->loop);
-    const uint64_t late_ms = now_ms - move->earned_ms;
-    const uint64_t most = (uint64_t)move->per_second * CATCH_UP_MS;
-    move->credit += (late_ms < WHOLE ? late_ms : WHOLE) * move->per_second;
+    const uint64_t passed_ms = now_ms - move->earned_ms;
+    const uint64_t late = (uint64_t)move->per_second * CATCH_UP_MS;
+    const uint64_t most = late > WHOLE ? late : WHOLE;
     move->earned_ms = now_ms;
-    if (move->credit > most && move->credit > WHOLE)
-        move->credit = most > WHOLE ? most : WHOLE;
+    move->credit += (passed_ms < SECOND_MS ? passed_ms : SECOND_MS) * move->per_second;
+    if (move->credit > most)
+        move->credit = most;
 }
 
 static void tell_due(struct session_role *role)
@@ -142,7 +144,6 @@ static void on_tick(struct timer *timer)
 static void set_pace(struct session_role *role, uint32_t per_second)
 {
     struct session_move *move = &role->move;
-    petrel_assert(per_second > 0);
     move->per_second = per_second;
     move->credit = 0;
     move->earned_ms = loop_now_ms(role->loop);
@@ -209,6 +210,8 @@ static int act(struct session_role *role, const struct peer_drain *asked)
         return 0;
     if (session_drain_begun(role))
         return PETREL_E_CLOSING;
+    if (asked->verb != PEER_DRAIN_END && asked->per_second == 0)
+        return PETREL_E_INVALID;
     int rc = 0;
     if (asked->verb == PEER_DRAIN_BEGIN)
         begin(role, asked->per_second);

@@ -34,8 +34,8 @@ struct session_move {
     struct timer timer;
 };
 
-/* Do what is asked, and say how far it is. 0; CONFLICT: a MOVE while the loop drains; UNAVAILABLE: a MOVE with no other node to go
- * to; CLOSING: the role goes away anyhow (but for a LOOK). */
+/* Do what is asked, and say how far it is. 0; INVALID: no pace; CONFLICT: a MOVE while the loop drains; UNAVAILABLE: a MOVE with no
+ * other node to go to; CLOSING: the role goes away anyhow (but for a LOOK). */
 int session_move_serve(struct session_role *role, const struct peer_drain *asked, struct peer_drained *out);
 /* A session went live while the loop drains: tell it. */
 void session_move_greet(struct session *session);

@@ -351,6 +351,7 @@ static void a_move_replaces_the_one_before_and_yields_to_a_drain(void **state)
     far = drain(rig, PEER_DRAIN_BEGIN, 10);
     assert_true(far.draining && far.to_tell == COUNT - 1);
     (void)move(rig, 1, 10, PETREL_E_CONFLICT);
+    (void)drain_as(rig, (struct peer_drain){.verb = PEER_DRAIN_BEGIN}, PETREL_E_INVALID);
     close_all(clients, COUNT);
     rig_free(&rig);
 }
