@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "driver/redis_asked.h"
 #include "driver/redis_batch.h"
 #include "driver/redis_cluster.h"
 #include "driver/redis_health.h"
@@ -10,26 +11,11 @@
 #include <stdlib.h>
 
 #define CONN_MAGIC OBJECT_MAGIC('r', 'd', 'c', 'n')
-/* What is on its way to a node at a time; the rest waits here, where it can still be sent elsewhere. */
-#define PIPELINE_MAX 1024
-#define PENDING_FIRST 32
-#define PENDING_MAX (PIPELINE_MAX + 8) /* what is asked beside requests */
 #define PIPELINE_BYTES (4 * 1024 * 1024)
 /* A request goes back to a node that does not know its script this often before it is given a rest. */
 #define NOSCRIPT_TRIES 8
 
 enum conn_state { CONN_CONNECTING, CONN_GREETING, CONN_READY, CONN_GONE };
-
-/* What a reply answers. */
-enum question { ASKED_REQUEST, ASKED_AUTH, ASKED_ROLE, ASKED_ASKING, ASKED_TEXT, ASKED_WAIT, ASKED_VIEW, ASKED_INFO };
-
-struct pending {
-    enum question question;
-    uint64_t number; /* counts what was written on this connection */
-    uint64_t due_ms;
-    struct redis_request *request;
-    const struct redis_text *text; /* that is loaded */
-};
 
 struct redis_conn {
     uint32_t magic;
@@ -48,10 +34,7 @@ struct redis_conn {
     uint64_t text_written[REDIS_SCRIPTS_MAX]; /* number of the load; 0: never */
     bool text_wanted[REDIS_SCRIPTS_MAX];
     enum redis_verdict text_refused[REDIS_SCRIPTS_MAX]; /* why the last load was; ANSWER: it was not */
-    size_t pending_head;
-    size_t pending_count;
-    size_t pending_size;
-    struct pending *pending; /* a ring, grown by need: there are many connections, and most are calm */
+    struct redis_asked_ring asked;
 };
 
 static bool is_replicated(const struct redis_conn *conn)
@@ -61,8 +44,7 @@ static bool is_replicated(const struct redis_conn *conn)
 
 bool redis_conn_is_idle(const struct redis_conn *conn)
 {
-    return conn->pending_count == 0 && list_empty(&conn->waiting) && list_empty(&conn->batch.held) &&
-           !conn->view_wanted;
+    return conn->asked.count == 0 && list_empty(&conn->waiting) && list_empty(&conn->batch.held) && !conn->view_wanted;
 }
 
 static void say_broken(const struct redis_conn *conn, int status)
@@ -82,13 +64,12 @@ static void hand_back(struct redis_conn *conn, int status)
     struct redis *redis = conn->redis;
     bool view_lost = conn->view_wanted;
     redis_batch_drop(redis, &conn->batch, status);
-    for (size_t i = 0; i < conn->pending_count; i++) {
-        const struct pending *pending = &conn->pending[(conn->pending_head + i) % conn->pending_size];
-        view_lost = view_lost || pending->question == ASKED_VIEW;
-        if (pending->question == ASKED_REQUEST)
-            redis_dropped(redis, pending->request, status);
+    while (conn->asked.count > 0) {
+        const struct redis_asked asked = redis_asked_take(&conn->asked);
+        view_lost = view_lost || asked.question == REDIS_ASKED_VIEW;
+        if (asked.question == REDIS_ASKED_REQUEST)
+            redis_dropped(redis, asked.request, status);
     }
-    conn->pending_count = 0;
     for (struct list *node; (node = list_pop_front(&conn->waiting)) != NULL;)
         redis_dropped(redis, container_of(node, struct redis_request, node), status);
     if (view_lost)
@@ -130,72 +111,56 @@ static void on_timer(struct timer *timer)
     struct redis_conn *conn = container_of(timer, struct redis_conn, timer);
     object_check(conn, CONN_MAGIC);
     uint64_t now_ms = loop_now_ms(conn->redis->loop);
-    if (conn->state != CONN_CONNECTING && conn->pending_count == 0)
+    if (conn->state != CONN_CONNECTING && conn->asked.count == 0)
         return;
-    uint64_t due_ms = conn->state == CONN_CONNECTING ? conn->due_ms : conn->pending[conn->pending_head].due_ms;
+    uint64_t due_ms = conn->state == CONN_CONNECTING ? conn->due_ms : redis_asked_at(&conn->asked, 0)->due_ms;
     if (now_ms < due_ms)
         timer_start(conn->redis->loop, timer, due_ms - now_ms, on_timer);
     else
         break_off(conn, PETREL_E_TIMEOUT);
 }
 
-static void make_room(struct redis_conn *conn)
-{
-    if (conn->pending_count < conn->pending_size)
-        return;
-    petrel_assert(conn->pending_count < PENDING_MAX);
-    size_t size = conn->pending_size > 0 ? 2 * conn->pending_size : PENDING_FIRST;
-    struct pending *larger = object_alloc(size * sizeof *larger);
-    for (size_t i = 0; i < conn->pending_count; i++)
-        larger[i] = conn->pending[(conn->pending_head + i) % conn->pending_size];
-    free(conn->pending);
-    conn->pending = larger;
-    conn->pending_size = size;
-    conn->pending_head = 0;
-}
-
-static void write_question(struct redis_conn *conn, enum question question, struct redis_request *request, size_t argc,
-                           const struct bytes *argv)
+static void write_asked(struct redis_conn *conn, struct redis_asked asked, size_t argc, const struct bytes *argv)
 {
     struct redis *redis = conn->redis;
     uint32_t timeout_ms = redis->config.timeout_ms;
     redis_codec_write(conn->stream, argc, argv);
-    make_room(conn);
-    conn->pending[(conn->pending_head + conn->pending_count) % conn->pending_size] = (struct pending){
-        .question = question,
-        .number = ++conn->written,
-        .due_ms = loop_now_ms(redis->loop) + timeout_ms,
-        .request = request,
-    };
-    conn->pending_count++;
+    asked.number = ++conn->written;
+    asked.due_ms = loop_now_ms(redis->loop) + timeout_ms;
+    redis_asked_put(&conn->asked, asked);
     if (!timer_running(&conn->timer))
         timer_start(redis->loop, &conn->timer, timeout_ms, on_timer);
+}
+
+static void write_question(struct redis_conn *conn, enum redis_question question, size_t argc, const struct bytes *argv)
+{
+    write_asked(conn, (struct redis_asked){.question = question}, argc, argv);
 }
 
 static void write_text(struct redis_conn *conn, const struct redis_text *text)
 {
     const struct bytes argv[] = {bytes_str(text->is_library ? "FUNCTION" : "SCRIPT"), bytes_str("LOAD"),
                                  bytes_of(text->text, text->len)};
-    write_question(conn, ASKED_TEXT, NULL, 3, argv);
-    conn->pending[(conn->pending_head + conn->pending_count - 1) % conn->pending_size].text = text;
+    write_asked(conn, (struct redis_asked){.question = REDIS_ASKED_TEXT, .text = text}, 3, argv);
     conn->text_wanted[text->index] = false;
     conn->text_written[text->index] = conn->written;
 }
 
 static void write_request(struct redis_conn *conn, struct redis_request *request)
 {
+    const struct redis_asked asked = {.question = REDIS_ASKED_REQUEST, .request = request};
     const struct redis_script *script = request->script;
     if (script != NULL && conn->text_wanted[script->text->index])
         write_text(conn, script->text);
     if (request->asking) {
         const struct bytes asking = bytes_str("ASKING");
-        write_question(conn, ASKED_ASKING, NULL, 1, &asking);
+        write_question(conn, REDIS_ASKED_ASKING, 1, &asking);
     }
     request->written = true;
     request->tries++;
     metrics_add(conn->redis->metrics, METRIC_REDIS_REQUESTS, 1);
     if (script == NULL) {
-        write_question(conn, ASKED_REQUEST, request, request->argc, request->argv);
+        write_asked(conn, asked, request->argc, request->argv);
         return;
     }
     size_t keys = request->second_key.ptr != NULL ? 2 : 1;
@@ -203,12 +168,12 @@ static void write_request(struct redis_conn *conn, struct redis_request *request
                                              bytes_str(script->name), bytes_str(keys == 2 ? "2" : "1"), request->key,
                                              request->second_key};
     memcpy(argv + 3 + keys, request->argv, request->argc * sizeof argv[0]);
-    write_question(conn, ASKED_REQUEST, request, request->argc + 3 + keys, argv);
+    write_asked(conn, asked, request->argc + 3 + keys, argv);
 }
 
 static bool has_room(const struct redis_conn *conn)
 {
-    return conn->pending_count + 4 <= PIPELINE_MAX && stream_queued(conn->stream) < PIPELINE_BYTES;
+    return conn->asked.count + 4 <= REDIS_ASKED_REQUESTS_MAX && stream_queued(conn->stream) < PIPELINE_BYTES;
 }
 
 /* Write what waits, as far as the pipeline has room. Whether something was written. */
@@ -232,7 +197,7 @@ static bool pump(struct redis_conn *conn)
 static void write_role(struct redis_conn *conn)
 {
     const struct bytes role = bytes_str("ROLE");
-    write_question(conn, ASKED_ROLE, NULL, 1, &role);
+    write_question(conn, REDIS_ASKED_ROLE, 1, &role);
 }
 
 static void write_batch(struct redis_conn *conn)
@@ -247,7 +212,7 @@ static void write_batch(struct redis_conn *conn)
     /* Its answer, that it was in vain, has to arrive before the connection is taken for dead. */
     snprintf(wait_ms, sizeof wait_ms, "%u", redis->config.timeout_ms / 4 * 3 + 1);
     const struct bytes argv[] = {bytes_str("WAIT"), bytes_str(replicas), bytes_str(wait_ms)};
-    write_question(conn, ASKED_WAIT, NULL, 3, argv);
+    write_question(conn, REDIS_ASKED_WAIT, 3, argv);
     if (!redis->config.cluster)
         write_role(conn); /* for the next batch: replicas come and go */
     conn->batch.open = true;
@@ -261,7 +226,7 @@ static void run_batch(struct loop_task *task)
 static void write_info(struct redis_conn *conn)
 {
     const struct bytes argv[] = {bytes_str("INFO"), bytes_str("persistence"), bytes_str("memory")};
-    write_question(conn, ASKED_INFO, NULL, 3, argv);
+    write_question(conn, REDIS_ASKED_INFO, 3, argv);
 }
 
 static void write_view(struct redis_conn *conn)
@@ -270,9 +235,9 @@ static void write_view(struct redis_conn *conn)
     const struct bytes ping = bytes_str("PING");
     conn->view_wanted = false;
     if (conn->redis->config.cluster)
-        write_question(conn, ASKED_VIEW, NULL, 2, shards);
+        write_question(conn, REDIS_ASKED_VIEW, 2, shards);
     else
-        write_question(conn, ASKED_VIEW, NULL, 1, &ping);
+        write_question(conn, REDIS_ASKED_VIEW, 1, &ping);
     write_info(conn);
 }
 
@@ -311,9 +276,9 @@ static void write_greeting(struct redis_conn *conn)
         const struct bytes named[] = {bytes_str("AUTH"), bytes_str(config->username), bytes_str(config->password)};
         const struct bytes plain[] = {bytes_str("AUTH"), bytes_str(config->password)};
         if (config->username != NULL)
-            write_question(conn, ASKED_AUTH, NULL, 3, named);
+            write_question(conn, REDIS_ASKED_AUTH, 3, named);
         else
-            write_question(conn, ASKED_AUTH, NULL, 2, plain);
+            write_question(conn, REDIS_ASKED_AUTH, 2, plain);
     }
     write_role(conn);
 }
@@ -346,12 +311,12 @@ static void on_role(struct redis_conn *conn, const struct redis_value *reply)
     write_more(conn);
 }
 
-static void on_noscript(struct redis_conn *conn, const struct pending *pending)
+static void on_noscript(struct redis_conn *conn, const struct redis_asked *asked)
 {
-    struct redis_request *request = pending->request;
+    struct redis_request *request = asked->request;
     size_t index = request->script->text->index;
     /* Others of the pipeline may have found out before, and the text be under way. */
-    bool had_its_load = pending->number > conn->text_written[index];
+    bool had_its_load = asked->number > conn->text_written[index];
     enum redis_verdict why = conn->text_refused[index];
     request->written = false;
     if (had_its_load)
@@ -364,12 +329,12 @@ static void on_noscript(struct redis_conn *conn, const struct pending *pending)
         list_push_back(&conn->waiting, &request->node);
 }
 
-static void on_request(struct redis_conn *conn, const struct pending *pending, const struct redis_value *reply)
+static void on_request(struct redis_conn *conn, const struct redis_asked *asked, const struct redis_value *reply)
 {
-    struct redis_request *request = pending->request;
+    struct redis_request *request = asked->request;
     enum redis_verdict verdict = redis_verdict_of(reply);
     if (verdict == REDIS_VERDICT_NOSCRIPT && request->script != NULL)
-        on_noscript(conn, pending);
+        on_noscript(conn, asked);
     else if (verdict != REDIS_VERDICT_ANSWER && verdict != REDIS_VERDICT_NOSCRIPT)
         redis_refused(conn->redis, conn->lane->node, request, verdict, reply);
     else if (is_replicated(conn))
@@ -408,36 +373,34 @@ static void on_text(struct redis_conn *conn, const struct redis_text *text, cons
 
 static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
 {
-    const struct pending pending = conn->pending[conn->pending_head];
-    conn->pending_head = (conn->pending_head + 1) % conn->pending_size;
-    conn->pending_count--;
-    switch (pending.question) {
-    case ASKED_REQUEST:
+    const struct redis_asked asked = redis_asked_take(&conn->asked);
+    switch (asked.question) {
+    case REDIS_ASKED_REQUEST:
         on_served(conn);
-        on_request(conn, &pending, reply);
+        on_request(conn, &asked, reply);
         break;
-    case ASKED_AUTH:
+    case REDIS_ASKED_AUTH:
         if (reply->type != REDIS_STATUS)
             on_refused_greeting(conn, "AUTH", reply);
         break;
-    case ASKED_ROLE:
+    case REDIS_ASKED_ROLE:
         on_role(conn, reply);
         break;
-    case ASKED_TEXT:
-        on_text(conn, pending.text, reply);
+    case REDIS_ASKED_TEXT:
+        on_text(conn, asked.text, reply);
         break;
-    case ASKED_WAIT:
+    case REDIS_ASKED_WAIT:
         redis_batch_end(conn->redis, &conn->batch, reply);
         break;
-    case ASKED_VIEW:
+    case REDIS_ASKED_VIEW:
         if (conn->redis->config.cluster || reply->type != REDIS_ERROR)
             on_served(conn);
         redis_cluster_view(conn->redis, conn->lane->node, reply);
         break;
-    case ASKED_INFO:
+    case REDIS_ASKED_INFO:
         redis_health_info(conn->redis, conn->lane->node, reply);
         break;
-    case ASKED_ASKING:
+    case REDIS_ASKED_ASKING:
         break;
     }
 }
@@ -459,7 +422,7 @@ static void on_data(void *owner, struct bytes data)
     /* A callback may close the client, and an answer the connection; what else has arrived is then nobody's. */
     while (rc == 0 && conn->state != CONN_GONE && !conn->redis->closing &&
            (rc = redis_codec_next(conn->codec, &reply)) == 1) {
-        rc = conn->pending_count > 0 ? 0 : PETREL_E_PROTOCOL;
+        rc = conn->asked.count > 0 ? 0 : PETREL_E_PROTOCOL;
         if (rc == 0)
             on_reply(conn, reply);
     }
@@ -489,7 +452,7 @@ static void on_closed(void *owner)
     object_check(conn, CONN_MAGIC);
     struct redis *redis = conn->redis;
     redis_codec_free(&conn->codec);
-    free(conn->pending);
+    redis_asked_reset(&conn->asked);
     conn->magic = 0;
     free(conn);
     redis_conn_gone(redis);

@@ -3,7 +3,7 @@
  * lane     a way to a node: plain, or for replicated requests; has at most one connection at a time, and a backoff between them
  * parked   a request that waits a fixed time before it is tried again
  *
- * Files, in the order to read them: redis.c (a request's life), redis_cluster.c (nodes, the slot map), redis_conn.c (a connection),
+ * Files, in the order to read them: redis.c (a request's life), redis_cluster.c (nodes, the slot map), redis_conn.c (a connection), redis_asked.c,
  * redis_batch.c (replicated requests), redis_health.c, redis_slots.c, redis_verdict.c, redis_codec.c, redis_script.c. */
 #ifndef PETREL_DRIVER_REDIS_PRIVATE_H
 #define PETREL_DRIVER_REDIS_PRIVATE_H

@@ -127,6 +127,15 @@ static void test_full(void **state)
     assert_int_equal(redis_rig_one(&scene->rig, &scene->call, scene->rig.once, "hash", "name"), 0);
 }
 
+/* A replica that is slow to confirm leaves it unknown: asked again, as a sender does. */
+static int run_until_known(struct scene *scene, const char *value)
+{
+    int status = PETREL_E_UNAVAILABLE;
+    for (int i = 0; i < 20 && status == PETREL_E_UNAVAILABLE; i++)
+        status = run(scene, "SET", "key", value, true);
+    return status;
+}
+
 /* Replicated is what all replicas have; nobody's word will do for nobody. */
 static void test_replicated(void **state)
 {
@@ -139,7 +148,7 @@ static void test_replicated(void **state)
     const char *const args[] = {"--replicaof", "127.0.0.1", port, NULL};
     assert_true(redis_server_start(&replica, false, args));
     assert_true(redis_server_wait_synced(&replica));
-    assert_int_equal(run(scene, "SET", "key", "1", true), 0);
+    assert_int_equal(run_until_known(scene, "1"), 0);
     assert_true(redis_server_command(&replica, scene->reply, "GET key"));
     assert_string_equal(scene->reply, "1");
 
@@ -147,7 +156,7 @@ static void test_replicated(void **state)
     assert_int_equal(run(scene, "SET", "key", "2", true), PETREL_E_UNAVAILABLE);
     assert_int_equal(run(scene, "SET", "key", "3", false), 0); /* on a connection that no WAIT blocks */
     redis_server_signal(&replica, SIGCONT);
-    assert_int_equal(run(scene, "SET", "key", "4", true), 0);
+    assert_int_equal(run_until_known(scene, "4"), 0);
     redis_server_free(&replica);
 }
 

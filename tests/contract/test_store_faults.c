@@ -173,6 +173,10 @@ static void move_and_back(void *const *state, enum peer_durability durability)
             to = &nodes->nodes[i];
     }
     assert_non_null(to);
+    /* As a master that joined lately: it has to be sent the library. */
+    char *reply = object_alloc(REDIS_SERVER_REPLY_MAX);
+    assert_true(redis_server_command(to, reply, "FUNCTION FLUSH"));
+    free(reply);
     assert_true(wait_for_more(hurting, 300));
     assert_true(redis_server_cluster_move(nodes, store_rig_redis_slot("m0"), to));
     assert_true(wait_for_more(hurting, 300));
