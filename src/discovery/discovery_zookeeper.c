@@ -319,10 +319,9 @@ static void on_load_timer(struct timer *timer)
 
 static bool same_but_load(const struct discovery_node *a, const struct discovery_node *b)
 {
-    return a->number == b->number && a->roles == b->roles && a->incarnation == b->incarnation && a->state == b->state &&
-           a->max_sessions == b->max_sessions && a->connects_per_second == b->connects_per_second &&
-           a->loops == b->loops && strcmp(a->session_address, b->session_address) == 0 &&
-           strcmp(a->peer_address, b->peer_address) == 0;
+    struct discovery_node like = *b;
+    like.sessions = a->sessions;
+    return discovery_zookeeper_node_same(a, &like);
 }
 
 static int directory_publish(struct discovery *discovery, const struct discovery_node *self)

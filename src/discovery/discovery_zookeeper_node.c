@@ -54,6 +54,14 @@ void discovery_zookeeper_node_pack(const struct discovery_node *node, struct byt
     bytes_printf(out, "session_address=%s\npeer_address=%s\n", node->session_address, node->peer_address);
 }
 
+bool discovery_zookeeper_node_same(const struct discovery_node *a, const struct discovery_node *b)
+{
+    return a->number == b->number && a->roles == b->roles && a->incarnation == b->incarnation && a->state == b->state &&
+           a->sessions == b->sessions && a->max_sessions == b->max_sessions &&
+           a->connects_per_second == b->connects_per_second && a->loops == b->loops && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->session_address, b->session_address) == 0 && strcmp(a->peer_address, b->peer_address) == 0;
+}
+
 /* Take the bytes before `end` (all, when it is not there) from the front of *in. */
 static struct bytes take_until(struct bytes *in, char end)
 {

@@ -76,6 +76,32 @@ static void keys_that_are_not_known_are_passed_over(void **state)
         unpack("petrel 1\nname=a\nregion=west\nnumber=1\nroles=session,oracle\nincarnation=5\nword\n", &node), 0);
     assert_int_equal(node.roles, DISCOVERY_SESSION);
     assert_int_equal(node.state, DISCOVERY_UP);
+    assert_int_equal(node.connects_per_second, 0); /* of a version before there were such */
+    assert_int_equal(node.loops, 0);
+}
+
+static void nodes_are_the_same_in_everything_that_is_packed(void **state)
+{
+    (void)state;
+    struct discovery_node node;
+    struct discovery_node others[11];
+    assert_int_equal(unpack(whole, &node), 0);
+    for (size_t i = 0; i < 11; i++)
+        others[i] = node;
+    assert_true(discovery_zookeeper_node_same(&node, &others[0]));
+    others[0].number++;
+    others[1].roles = 0;
+    others[2].incarnation++;
+    others[3].state = DISCOVERY_UP;
+    others[4].sessions++;
+    others[5].max_sessions++;
+    others[6].connects_per_second++;
+    others[7].loops++;
+    others[8].name[0] = 'm';
+    others[9].session_address[0] = 'q';
+    others[10].peer_address[0] = '2';
+    for (size_t i = 0; i < 11; i++)
+        assert_false(discovery_zookeeper_node_same(&node, &others[i]));
 }
 
 static void what_is_no_node_is_refused(void **state)
@@ -152,6 +178,7 @@ int main(void)
         cmocka_unit_test(a_node_reads_as_it_was_packed),
         cmocka_unit_test(the_largest_values_fit),
         cmocka_unit_test(keys_that_are_not_known_are_passed_over),
+        cmocka_unit_test(nodes_are_the_same_in_everything_that_is_packed),
         cmocka_unit_test(what_is_no_node_is_refused),
         cmocka_unit_test(a_text_that_is_too_long_is_refused),
         cmocka_unit_test(a_node_that_is_cut_is_refused_or_lacks_what_was_cut),
