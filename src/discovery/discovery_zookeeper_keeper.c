@@ -156,17 +156,10 @@ static int claim(struct discovery_zookeeper_keeper *keeper, const char *path, co
     return PETREL_E_UNAVAILABLE;
 }
 
-static bool same_node(const struct discovery_node *a, const struct discovery_node *b)
-{
-    return a->number == b->number && a->roles == b->roles && a->incarnation == b->incarnation && a->state == b->state &&
-           a->sessions == b->sessions && a->max_sessions == b->max_sessions && strcmp(a->name, b->name) == 0 &&
-           strcmp(a->session_address, b->session_address) == 0 && strcmp(a->peer_address, b->peer_address) == 0;
-}
-
 /* Have this node's ephemeral there, as it is now. */
 static int register_self(struct discovery_zookeeper_keeper *keeper, const struct discovery_node *self)
 {
-    if (keeper->registered && same_node(&keeper->sent, self))
+    if (keeper->registered && discovery_zookeeper_node_same(&keeper->sent, self))
         return 0;
     char path[DISCOVERY_ZOOKEEPER_PATH_MAX];
     struct bytebuf value = {0};

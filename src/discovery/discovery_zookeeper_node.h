@@ -17,6 +17,8 @@ void discovery_zookeeper_node_path(const char *root, const char *folder, const c
 
 /* Appended. Its texts are whole (discovery_node_has_texts). */
 void discovery_zookeeper_node_pack(const struct discovery_node *node, struct bytebuf *out);
+/* Whether both would be packed alike. */
+bool discovery_zookeeper_node_same(const struct discovery_node *a, const struct discovery_node *b);
 /* 0, or PETREL_E_INVALID: not of this form, a value out of range, or no name, number, or incarnation. */
 int discovery_zookeeper_node_unpack(struct bytes in, struct discovery_node *node);
 

@@ -327,6 +327,13 @@ void link_tcp_view(void *link, struct discovery_view *view)
     link_tcp_peer_view(loop_of(link), view);
 }
 
+bool link_tcp_reaches(struct link *link, uint32_t node, uint64_t incarnation)
+{
+    const struct link_tcp_loop *home = loop_of(link);
+    const struct link_tcp_conn *conn = link_tcp_peer_find(loop_of(link), node);
+    return (conn != NULL && conn->incarnation == incarnation) || link_tcp_directory_has(home, node, incarnation);
+}
+
 void link_tcp_stats(struct link *link, struct link_tcp_stats *out)
 {
     const struct link_tcp_loop *home = loop_of(link);

@@ -59,6 +59,9 @@ int link_tcp_listen(struct link *link, const char *host, uint16_t port, uint16_t
  * is up stays in use even when the view lacks it (PROMISE §11). */
 void link_tcp_view(void *link, struct discovery_view *view);
 
+/* Whether a connection stands between this process and a loop of that one, whoever made it. On the loop. */
+bool link_tcp_reaches(struct link *link, uint32_t node, uint64_t incarnation);
+
 struct link_tcp_stats {
     uint32_t peers;     /* message nodes known */
     uint32_t peers_up;  /* connected: calls can be answered */

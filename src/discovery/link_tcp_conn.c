@@ -82,22 +82,33 @@ void link_tcp_conn_mark_dirty(struct link_tcp_conn *conn)
 
 /* ---- the end ---- */
 
+static void log_unreachable(const struct link_tcp_peer *peer, const char *why)
+{
+    char address[LINK_TCP_PEER_ADDRESS_SIZE];
+    link_tcp_peer_address(peer, address);
+    log_at(LOG_WARN, "link", "a node can't be connected to", LOG_NUM("node", link_tcp_peer_number(peer)),
+           LOG_STR("address", address), LOG_STR("reason", why));
+}
+
 static void log_refusal(struct link_tcp_conn *conn, const char *why)
 {
     struct link_tcp_loop *home = conn->home;
     const uint64_t now_ms = loop_now_ms(home->loop);
-    char address[STREAM_ADDRESS_SIZE];
     home->refused++;
     /* Strangers decide how often they come, not how much is logged. */
     const bool said = conn->peer != NULL ? !link_tcp_peer_tell_once(conn->peer)
                                          : home->refusal_ms != 0 && now_ms - home->refusal_ms < REFUSAL_LOG_MS;
     if (said)
         return;
-    home->refusal_ms = conn->peer == NULL ? now_ms : home->refusal_ms;
+    if (conn->peer != NULL) {
+        log_unreachable(conn->peer, why);
+        return;
+    }
+    home->refusal_ms = now_ms;
+    char address[STREAM_ADDRESS_SIZE];
     stream_peer(conn->stream, address);
-    log_at(LOG_WARN, "link", conn->peer != NULL ? "a node can't be connected to" : "a connection was refused",
-           LOG_NUM("node", conn->peer != NULL ? link_tcp_peer_number(conn->peer) : conn->other),
-           LOG_STR("address", address), LOG_STR("reason", why));
+    log_at(LOG_WARN, "link", "a connection was refused", LOG_NUM("node", conn->other), LOG_STR("address", address),
+           LOG_STR("reason", why));
 }
 
 /* What every end begins with. */
@@ -435,8 +446,7 @@ int link_tcp_conn_call(struct link_tcp_loop *home, struct link_tcp_peer *peer, c
     const int rc = stream_connect(&conn->stream, home->loop, host, port, &conn_ops, conn);
     if (rc != 0) {
         if (link_tcp_peer_tell_once(peer))
-            log_at(LOG_WARN, "link", "a node can't be connected to", LOG_NUM("node", link_tcp_peer_number(peer)),
-                   LOG_STR("address", host), LOG_STR("reason", err_text(rc)));
+            log_unreachable(peer, err_text(rc));
         free(conn);
         return rc;
     }

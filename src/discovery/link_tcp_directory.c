@@ -122,6 +122,16 @@ struct link_tcp_entry *link_tcp_directory_find(const struct link_tcp_loop *home,
     return find(home, key_of(node, loop));
 }
 
+bool link_tcp_directory_has(const struct link_tcp_loop *home, uint32_t node, uint64_t incarnation)
+{
+    for (struct map_node *at = map_next(&home->directory, NULL); at != NULL; at = map_next(&home->directory, at)) {
+        const struct link_tcp_entry *entry = container_of(at, const struct link_tcp_entry, node);
+        if (entry->key >> 16 == node && entry->incarnation == incarnation)
+            return true;
+    }
+    return false;
+}
+
 bool link_tcp_directory_enter(struct link_tcp_conn *conn)
 {
     const struct link_tcp_entry entry = entry_of(conn);

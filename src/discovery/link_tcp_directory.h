@@ -18,6 +18,8 @@ void link_tcp_directory_init(struct link_tcp_loop *home);
 void link_tcp_directory_reset(struct link_tcp_loop *home);
 /* NULL: that loop has no connection to this process. */
 struct link_tcp_entry *link_tcp_directory_find(const struct link_tcp_loop *home, uint32_t node, uint16_t loop);
+/* Whether any loop of that process has one. */
+bool link_tcp_directory_has(const struct link_tcp_loop *home, uint32_t node, uint64_t incarnation);
 /* Enter a connection that is up, and tell the other loops; an older one of the same caller is dropped. false: a newer one is
  * known, so this one is of no use. */
 bool link_tcp_directory_enter(struct link_tcp_conn *conn);

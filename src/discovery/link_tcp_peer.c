@@ -174,6 +174,12 @@ uint32_t link_tcp_peer_number(const struct link_tcp_peer *peer)
     return peer->number;
 }
 
+void link_tcp_peer_address(const struct link_tcp_peer *peer, char out[LINK_TCP_PEER_ADDRESS_SIZE])
+{
+    const char *form = strchr(peer->host, ':') != NULL ? "[%s]:%u" : "%s:%u";
+    snprintf(out, LINK_TCP_PEER_ADDRESS_SIZE, form, peer->host, (unsigned)peer->port);
+}
+
 static bool is_up(const struct link_tcp_peer *peer)
 {
     return peer->conn != NULL && peer->conn->state == LINK_TCP_UP && !peer->conn->leaving;

@@ -8,6 +8,9 @@ struct link_tcp_peer;
 /* A new view: nodes that are new are called, those that left are forgotten when their connection is gone. */
 void link_tcp_peer_view(struct link_tcp_loop *home, const struct discovery_view *view);
 uint32_t link_tcp_peer_number(const struct link_tcp_peer *peer);
+/* Where it is called: "host:port", at most DISCOVERY_ADDRESS_MAX + 2 bytes and the final NUL. */
+#define LINK_TCP_PEER_ADDRESS_SIZE (DISCOVERY_ADDRESS_MAX + 3)
+void link_tcp_peer_address(const struct link_tcp_peer *peer, char out[LINK_TCP_PEER_ADDRESS_SIZE]);
 /* The connection to the node whose message role serves the bucket, of those that are up; NULL: none is. */
 struct link_tcp_conn *link_tcp_peer_choose(struct link_tcp_loop *home, uint32_t bucket);
 /* The connection to that node, if it is up. */

@@ -32,6 +32,8 @@ struct discovery_node zookeeper_rig_node(uint32_t number)
         .roles = DISCOVERY_SESSION | DISCOVERY_API,
         .incarnation = 1700000000000 + number,
         .max_sessions = 1000,
+        .connects_per_second = 50,
+        .loops = 2,
     };
     snprintf(node.name, sizeof node.name, "node-%u", (unsigned)number);
     snprintf(node.session_address, sizeof node.session_address, "node-%u.example:7400", (unsigned)number);
@@ -124,12 +126,7 @@ static bool sees_same(void *ctx)
 {
     struct sight *sight = ctx;
     const struct discovery_node found = zookeeper_rig_seen(sight->peer, sight->node.number);
-    return found.number == sight->node.number && found.incarnation == sight->node.incarnation &&
-           found.roles == sight->node.roles && found.state == sight->node.state &&
-           found.sessions == sight->node.sessions && found.max_sessions == sight->node.max_sessions &&
-           strcmp(found.name, sight->node.name) == 0 &&
-           strcmp(found.session_address, sight->node.session_address) == 0 &&
-           strcmp(found.peer_address, sight->node.peer_address) == 0;
+    return discovery_zookeeper_node_same(&found, &sight->node);
 }
 
 static bool sees_none(void *ctx)
