@@ -135,7 +135,7 @@ static void on_created(struct registry_request *request)
         return;
     }
     if (request->status != 0) {
-        api_exchange_fail_err(exchange, request->status, true, "name");
+        api_exchange_fail_err(exchange, request->status, request->in_doubt, "name");
         return;
     }
     log_at(LOG_INFO, "api", "app created", LOG_STR("app", exchange->target.app));
@@ -161,7 +161,7 @@ static void on_deleted(struct registry_request *request)
 {
     struct api_exchange *exchange = api_exchange_of_registry(request);
     if (request->status != 0) {
-        api_exchange_fail_err(exchange, request->status, true, "app");
+        api_exchange_fail_err(exchange, request->status, request->in_doubt, "app");
         return;
     }
     log_at(LOG_INFO, "api", "app deleted", LOG_STR("app", exchange->target.app));

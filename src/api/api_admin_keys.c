@@ -96,7 +96,7 @@ static void on_created(struct registry_request *request)
     struct api_exchange *exchange = api_exchange_of_registry(request);
     struct bytebuf *out = &exchange->body;
     if (request->status != 0) {
-        api_exchange_fail_err(exchange, request->status, true, "app");
+        api_exchange_fail_err(exchange, request->status, request->in_doubt, "app");
         return;
     }
     const struct registry_key *key = &request->out.keys[0];
@@ -134,7 +134,7 @@ static void on_revoked(struct registry_request *request)
 {
     struct api_exchange *exchange = api_exchange_of_registry(request);
     if (request->status != 0) {
-        api_exchange_fail_err(exchange, request->status, true, "id");
+        api_exchange_fail_err(exchange, request->status, request->in_doubt, "id");
         return;
     }
     const struct registry_key *key = &request->out.keys[0];

@@ -135,7 +135,7 @@ static void on_registered(struct registry_request *request)
     struct api_exchange *exchange = api_exchange_of_registry(request);
     struct registration *registration = exchange->state;
     if (request->status != 0) {
-        refuse_device(exchange, request->status, true);
+        refuse_device(exchange, request->status, request->in_doubt);
         return;
     }
     registration->created = request->out.created;
@@ -314,7 +314,7 @@ static void on_unregistered(struct registry_request *request)
         exchange->call.in.user = api_address_peer_target(&exchange->target);
         api_exchange_ask(exchange, on_user);
     } else {
-        refuse_device(exchange, request->status, true);
+        refuse_device(exchange, request->status, request->in_doubt);
     }
 }
 

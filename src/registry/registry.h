@@ -53,6 +53,7 @@ struct registry_request {
     registry_done_fn *done;
     int op; /* the implementation's */
     int status;
+    bool in_doubt; /* with PETREL_E_UNAVAILABLE: a write that may have been done; else it was not */
     struct {
         struct bytes app;
         struct bytes user;
@@ -78,7 +79,7 @@ struct registry_request {
 
 /* Each: loop thread; 0: done runs exactly once, later, on request->home; PETREL_E_BUSY, PETREL_E_CLOSING: never.
  * Statuses: 0; those named; PETREL_E_INVALID: a name, a label or the limit is not of its form; NOT_FOUND: no such app;
- * PETREL_E_FULL: nothing was written; PETREL_E_UNAVAILABLE: whether it acted is unknown. Writes are durable when done runs, and the
+ * PETREL_E_FULL: nothing was written; PETREL_E_UNAVAILABLE: likewise, unless it is in doubt. Writes are durable when done runs, and the
  * snapshot that holds them has been published before. Lists are ordered by name or id and hold what was revoked, too. */
 struct registry_ops {
     /* EXISTS: also a name that was deleted: the store may still have what was that app's. out.apps: it, with one secret. */

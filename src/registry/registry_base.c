@@ -62,6 +62,7 @@ static int post(struct registry *registry, struct registry_request *request, enu
     memset(&request->out, 0, sizeof request->out);
     request->op = (int)op;
     request->status = 0;
+    request->in_doubt = false;
     return worker_post(registry_base_of(registry)->worker, request->home, &request->job, on_request_done);
 }
 
@@ -236,9 +237,9 @@ static int run_transaction(struct registry_base *base, struct worker_job *slice)
 
 static int try_slice(struct registry_base *base, struct worker_job *slice)
 {
+    base->in_doubt = false;
     if (base->ops->connect(base) != 0)
         return PETREL_E_UNAVAILABLE;
-    base->in_doubt = false;
     base->tables->now_ms = clock_wall_ms(base->clock);
     base->tables->changed = false;
     const int failure = run_transaction(base, slice);
@@ -270,6 +271,7 @@ static void fail_slice(struct registry_base *base, struct worker_job *slice, int
         struct registry_request *request = request_of(job);
         const bool again = !rule_of(request)->writes && base->tables != NULL;
         take_back(request, again ? 0 : failure);
+        request->in_doubt = rule_of(request)->writes && base->in_doubt;
         if (!again)
             continue;
         run_one(base, request);
@@ -287,6 +289,7 @@ static void run_slice(struct registry_base *base, struct worker_job *slice)
     if (failure == 0 && (base->tables->changed || base->unpublished)) {
         base->unpublished = true;
         failure = registry_base_publish(base);
+        base->in_doubt = failure != 0;
         base->ops->settle(base, failure);
     }
     if (failure != 0)

@@ -302,8 +302,8 @@ static void *create_key(void *arg)
 
 static bool is_waiting(void *ctx)
 {
-    return registry_rig_number(ctx,
-                               "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'") > 0;
+    return registry_rig_number(ctx, "SELECT variable_value FROM information_schema.global_status"
+                                    " WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'") > 0;
 }
 
 /* An administrator holds rows that the write wants, has written more than it, and asks for the row that it holds: the server
