@@ -17,6 +17,8 @@
 #define RETRY_MAX_MS 1500 /* these devices are impatient: an outage must stay under the inbox's cap */
 #define EVENT_MIN_MS 500  /* between two things that happen to a device */
 #define EVENT_SPAN_MS 9000
+#define EVENT_DEVICES                                                                                                  \
+    500 /* of more the events are as many as of these: who is many is not to be busy with himself alone */
 #define PAUSE_MAX_MS 1500
 #define CRASH_IN 400 /* one message in so many crashes the app that handles it */
 #define NEVER UINT64_MAX
@@ -263,7 +265,8 @@ static void set_paused(struct device *device, bool paused)
 
 static void draw_event(struct device *device)
 {
-    device->event_ms = client_uv_now(device->uv) + EVENT_MIN_MS + rng_below(&device->rng, EVENT_SPAN_MS);
+    uint64_t crowd = 1 + (device->ledger->options.devices - 1) / EVENT_DEVICES;
+    device->event_ms = client_uv_now(device->uv) + EVENT_MIN_MS + rng_below(&device->rng, EVENT_SPAN_MS * crowd);
 }
 
 static void something_happens(struct device *device)
