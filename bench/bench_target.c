@@ -34,6 +34,12 @@ static void remove_dir(const char *dir)
     rmdir(dir);
 }
 
+/* What the server is told to hold at most: the kernel spreads connections over the loops by chance. */
+static uint32_t max_sessions(const struct bench *bench)
+{
+    return bench->options.sessions + bench->options.sessions / 4 + 1000;
+}
+
 /* Loops, or threads, for so many sessions: one per core, and more where a table of descriptors is short. */
 static uint32_t loops_of(const struct bench *bench, bool *own_tables)
 {
@@ -41,7 +47,7 @@ static uint32_t loops_of(const struct bench *bench, bool *own_tables)
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     const uint64_t room =
         limit.rlim_max > 2 * DESCRIPTORS_SPARE ? limit.rlim_max - DESCRIPTORS_SPARE : DESCRIPTORS_SPARE;
-    const uint64_t sessions = bench->options.sessions;
+    const uint64_t sessions = max_sessions(bench);
     uint64_t loops = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
     *own_tables = sessions > room;
     if (loops < (sessions + room - 1) / room)
@@ -54,7 +60,7 @@ static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
     char log[300], loops_text[16], sessions_text[16];
     snprintf(log, sizeof log, "%s/petreld.log", bench->target.dir);
     snprintf(loops_text, sizeof loops_text, "%u", loops);
-    snprintf(sessions_text, sizeof sessions_text, "%u", bench->options.sessions + bench->options.sessions / 4 + 1000);
+    snprintf(sessions_text, sizeof sessions_text, "%u", max_sessions(bench));
     execl(bench->options.petreld, "petreld", "--data-dir", bench->target.dir, "--loops", loops_text, "--session-host",
           "127.0.0.1", "--session-port", "0", "--session-max-sessions", sessions_text,
           "--session-max-unauthenticated-per-address", "20000", "--api-host", "127.0.0.1", "--api-port", "0",

@@ -14,11 +14,11 @@
     X("data_dir", data_dir, TEXT, "/var/lib/petrel", 0, 0, "Directory of the embedded stores and of admin.token; made when absent, mode 0700") \
     X("node_name", node_name, TEXT, "", 0, 0, "Name of this node in logs and to clients; empty: the host name") \
     X("roles", roles, TEXT, "session,message,api", 0, 0, "What this process does, by commas; where not all of them, the others are on nodes that discovery names") \
-    X("loops", loops, COUNT, "0", 0, 256, "Event loops, a thread each; 0: one per core") \
+    X("loops", loops, COUNT, "0", 0, 256, "Event loops, a thread each; 0: one per core, and more where the limit of descriptors is short of session.max_sessions") \
     X("session.host", session_host, TEXT, "0.0.0.0", 0, 0, "Address that devices connect to: numeric IPv4 or IPv6") \
     X("session.port", session_port, COUNT, "7400", 0, 65535, "Its port; 0: the kernel chooses") \
     X("session.advertise", session_advertise, TEXT, "", 0, 0, "host:port that lookup gives to devices; empty: session.host and port, loopback where the host is every address") \
-    X("session.max_sessions", session_max_sessions, COUNT, "1000000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
+    X("session.max_sessions", session_max_sessions, COUNT, "100000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
     X("session.connects_per_second", session_connects_per_second, COUNT, "20000", 0, 10000000, "Connections this node accepts in a second; more wait in the backlog, and lookup spreads devices by it; 0: no limit") \
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -176,16 +175,6 @@ static void on_snapshot(void *ctx, struct snapshot *snapshot)
         hand_out_waiting(server);
 }
 
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-        log_at(LOG_DEBUG, "server", "descriptors", LOG_NUM("limit", limit.rlim_cur));
-}
-
 static void name_node(struct server *server)
 {
     char host[SERVER_NAME_SIZE] = "petrel";
@@ -228,7 +217,8 @@ static int make_loops(struct server *server, bool restored)
     struct server_loop *loops = object_zalloc(server->loops_count * sizeof *loops);
     int err = 0;
     for (size_t i = 0; i < server->loops_count && err == 0; i++) {
-        struct loop_config config = {.index = (uint16_t)i, .clock = server->clock};
+        struct loop_config config = {
+            .index = (uint16_t)i, .clock = server->clock, .own_descriptors = server->own_descriptors && i > 0};
         loops[i].server = server;
         err = loop_new(&bare[i], &config);
         loops[i].loop = bare[i];
@@ -257,23 +247,21 @@ int server_new(struct server **out, const struct server_options *options)
 {
     struct server *server = object_zalloc(sizeof *server);
     const struct config *config = options->config;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     server->config = config;
     server->clock = clock_system();
     server->signals = options->signals;
     server->started_ms = clock_wall_ms(server->clock);
-    server->loops_count = config->loops > 0 ? config->loops : (size_t)(cores > 0 ? cores : 1);
     server->session_port = (uint16_t)config->session_port;
     server->api_port = (uint16_t)config->api_port;
     server->admin_port = (uint16_t)config->admin_port;
     server->peer_port = (uint16_t)config->peer_port;
+    int err = roles_parse(config->roles, &server->roles);
+    server_size(server);
     server->metrics = metrics_new(server->loops_count + 2);
     server->host = (struct api_host){
         .ctx = server, .render_config = render_config, .backup = server_backup_run, .health = server_health};
     atomic_flag_clear(&server->stop_posted);
     name_node(server);
-    raise_descriptors();
-    int err = roles_parse(config->roles, &server->roles);
     if (err == 0 && config->log_file[0] != '\0')
         err = logfile_open(&server->log, config->log_file);
     if (err == 0)

@@ -67,6 +67,7 @@ struct server {
     uint64_t told_sessions;
     struct api_host host;
     size_t loops_count;
+    bool own_descriptors; /* loops have tables of descriptors of their own */
     struct server_loop *loops;
     struct signal_watch *watches[3];
     _Atomic(int) phase; /* of enum server_phase; written by the server's thread */
@@ -85,6 +86,10 @@ struct server {
     _Atomic(bool) takes_snapshots;               /* the loops have roles to hand others to */
     _Atomic(struct snapshot *) snapshot_waiting; /* published before that */
 };
+
+/* server_size.c: how many loops, and whether each has a table of descriptors of its own; raises the limit of descriptors. Before the
+ * loops are made. */
+void server_size(struct server *server);
 
 /* server.c: a loop's letter that it has finished the phase; the server's thread. */
 void server_finished(struct mail *mail);
