@@ -17,8 +17,8 @@
 #define RETRY_MAX_MS 1500 /* these devices are impatient: an outage must stay under the inbox's cap */
 #define EVENT_MIN_MS 500  /* between two things that happen to a device */
 #define EVENT_SPAN_MS 9000
-#define EVENT_DEVICES                                                                                                  \
-    500 /* of more the events are as many as of these: who is many is not to be busy with himself alone */
+/* Of more devices the events are as many as of these: who is many is not to be busy with himself alone. */
+#define EVENT_DEVICES 500
 #define PAUSE_MAX_MS 1500
 #define CRASH_IN 400 /* one message in so many crashes the app that handles it */
 #define NEVER UINT64_MAX
