@@ -56,8 +56,10 @@ static void explain(const struct api_sweep_node *node, struct api_error *error)
 static void on_done(struct api_sweep *sweep)
 {
     struct api_exchange *exchange = sweep->exchange;
-    const struct api_sweep_node *node = &sweep->nodes[0];
+    struct api_sweep_node *node = &sweep->nodes[0];
     if (api_sweep_counted(node)) {
+        if (!node->sum.draining)
+            node->node.state = DISCOVERY_UP; /* the view is behind what was just done */
         api_admin_nodes_put(&exchange->body, sweep, node);
         api_exchange_answer(exchange, 200);
         return;
