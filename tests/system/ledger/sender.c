@@ -14,6 +14,7 @@
 #define CONNECT_MS 2000
 #define RETRY_MS 200 /* at most, where the server names no wait */
 #define RETRY_MAX_MS 2000
+#define ELSEWHERE_MS 10000 /* how long it stays with another API */
 #define REPLY_MAX 16384
 
 struct sender {
@@ -21,10 +22,11 @@ struct sender {
     struct client_uv *uv;
     struct rng rng;
     uint32_t number;
-    uint32_t api; /* which it uses; another when that one fails */
-    bool busy;    /* a message is under way */
-    bool open;    /* the connection stands */
-    bool asked;   /* its request was written, the answer is awaited */
+    uint32_t api; /* which it uses: its own, and for a while another when that one fails */
+    uint64_t back_ms;
+    bool busy;  /* a message is under way */
+    bool open;  /* the connection stands */
+    bool asked; /* its request was written, the answer is awaited */
     bool opening;
     uint32_t message;
     struct bytebuf request;
@@ -89,11 +91,22 @@ static void again(struct sender *sender, uint64_t least_ms)
     if (sender->ledger->apis_count > 1) {
         drop(sender);
         sender->api = (sender->api + 1) % sender->ledger->apis_count;
+        sender->back_ms = client_uv_now(sender->uv) + ELSEWHERE_MS;
     }
     sender->ledger->retries++;
     if (least_ms > RETRY_MAX_MS)
         least_ms = RETRY_MAX_MS;
     wait_ms(sender, least_ms + rng_below(&sender->rng, RETRY_MS));
+}
+
+/* Backends do not all stay with the node that others have left. */
+static void go_back(struct sender *sender)
+{
+    uint32_t own = sender->number % sender->ledger->apis_count;
+    if (sender->api == own || client_uv_now(sender->uv) < sender->back_ms)
+        return;
+    drop(sender);
+    sender->api = own;
 }
 
 static void on_timer(void *owner)
@@ -109,6 +122,7 @@ static void on_timer(void *owner)
             return;
         uint32_t user;
         int mate;
+        go_back(sender);
         sender->busy = true;
         sender->ledger->busy++;
         sender->message = book_draw(sender->ledger->book, sender->number, &user, &mate);
