@@ -5,6 +5,7 @@
 #include "base/object.h"
 #include "discovery/discovery_single.h"
 #include "discovery/discovery_zookeeper.h"
+#include "petreld/node_number.h"
 #include "petreld/secret_file.h"
 #include "registry/registry_mysql.h"
 #include "registry/registry_sqlite.h"
@@ -19,7 +20,8 @@
 #define BACKENDS_REGISTRY_FILE "registry.db"
 #define BACKENDS_REGISTRY_COPY "registry.copy" /* of a registry elsewhere: its last snapshot */
 #define SECRET_MAX 256
-#define CLAIM_WAIT_MS 20000
+#define CLAIM_WAIT_MS 20000 /* for ZooKeeper, by a node that has no number yet, */
+#define CLAIM_KEPT_MS 3000  /* and by one that has */
 
 static struct store_limits limits_of(const struct config *config)
 {
@@ -139,6 +141,30 @@ static int open_registry_mysql(struct backends *backends, const struct backends_
     return err;
 }
 
+/* ZooKeeper's word counts, where it can be had: it may have been set up anew since. */
+static int find_number(const struct discovery_zookeeper_config *config, const struct backends_env *env,
+                       uint32_t *number)
+{
+    uint32_t kept = 0;
+    int err = node_number_load(env->dir, config->root, env->node_name, &kept);
+    const bool has = err == 0;
+    if (err != 0 && err != PETREL_E_NOT_FOUND)
+        return err;
+    err = discovery_zookeeper_claim(config, env->node_name, has ? CLAIM_KEPT_MS : CLAIM_WAIT_MS, number);
+    if (err == 0)
+        return node_number_save(env->dir, config->root, env->node_name, *number);
+    if (err != PETREL_E_UNAVAILABLE)
+        return err;
+    if (!has) {
+        log_at(LOG_ERROR, "backends", "ZooKeeper is away, and it has to give this node its number at its first start",
+               LOG_STR("node", env->node_name), LOG_STR("servers", config->servers));
+        return err;
+    }
+    log_at(LOG_WARN, "backends", "ZooKeeper is away: the node starts with the number it had", LOG_NUM("number", kept));
+    *number = kept;
+    return 0;
+}
+
 /* The number first: what this node is published as has it. */
 static int open_discovery_zookeeper(struct backends *backends, const struct backends_env *env)
 {
@@ -148,8 +174,10 @@ static int open_discovery_zookeeper(struct backends *backends, const struct back
         .session_timeout_ms = (uint32_t)env->config->discovery_zookeeper_session,
         .clock = env->clock,
         .loop = env->main_loop,
+        .is_link_up = env->is_link_up,
+        .ctx = env->ctx,
     };
-    int err = discovery_zookeeper_claim(&config, env->node_name, CLAIM_WAIT_MS, &backends->node);
+    int err = find_number(&config, env, &backends->node);
     return err == 0 ? discovery_zookeeper_open(&backends->discovery, &config) : err;
 }
 

@@ -25,6 +25,8 @@ struct backends_env {
     struct loop *main_loop; /* discovery's; it does not run yet */
     const char *node_name;
     void (*on_snapshot)(void *ctx, struct snapshot *snapshot); /* on the registry's worker */
+    bool (*is_link_up)(void *ctx,
+                       const struct discovery_node *node); /* whether that process is reached; on main_loop */
     void *ctx;
 };
 

@@ -78,6 +78,26 @@ int datadir_write(const struct datadir *dir, const char *name, struct bytes cont
     return datadir_sync_parent(path);
 }
 
+int datadir_read(const struct datadir *dir, const char *name, size_t max, struct bytebuf *out)
+{
+    char path[PATH_MAX];
+    datadir_path(dir, name, path, sizeof path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return PETREL_E_NOT_FOUND;
+    if (fd < 0)
+        return complain("a file can't be read", path, errno);
+    const size_t before = out->len;
+    ssize_t len;
+    do {
+        len = read(fd, bytes_reserve(out, max + 1), max + 1);
+        out->len += len > 0 ? (size_t)len : 0;
+    } while ((len > 0 && out->len - before <= max) || (len < 0 && errno == EINTR));
+    const int errnum = len < 0 ? errno : out->len - before > max ? EFBIG : 0;
+    close(fd);
+    return errnum != 0 ? complain("a file can't be read", path, errnum) : 0;
+}
+
 bool datadir_has(const struct datadir *dir, const char *name)
 {
     char path[PATH_MAX];

@@ -200,6 +200,7 @@ static int open_backends(struct server *server, struct loop *main_loop, bool res
         .main_loop = main_loop,
         .node_name = server->node_name,
         .on_snapshot = on_snapshot,
+        .is_link_up = server_links_reach,
         .ctx = server,
     };
     int err = backends_open(&server->backends, &env);

@@ -118,6 +118,8 @@ bool server_links_called(const struct server *server);
 int server_links_open(struct server_loop *node);
 /* Who there is: links and roles of this loop hear of it from here on. On the loop, after its roles were made. */
 int server_links_watch(struct server_loop *node);
+/* Whether a link to that process stands; ctx is the server. On loop 0. */
+bool server_links_reach(void *ctx, const struct discovery_node *node);
 void server_links_close(struct server_loop *node);
 void server_links_free(struct server *server);
 

@@ -86,6 +86,12 @@ int server_links_watch(struct server_loop *node)
     return err;
 }
 
+bool server_links_reach(void *ctx, const struct discovery_node *node)
+{
+    const struct server *server = ctx;
+    return server->peers != NULL && link_tcp_reaches(link_tcp_at(server->peers, 0), node->number, node->incarnation);
+}
+
 void server_links_close(struct server_loop *node)
 {
     if (node->server->peers != NULL)
