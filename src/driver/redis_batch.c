@@ -1,6 +1,7 @@
 #include "driver/redis_batch.h"
 
 #include "base/err.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -37,15 +38,35 @@ void redis_batch_hold(struct redis_batch *batch, struct redis_request *request, 
     list_push_back(&batch->held, &request->node);
 }
 
-void redis_batch_end(struct redis *redis, struct redis_batch *batch, const struct redis_value *waited)
+/* Once, and once when it is over. A replica that has failed counts until the cluster forgets it: it may come back and be made master,
+ * without what the others confirmed. */
+static void say(const struct redis_node *node, struct redis_batch *batch, bool confirmed,
+                const struct redis_value *waited)
+{
+    if (batch->is_short == !confirmed)
+        return;
+    batch->is_short = !confirmed;
+    log_at(
+        confirmed ? LOG_INFO : LOG_WARN, "redis",
+        confirmed
+            ? "all replicas confirm again"
+            : "replicas are missing: replicated sends have no outcome until they are back, or the cluster forgets them",
+        LOG_STR("master", node->address.host), LOG_NUM("port", node->address.port),
+        LOG_NUM("replicas", batch->replicas),
+        LOG_NUM("confirmed", waited->type == REDIS_INTEGER ? waited->integer : 0));
+}
+
+void redis_batch_end(struct redis *redis, const struct redis_node *node, struct redis_batch *batch,
+                     const struct redis_value *waited)
 {
     bool confirmed = waited->type == REDIS_INTEGER && waited->integer >= (int64_t)batch->replicas;
+    say(node, batch, confirmed, waited);
     struct list answered;
     list_init(&answered);
     list_splice(&answered, &batch->held);
     batch->open = false;
-    for (struct list *node; (node = list_pop_front(&answered)) != NULL;) {
-        struct redis_request *request = container_of(node, struct redis_request, node);
+    for (struct list *next; (next = list_pop_front(&answered)) != NULL;) {
+        struct redis_request *request = container_of(next, struct redis_request, node);
         struct held *held = take_held(request);
         if (confirmed)
             redis_answer(redis, request, held->reply);

@@ -9,6 +9,7 @@
 
 struct redis_batch {
     bool open;         /* its WAIT is under way */
+    bool is_short;     /* the last one was not confirmed by all */
     uint32_t replicas; /* that have to confirm */
     struct list held;  /* requests with their answers */
 };
@@ -17,8 +18,9 @@ void redis_batch_init(struct redis_batch *batch);
 /* Keep an answer that redis_codec_next() has just given. */
 void redis_batch_hold(struct redis_batch *batch, struct redis_request *request, struct redis_codec *codec,
                       const struct redis_value *reply);
-/* WAIT was answered: so are the requests, or what became of them is unknown. */
-void redis_batch_end(struct redis *redis, struct redis_batch *batch, const struct redis_value *waited);
+/* The node's WAIT was answered: so are the requests, or what became of them is unknown. */
+void redis_batch_end(struct redis *redis, const struct redis_node *node, struct redis_batch *batch,
+                     const struct redis_value *waited);
 /* The connection is gone before it was. */
 void redis_batch_drop(struct redis *redis, struct redis_batch *batch, int status);
 

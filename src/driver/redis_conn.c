@@ -390,7 +390,7 @@ static void on_reply(struct redis_conn *conn, const struct redis_value *reply)
         on_text(conn, asked.text, reply);
         break;
     case REDIS_ASKED_WAIT:
-        redis_batch_end(conn->redis, &conn->batch, reply);
+        redis_batch_end(conn->redis, conn->lane->node, &conn->batch, reply);
         break;
     case REDIS_ASKED_VIEW:
         if (conn->redis->config.cluster || reply->type != REDIS_ERROR)

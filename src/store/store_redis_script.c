@@ -3,9 +3,9 @@
 #include "store/store_redis_private.h"
 
 /* In the order in which they use each other. */
-static const struct bytes *const shared[] = {&store_redis_lua_record,  &store_redis_lua_log,
-                                             &store_redis_lua_devices, &store_redis_lua_page,
-                                             &store_redis_lua_state,   &store_redis_lua_operation};
+static const struct bytes *const shared[] = {&store_redis_lua_owner,    &store_redis_lua_record, &store_redis_lua_log,
+                                             &store_redis_lua_devices,  &store_redis_lua_page,   &store_redis_lua_state,
+                                             &store_redis_lua_operation};
 
 static const struct {
     const char *name;

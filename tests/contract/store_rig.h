@@ -46,6 +46,8 @@ struct store_rig_options {
     uint64_t memory_bytes;
     uint64_t min_free_bytes;
     bool restored;
+    const char *username; /* of a server that asks for one; NULL: none */
+    const char *password;
 };
 
 /* Moved by the test, read by the store's thread. */

@@ -68,7 +68,10 @@ int store_rig_redis_open(struct store_rig *rig)
 {
     struct store_rig_redis *redis = store_rig_redis_of(rig);
     struct store_redis_config config = {
-        .redis = {.cluster = redis->cluster, .deadline_ms = 20000},
+        .redis = {.cluster = redis->cluster,
+                  .deadline_ms = 20000,
+                  .username = rig->options.username,
+                  .password = rig->options.password},
         .clock = &rig->clock.clock,
         .limits = rig->options.limits,
         .loops = rig->options.loops,

@@ -199,6 +199,45 @@ static void a_record_has_a_time_to_live_when_nobody_is_bound(void **state)
     store_rig_close(&rig);
 }
 
+/* ---- rights ---- */
+
+/* Those that deploy/README.md names, and no others. */
+static void the_rights_that_operators_are_told_suffice(void **state)
+{
+    struct store_rig rig;
+    struct store_rig_options options = store_rig_options();
+    struct peer_bound bound;
+    options.username = "petrel";
+    options.password = "secret";
+    store_rig_prepare(&rig, *state, &options);
+    order(
+        store_rig_redis_owner(&rig, "u"),
+        "ACL SETUSER petrel reset on >secret ~{b* +@read +@write +@connection +fcall +function|load +info +role +wait "
+        "+cluster|shards +cluster|info -@dangerous +info +role");
+    order(store_rig_redis_owner(&rig, "u"), "FUNCTION FLUSH");
+    store_rig_start(&rig);
+    bound = store_rig_bound(&rig, "u", "d", 1);
+    struct peer_send send = store_rig_send(&rig, "u", "m1");
+    struct store_append_out out;
+    send.has_key = true;
+    send.key_expires_ms = rig.clock.ms + STORE_RIG_DAY;
+    assert_int_equal(store_rig_append(&rig, &send, &out), 0);
+    assert_int_equal(store_rig_append(&rig, &send, &out), 0);
+    assert_true(out.sent.duplicate);
+    uint64_t m2 = store_rig_put(&rig, "u", "m2");
+    store_rig_put(&rig, "u", "m3");
+    assert_int_equal(store_rig_check(&rig, "u", "d", 1, bound.position), PEER_BEHIND);
+    assert_int_equal(store_rig_ack(&rig, "u", "d", AT(bound, m2)), 0);
+    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(bound, m2), &bound), 0);
+    store_rig_expect(&bound.page, "m3");
+    store_rig_unbind(&rig, "u", "d", 2);
+    assert_int_equal(store_rig_remove(&rig, "u", "d", rig.clock.ms), 0);
+    assert_int_equal(store_rig_state(&rig, "u", "m2"), PEER_STATE_DELIVERED);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_DOWN), 0);
+    order(store_rig_redis_owner(&rig, "u"), "ACL DELUSER petrel");
+    store_rig_close(&rig);
+}
+
 /* ---- closing ---- */
 
 struct closing {
@@ -266,6 +305,7 @@ int main(void)
         cmocka_unit_test(out_of_memory_refuses_what_takes_and_goes_on_with_what_gives),
         cmocka_unit_test(a_user_takes_so_many_bytes),
         cmocka_unit_test(a_record_has_a_time_to_live_when_nobody_is_bound),
+        cmocka_unit_test(the_rights_that_operators_are_told_suffice),
         cmocka_unit_test(closing_ends_what_is_under_way),
     };
     const struct CMUnitTest of_a_cluster[] = {

@@ -8,9 +8,6 @@
 --
 -- record    version, flags, owner, head, last device number, counts; epochs; what the flags say is there; devices. Positions of
 --           devices and bases of epochs are written as their distance from the head: 5 bytes in place of 7
--- owner     the history that wrote last: 40 bits of Redis's own replication id, which is another one after every restart and every
---           promotion, so a log that forgot something is always found under another owner
--- epoch     two halves: the configuration epoch of the node (0 without a cluster), the second in which the process started
 local call, pack, unpack, sub, KEYS, ARGV, key, now
 local cap_entries, cap_bytes, cap_collapse, recent_ids, recent_ms, lapse_ms, fate_ms, fates_max
 
@@ -109,11 +106,6 @@ local function epoch_of(r)
     return last.high, last.low
 end
 
--- Whether an epoch or an attempt, in halves, comes before another.
-local function before(a_high, a_low, b_high, b_low)
-    return a_high < b_high or (a_high == b_high and a_low < b_low)
-end
-
 local function find_device(r, name)
     for i = 1, #r.devices do
         if r.devices[i].name == name then
@@ -141,27 +133,9 @@ local function entries(r)
     return r.low + r.normal + r.high
 end
 
--- The epoch of a log that begins here, after one that ended, or first of all.
-local function begin_epoch(last)
-    local server = call('INFO', 'server')
-    local cluster = redis.pcall('CLUSTER', 'INFO')
-    local low = math.floor(tonumber(string.match(server, 'server_time_usec:(%d+)')) / 1000000) -
-        tonumber(string.match(server, 'uptime_in_seconds:(%d+)'))
-    local high = type(cluster) == 'string' and tonumber(string.match(cluster, 'cluster_my_epoch:(%d+)')) % 65536 or 0
-    if last and not before(last.high, last.low, high, low) then
-        high, low = last.high, last.low + 1
-        if low == 4294967296 then
-            high, low = high + 1, 0
-        end
-    end
-    return high, low
-end
-
 -- Take the log over from an earlier owner, or begin one: before any change of the log. The second: whether that was so.
 local function own(r)
-    local info = call('INFO', 'replication')
-    local _, at = string.find(info, 'master_replid:', 1, true)
-    local owner = tonumber(sub(info, at + 1, at + 10), 16)
+    local owner = read_owner()
     if r and r.owner == owner then
         return r, false
     end
@@ -286,8 +260,4 @@ local function save_record(r, entry)
     elseif was and not r.over then
         call('PERSIST', key)
     end
-end
-
-local function refuse(name)
-    return redis.status_reply(name)
 end
