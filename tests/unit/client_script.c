@@ -43,12 +43,24 @@ static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t 
 
 static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, on_connected, on_disconnected};
 
+static void begin(struct script *script, const struct petrel_state *state, const struct petrel_core_config *wish)
+{
+    struct petrel_core_config config = *wish;
+    config.callbacks = &CALLBACKS;
+    config.ctx = script;
+    config.client = "script/1";
+    *script = (struct script){.now = 1000, .codec = session_codec_new()};
+    script->core = petrel_core_new(&config, state);
+}
+
 void script_begin(struct script *script, const struct petrel_state *state, bool fresh_tokens, uint64_t seed)
 {
-    *script = (struct script){.now = 1000, .codec = session_codec_new()};
-    const struct petrel_core_config config = {
-        .callbacks = &CALLBACKS, .ctx = script, .client = "script/1", .seed = seed, .fresh_tokens = fresh_tokens};
-    script->core = petrel_core_new(&config, state);
+    begin(script, state, &(struct petrel_core_config){.seed = seed, .fresh_tokens = fresh_tokens});
+}
+
+void script_begin_lookup(struct script *script, uint64_t seed)
+{
+    begin(script, NULL, &(struct petrel_core_config){.seed = seed, .lookup = true});
 }
 
 void script_end(struct script *script)
@@ -181,4 +193,38 @@ const char *script_sent(struct script *script)
 const char *script_seen(struct script *script)
 {
     return take(&script->seen, script->seen_text, sizeof script->seen_text);
+}
+
+int64_t script_lost(struct script *script)
+{
+    return petrel_core_lost(script->core, script->now);
+}
+
+int64_t script_refused(struct script *script, uint32_t code, uint32_t backoff_ms)
+{
+    script_connect(script);
+    script_sent(script);
+    script_error(script, code, backoff_ms);
+    int rc = script_feed(script, 0);
+    petrel_assert(rc == -1);
+    return script_lost(script);
+}
+
+void script_told_to_go(struct script *script, uint32_t deadline_ms, uint32_t spread_ms)
+{
+    script_live(script, 7, 40);
+    int rc = script_pass(script, 30000);
+    petrel_assert(rc == 0);
+    const struct session_goaway goaway = {
+        .code = SESSION_CODE_DRAIN,
+        .deadline_ms = deadline_ms,
+        .spread_ms = spread_ms,
+        .backoff_ms = 5000,
+        .targets_count = 2,
+        .targets = {bytes_str("one:1"), bytes_str("two:2")},
+    };
+    session_encode_goaway(&script->in, &goaway);
+    rc = script_feed(script, 0);
+    petrel_assert(rc == 0);
+    script_seen(script);
 }

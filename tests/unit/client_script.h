@@ -23,6 +23,8 @@ struct script {
 };
 
 void script_begin(struct script *script, const struct petrel_state *state, bool fresh_tokens, uint64_t seed);
+/* Servers are found by lookup. */
+void script_begin_lookup(struct script *script, uint64_t seed);
 void script_end(struct script *script);
 
 /* A connection is made and CONNECT goes out. */
@@ -38,6 +40,13 @@ void script_error(struct script *script, uint32_t code, uint32_t backoff_ms);
 int script_feed(struct script *script, size_t piece);
 /* Let time pass. What petrel_core_tick() returned. */
 int script_pass(struct script *script, uint64_t ms);
+
+/* A connection that was not answered, or could not be made: the wait. */
+int64_t script_lost(struct script *script);
+/* A connection that the server ends with a code at once: the wait. */
+int64_t script_refused(struct script *script, uint32_t code, uint32_t backoff_ms);
+/* A goodbye of the server's to a session that has proven itself: targets one:1 and two:2, backoff 5 s. */
+void script_told_to_go(struct script *script, uint32_t deadline_ms, uint32_t spread_ms);
 
 /* What was seen, or sent, since the last call; valid until the next one. */
 const char *script_seen(struct script *script);
