@@ -224,7 +224,7 @@ static int run_transaction(struct registry_base *base, struct worker_job *slice)
             continue;
         struct registry_request *request = request_of(job);
         if (rule_of(request)->writes && !begun) {
-            const int err = base->tables->ops->begin(base->tables);
+            const int err = base->tables->ops->begin(base->tables, true);
             if (err != 0)
                 return tables_failure(err);
             begun = true;

@@ -41,10 +41,12 @@ static struct mysqldb_stmt *stmt_of(struct tables *tables, enum tables_statement
     return self_of(tables)->stmts[which];
 }
 
-static int begin(struct tables *tables)
+static int begin(struct tables *tables, bool writes)
 {
     struct mysqldb *db = self_of(tables)->db;
     int64_t version;
+    if (!writes)
+        return mysqldb_begin_snapshot(db);
     int err = mysqldb_begin(db);
     /* The first read of the transaction, so that all later ones see what the others committed before. */
     if (err == 0)
@@ -52,11 +54,6 @@ static int begin(struct tables *tables)
     if (err != 0)
         mysqldb_rollback(db);
     return err;
-}
-
-static int begin_snapshot(struct tables *tables)
-{
-    return mysqldb_begin_snapshot(self_of(tables)->db);
 }
 
 static int commit(struct tables *tables)
@@ -121,7 +118,6 @@ static void close_tables(struct tables *tables)
 
 static const struct tables_ops mysql_tables_ops = {
     .begin = begin,
-    .begin_snapshot = begin_snapshot,
     .commit = commit,
     .rollback = rollback,
     .usable = usable,

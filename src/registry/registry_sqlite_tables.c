@@ -50,16 +50,10 @@ static struct sqlite_stmt *stmt_of(struct tables *tables, enum tables_statement 
     return self_of(tables)->stmts[which];
 }
 
-static int begin(struct tables *tables)
+/* Nobody else writes to the file, so reads have nothing to shut out. */
+static int begin(struct tables *tables, bool writes)
 {
-    return sqlite_begin(self_of(tables)->file);
-}
-
-/* Nobody else writes to the file, so there is nothing to shut out. */
-static int begin_snapshot(struct tables *tables)
-{
-    (void)tables;
-    return 0;
+    return writes ? sqlite_begin(self_of(tables)->file) : 0;
 }
 
 static int commit(struct tables *tables)
@@ -133,7 +127,6 @@ static void close_tables(struct tables *tables)
 
 static const struct tables_ops sqlite_tables_ops = {
     .begin = begin,
-    .begin_snapshot = begin_snapshot,
     .commit = commit,
     .rollback = rollback,
     .usable = usable,

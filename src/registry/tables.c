@@ -109,7 +109,7 @@ int tables_snapshot(struct tables *tables, struct snapshot **out)
 {
     struct reading reading = {0};
     uint64_t version = 0;
-    const int err = tables->ops->begin_snapshot(tables);
+    const int err = tables->ops->begin(tables, false);
     if (err != 0)
         return tables_failure(err);
     int status = tables_poll(tables, &version);
@@ -147,7 +147,7 @@ static int purge_some(struct tables *tables)
 
 int tables_purge(struct tables *tables)
 {
-    int err = tables->ops->begin(tables);
+    int err = tables->ops->begin(tables, true);
     if (err != 0)
         return tables_failure(err);
     const int rc = purge_some(tables);

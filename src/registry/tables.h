@@ -27,8 +27,8 @@ struct tables_value {
 
 /* Those that return int: 0, or an error of the driver, which tables_failure() reads. Parameters count from 1, columns from 0. */
 struct tables_ops {
-    int (*begin)(struct tables *tables);          /* to write: until it ends no other node's begins */
-    int (*begin_snapshot)(struct tables *tables); /* to read, all of it as of now; ends with rollback */
+    /* To write: until it ends no other node's begins. To read: all of it as of now; ends with rollback. */
+    int (*begin)(struct tables *tables, bool writes);
     int (*commit)(struct tables *tables);
     void (*rollback)(struct tables *tables);
     bool (*usable)(const struct tables *tables); /* false: the connection is lost */

@@ -7,6 +7,7 @@
 #include "registry/registry_mysql.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define SERVER_MS 60000
@@ -96,6 +97,73 @@ static void a_restart_between_two_requests_is_not_noticed(void **state)
     registry_rig_ask_free(rows);
     registry_rig_close(&world);
 }
+
+/* ---- under load ---- */
+
+#define LOAD_KILLS 3
+#define LOAD_BETWEEN 40
+
+/* A backend that registers a device of one user after the other, each until it is told that it is registered. */
+struct load {
+    struct registry_rig *world;
+    pthread_t thread;
+    atomic_uint done;
+    atomic_bool end;
+};
+
+static void *run_load(void *arg)
+{
+    struct load *load = arg;
+    registry_op_fn *op = load->world->registry->ops->device_register;
+    char user[32];
+    while (!atomic_load(&load->end)) {
+        snprintf(user, sizeof user, "user-%u", atomic_load(&load->done));
+        const int status = registry_rig_device(load->world, op, "demo", user, "phone");
+        petrel_assert(status == 0 || status == PETREL_E_UNAVAILABLE);
+        atomic_fetch_add(&load->done, status == 0);
+    }
+    return NULL;
+}
+
+struct progress {
+    struct load *load;
+    unsigned done;
+};
+
+static bool has_progressed(void *ctx)
+{
+    const struct progress *progress = ctx;
+    return atomic_load(&progress->load->done) >= progress->done;
+}
+
+static void wait_progress(struct load *load)
+{
+    struct progress progress = {load, atomic_load(&load->done) + LOAD_BETWEEN};
+    assert_true(until(has_progressed, &progress, RECOVERY_MS));
+}
+
+/* What was answered is there, whenever the server died; and writes go on by themselves. */
+static void a_server_killed_under_load_loses_nothing_that_was_answered(void **state)
+{
+    struct registry_rig world;
+    struct load load = {.world = &world};
+    registry_rig_open(&world, *state);
+    assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
+    assert_int_equal(pthread_create(&load.thread, NULL, run_load, &load), 0);
+    for (int kills = 0; kills < LOAD_KILLS; kills++) {
+        wait_progress(&load);
+        restart(&world, SIGKILL);
+    }
+    wait_progress(&load);
+    atomic_store(&load.end, true);
+    assert_int_equal(pthread_join(load.thread, NULL), 0);
+    const int64_t done = atomic_load(&load.done);
+    /* One more may be there: of the user whose last answer was a refusal in doubt. */
+    assert_in_range(registry_rig_number(&world, "SELECT count(*) FROM device"), done, done + 1);
+    registry_rig_close(&world);
+}
+
+/* ---- a server that does not answer ---- */
 
 static void a_server_that_hangs_is_given_up_in_time(void **state)
 {
@@ -329,6 +397,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(a_killed_server_is_waited_for),
         cmocka_unit_test(a_restart_between_two_requests_is_not_noticed),
+        cmocka_unit_test(a_server_killed_under_load_loses_nothing_that_was_answered),
         cmocka_unit_test(a_server_that_hangs_is_given_up_in_time),
         cmocka_unit_test(close_ends_while_the_server_hangs),
         cmocka_unit_test(a_lock_that_is_kept_fails_writes_and_not_reads),

@@ -277,6 +277,59 @@ static void the_operators_file_makes_the_same_schema(void **state)
     registry_rig_close(&made);
 }
 
+static bool is_gone(void *ctx)
+{
+    return registry_rig_number(ctx, "SELECT (SELECT count(*) FROM device) + (SELECT count(*) FROM purge_app)") == 0;
+}
+
+/* Every operation by a user who was granted what the operators' file says, on tables that the administrator made. */
+static void the_operators_grants_are_enough_and_not_too_much(void **state)
+{
+    struct registry_rig world;
+    char sql[256], text[REGISTRY_KEY_TEXT_MAX], id[17];
+    registry_rig_prepare(&world, *state);
+    snprintf(sql, sizeof sql, "REVOKE ALL ON %s.* FROM '%s'@'localhost'", world.database, REGISTRY_RIG_USER);
+    registry_rig_sql(&world, sql);
+    apply_file(&world, "deploy/sql/registry/001.sql");
+    snprintf(sql, sizeof sql, "CREATE OR REPLACE USER '%s'@'%%' IDENTIFIED BY '%s'", REGISTRY_RIG_USER,
+             REGISTRY_RIG_PASSWORD);
+    registry_rig_sql(&world, sql);
+    snprintf(sql, sizeof sql, "DROP USER '%s'@'localhost'", REGISTRY_RIG_USER);
+    registry_rig_sql(&world, sql);
+    apply_file(&world, "deploy/sql/registry/grants.sql");
+    assert_int_equal(registry_rig_try_open(&world), 0);
+
+    const struct registry_ops *ops = world.registry->ops;
+    assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
+    assert_int_equal(registry_rig_create_key(&world, "demo", NULL, text, id), 0);
+    assert_int_equal(registry_rig_device(&world, ops->device_register, "demo", "ada", "phone"), 0);
+    assert_int_equal(registry_rig_device(&world, ops->device_register, "demo", "ada", "phone"), 0);
+    assert_int_equal(registry_rig_device(&world, ops->device_revoke, "demo", "ada", "phone"), 0);
+    struct registry_ask *ask = registry_rig_ask_new("demo");
+    ask->request.in.key_id = bytes_str(id);
+    assert_int_equal(registry_rig_ask(&world, ask, ops->key_revoke), 0);
+    registry_rig_ask_free(ask);
+    assert_int_equal(registry_rig_refresh(&world), 0);
+    assert_int_equal(registry_rig_delete_app(&world, "demo"), 0);
+    assert_true(until(is_gone, &world, SEEN_MS));
+
+    const struct mysqldb_config config = {.socket = world.server->socket,
+                                          .user = REGISTRY_RIG_USER,
+                                          .password = REGISTRY_RIG_PASSWORD,
+                                          .database = world.database,
+                                          .timeout_ms = 5000};
+    static const char *const forbidden[] = {"DELETE FROM gone_app", "UPDATE app SET name = 'x'", "DROP TABLE device",
+                                            "UPDATE petrel_schema SET version = 9", "DELETE FROM registry_version"};
+    struct mysqldb *db;
+    assert_int_equal(mysqldb_open(&db, &config), 0);
+    for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
+        assert_int_equal(mysqldb_exec(db, forbidden[i]), PETREL_E_FORBIDDEN);
+    mysqldb_close(&db);
+    snprintf(sql, sizeof sql, "DROP USER '%s'@'%%'", REGISTRY_RIG_USER); /* the next world makes its own */
+    registry_rig_sql(&world, sql);
+    registry_rig_close(&world);
+}
+
 /* ---- what deleted apps leave ---- */
 
 static bool is_purged(void *ctx)
@@ -336,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_schema_of_others_is_left_alone),
         cmocka_unit_test(a_half_made_schema_is_completed),
         cmocka_unit_test(the_operators_file_makes_the_same_schema),
+        cmocka_unit_test(the_operators_grants_are_enough_and_not_too_much),
         cmocka_unit_test(devices_of_deleted_apps_go_in_slices),
         cmocka_unit_test(writes_go_on_when_the_server_takes_them_again),
     };

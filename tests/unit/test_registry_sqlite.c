@@ -49,7 +49,7 @@ static void commit(struct tables *tables)
 static void fill(struct tables *tables, const char *app, uint32_t devices)
 {
     struct registry_request request = {.in = {.app = bytes_str(app), .device = bytes_str("phone"), .limit = 1}};
-    assert_int_equal(tables->ops->begin(tables), 0);
+    assert_int_equal(tables->ops->begin(tables, true), 0);
     assert_int_equal(tables_apps_create(tables, &request), 0);
     free(request.out.rows);
     for (uint32_t i = 0; i < devices; i++) {
@@ -82,7 +82,7 @@ static void a_deleted_apps_devices_go_in_slices(void **state)
     assert_int_equal(tables_purge(tables), 0);
     fill(tables, "demo", DEVICES);
     assert_int_equal(tables_purge(tables), 0); /* nothing was deleted yet */
-    assert_int_equal(tables->ops->begin(tables), 0);
+    assert_int_equal(tables->ops->begin(tables, true), 0);
     assert_int_equal(tables_apps_delete(tables, &request), 0);
     commit(tables);
     fill(tables, "other", 2); /* another app keeps its own */
