@@ -63,7 +63,8 @@ struct petrel_callbacks {
     /* The session is up. May be NULL. */
     void (*on_connected)(void *ctx, enum petrel_verdict verdict);
     /* The session ended or could not begin. code: the server's (3000-3999), or 0 for a lost or refused connection; text for
-     * people; retry_ms: when the next try is made, or -1: never by itself (3500-3999). May be NULL. */
+     * people; retry_ms: when the next try is made (0: at once, at another server; a slot that lookup gives comes on top), or -1: never
+     * by itself (3500-3999). May be NULL. */
     void (*on_disconnected)(void *ctx, uint32_t code, const char *text, int64_t retry_ms);
 };
 
