@@ -134,11 +134,11 @@ static void copy_page(struct topics_rig_page *to, const struct topics_page *from
     size_t len = 0;
     to->page = *from;
     to->texts[0] = '\0';
-    for (uint32_t i = 0; i < from->count; i++) {
+    for (uint32_t i = 0; i < from->count && len < sizeof to->texts; i++) {
         struct bytes text = buf_bytes(from->entries[i].message), condition = from->entries[i].condition;
         len += (size_t)snprintf(to->texts + len, sizeof to->texts - len, "%s%.*s", i > 0 ? " " : "", (int)text.len,
                                 (const char *)text.ptr);
-        if (condition.ptr != NULL)
+        if (condition.ptr != NULL && len < sizeof to->texts)
             len += (size_t)snprintf(to->texts + len, sizeof to->texts - len, "[%.*s]", (int)condition.len,
                                     (const char *)condition.ptr);
     }

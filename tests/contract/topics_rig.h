@@ -17,7 +17,7 @@
 
 #define TOPICS_RIG_T0 1800000000000ULL /* when tests begin, UTC ms */
 #define TOPICS_RIG_DAY 86400000ULL
-#define TOPICS_RIG_TEXTS 1024
+#define TOPICS_RIG_TEXTS 16384
 
 struct store_rig_redis;
 

@@ -12,6 +12,7 @@
 -- birth          the head before the first entry ever
 -- bytes          of messages and conditions that the log holds
 -- next_expiry    no entry expires before; last_expiry: none after
+-- log_until      until when the log lives, by its time to live
 -- touched        when the time to live of the hash was last moved on
 -- fields         of the hash, that are no id
 
@@ -23,16 +24,16 @@ local call, pack, unpack, sub, format, KEYS, ARGV, log, facts, now
 local cap_entries, cap_bytes, recent_ids, keep_ms, lapse_ms, topics_max
 
 local VERSION, EPOCHS_MAX, EPOCH, LEASE, NODES_MAX = 1, 4, 15, 16, 256
-local FEW = 12 -- fields of the hash among which it is not worth while to look for ids to forget
 local ID, HEADER = 16, 24 -- bytes of an id, and of an entry before its condition
 
--- The record; nil when there is none or its time is over. The second: the leases.
-local function load_topic()
-    local raw = call('HMGET', facts, 'm', 'e', 'l')
+-- The record; nil when there is none or its time is over. Then the leases, and what is remembered of an id.
+local function load_topic(id)
+    local raw = call('HMGET', facts, 'm', 'e', 'l', id or 'm')
     if not raw[1] then
         return nil, raw[3] or ''
     end
-    local version, owner, head, birth, floor, bytes, next_expiry, last_expiry, touched = unpack('<BI5I7I7I7I4I6I6I6', raw[1])
+    local version, owner, head, birth, floor, bytes, next_expiry, last_expiry, log_until, touched =
+        unpack('<BI5I7I7I7I4I6I6I6I6', raw[1])
     if version ~= VERSION then
         error({ err = 'ERR a topic record of another version' })
     end
@@ -45,7 +46,8 @@ local function load_topic()
         epochs[#epochs + 1] = { low = low, high = high, base = base }
     end
     return { owner = owner, head = head, birth = birth, floor = floor, bytes = bytes, next_expiry = next_expiry,
-        last_expiry = last_expiry, touched = touched, epochs = epochs, fields = raw[3] and 3 or 2, taken = false }, raw[3] or ''
+        last_expiry = last_expiry, log_until = log_until, touched = touched, epochs = epochs, fields = raw[3] and 3 or 2, taken = false }, raw[3] or '',
+        raw[4]
 end
 
 local function epoch_of(t)
@@ -84,7 +86,8 @@ local function own(t)
         call('DEL', log)
         call('HDEL', facts, 'm', 'e')
         local head = now * 1000
-        t = { head = head, birth = head, floor = head, bytes = 0, next_expiry = 0, last_expiry = 0, touched = 0, epochs = {} }
+        t = { head = head, birth = head, floor = head, bytes = 0, next_expiry = 0, last_expiry = 0, log_until = 0,
+            touched = 0, epochs = {} }
     end
     local high, low = begin_epoch(t.epochs[#t.epochs])
     t.owner, t.taken = owner, true
@@ -95,26 +98,22 @@ local function own(t)
     return t
 end
 
--- Write the record, and one more field of the hash if there is one. Its time to live is moved on now and then.
+-- Write the record, and one more field of the hash. Its time to live is moved on now and then.
 local function save_topic(t, field, value)
     local is_touched = t.touched + keep_ms / 64 < now or t.last_expiry > t.touched + keep_ms
     if is_touched then
         t.touched = now
     end
-    local raw = pack('<BI5I7I7I7I4I6I6I6', VERSION, t.owner, t.head, t.birth, t.floor, t.bytes, t.next_expiry, t.last_expiry,
-        t.touched)
-    local fields = { 'm', raw }
+    local raw = pack('<BI5I7I7I7I4I6I6I6I6', VERSION, t.owner, t.head, t.birth, t.floor, t.bytes, t.next_expiry, t.last_expiry,
+        t.log_until, t.touched)
     if t.taken then
         local parts = {}
         for i, epoch in ipairs(t.epochs) do
             parts[i] = pack('<I4I4I7', epoch.low, epoch.high, epoch.base)
         end
-        fields[3], fields[4] = 'e', table.concat(parts)
+        call('HSET', facts, 'e', table.concat(parts))
     end
-    if field then
-        fields[#fields + 1], fields[#fields + 2] = field, value
-    end
-    call('HSET', facts, spread(fields))
+    call('HSET', facts, 'm', raw, field, value)
     if is_touched then
         call('PEXPIRE', facts, math.max(keep_ms, t.last_expiry - now) + 1000)
     end
@@ -162,12 +161,9 @@ local function expire_front(t)
     end
 end
 
--- Forget ids whose time is over: of some, taken at random. Each append adds one and looks at more.
+-- Forget ids whose time is over: of so many taken at random, some of them twice.
 local function forget_ids(most)
-    if call('HLEN', facts) < FEW then
-        return
-    end
-    local some, over = call('HRANDFIELD', facts, most, 'WITHVALUES'), {}
+    local some, over = call('HRANDFIELD', facts, -most, 'WITHVALUES'), {}
     for i = 1, #some, 2 do
         if #some[i] == ID and unpack('<I6', some[i + 1], 8) <= now then
             over[#over + 1] = some[i]

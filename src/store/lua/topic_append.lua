@@ -6,12 +6,11 @@ local function answer(t, duplicate, seq, leases)
     return pack('<BI4I4I8', duplicate, low, high, seq) .. leases
 end
 
--- Expired ones first, wherever they stand; then the oldest.
+local DROP_MAX = 1024 -- at once
+
+-- Expired ones first, wherever they stand; then the oldest. What a cap that was made smaller leaves over goes with the next appends.
 local function make_room(t, count)
-    local function is_full()
-        return count > 1 and (count > cap_entries or t.bytes > cap_bytes)
-    end
-    if is_full() and t.next_expiry <= now then
+    if t.next_expiry <= now then
         local from, next_expiry = '-', t.last_expiry
         repeat
             local over, some = {}, call('XRANGE', log, from, '+', 'COUNT', 64)
@@ -29,11 +28,12 @@ local function make_room(t, count)
         until #some < 64
         t.next_expiry = next_expiry
     end
-    while is_full() do
+    local rest = DROP_MAX
+    while count > 1 and rest > 0 and (count > cap_entries or t.bytes > cap_bytes) do
         local oldest = call('XRANGE', log, '-', '+', 'COUNT', 1)
         t.floor = read_seq(oldest[1][1])
         remove(t, oldest)
-        count = count - 1
+        count, rest = count - 1, rest - 1
     end
 end
 
@@ -54,17 +54,31 @@ local function put(t, id, entry, body)
     if count == 1 then
         t.bytes, t.next_expiry, t.last_expiry = bytes, expires, expires
     end
-    make_room(t, count)
-    -- Nothing counts any more when all has expired. A second late: what counts are the entries' own times.
-    call('PEXPIRE', log, math.max(t.last_expiry - now, 0) + 1000)
-    forget_ids(3)
+    if count > cap_entries or t.bytes > cap_bytes then
+        make_room(t, count)
+    end
+    -- Nothing counts any more when all has expired. Late, and not at each append: what counts are the entries' own times.
+    if count == 1 or t.last_expiry > t.log_until then
+        local rest = math.max(t.last_expiry - now, 0)
+        t.log_until = t.last_expiry + math.floor(rest / 64)
+        call('PEXPIRE', log, t.log_until - now + 1000)
+    end
     save_topic(t, id, pack('<I7I6', t.head, until_ms) .. body)
+end
+
+-- Each append adds an id. In turns of eight, three times as many are looked at, so that there are never many whose time is over.
+local function is_full_of_ids(t)
+    local count = call('HLEN', facts) - t.fields
+    if count < recent_ids and (count < 8 or t.head % 8 > 0) then
+        return false
+    end
+    forget_ids(count < recent_ids and 24 or 64)
+    return count >= recent_ids and call('HLEN', facts) - t.fields >= recent_ids
 end
 
 local function append()
     local id, entry, body = ARGV[3], ARGV[4], ARGV[5]
-    local t, leases = load_topic()
-    local known = t and call('HGET', facts, id)
+    local t, leases, known = load_topic(id)
     if known then
         local seq, over = unpack('<I7I6', known)
         if over > now then
@@ -76,11 +90,8 @@ local function append()
             return answer(t, 1, seq, leases)
         end
     end
-    if t and call('HLEN', facts) - t.fields >= recent_ids then
-        forget_ids(64)
-        if call('HLEN', facts) - t.fields >= recent_ids then
-            return refuse('RATE_LIMITED')
-        end
+    if t and is_full_of_ids(t) then
+        return refuse('RATE_LIMITED')
     end
     t = own(t)
     put(t, id, entry, body)
