@@ -14,7 +14,7 @@ static void the_longest_stretch_is_between_two_acceptances(void **state)
     struct tally tally = {0};
     tally_begin(&tally, 1000);
     tally_accepted(&tally, 1200);
-    tally_refused(&tally);
+    tally_refused(&tally, "busy");
     tally_accepted(&tally, 4300);
     tally_accepted(&tally, 4400);
     assert_int_equal(tally.longest_ms, 3100);
@@ -40,6 +40,20 @@ static void a_percentile_is_a_value_that_was_seen(void **state)
     tally_reset(&tally);
 }
 
+static void refusals_are_counted_by_reason(void **state)
+{
+    (void)state;
+    static const char *const reasons[] = {"a", "b", "a", "c", "d", "e", "f", "g", "h", "i", "a"};
+    struct tally tally = {0};
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        tally_refused(&tally, reasons[i]);
+    assert_int_equal(tally.refused, 11);
+    assert_int_equal(tally.reasons[0].count, 3);
+    assert_string_equal(tally.reasons[1].text, "b");
+    assert_int_equal(tally.reasons[TALLY_REASONS_MAX - 1].count, 2);
+    tally_reset(&tally);
+}
+
 static void faults_are_called_by_name(void **state)
 {
     (void)state;
@@ -61,6 +75,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_stretch_is_between_two_acceptances),
         cmocka_unit_test(a_percentile_is_a_value_that_was_seen),
+        cmocka_unit_test(refusals_are_counted_by_reason),
         cmocka_unit_test(faults_are_called_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

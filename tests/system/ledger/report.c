@@ -9,6 +9,8 @@
 
 static void print_findings(const struct ledger *ledger, const struct book_sums *sums)
 {
+    for (size_t i = 0; i < TALLY_REASONS_MAX && ledger->tally.reasons[i].count > 0; i++)
+        printf("503: %" PRIu64 " times %s\n", ledger->tally.reasons[i].count, ledger->tally.reasons[i].text);
     if (sums->lost > 0)
         book_print_lost(ledger->book, TELL_LOST);
     if (sums->strangers > 0)

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ANSWER_MS 5000
 #define ANSWER_CLUSTER_MS 12000 /* a cluster says after 10 s that it does not know (PROMISE §5) */
@@ -174,8 +175,13 @@ static void refuse(struct sender *sender, const struct reply *reply)
 
 static void unserved(struct sender *sender, const struct reply *reply)
 {
-    if (reply->status == 503)
-        tally_refused(&sender->ledger->tally);
+    static const char begins[] = "{\"error\":{\"code\":503,\"status\":";
+    if (reply->status == 503) {
+        char text[TALLY_REASON_LEN];
+        snprintf(text, sizeof text, "%.*s", (int)reply->body.len, (const char *)reply->body.ptr);
+        tally_refused(&sender->ledger->tally,
+                      strncmp(text, begins, sizeof begins - 1) == 0 ? text + sizeof begins - 1 : text);
+    }
     again(sender, 1000ULL * reply->retry_after_s);
 }
 

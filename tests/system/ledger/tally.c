@@ -2,7 +2,9 @@
 
 #include "base/object.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void stretch(struct tally *tally, uint64_t now_ms)
 {
@@ -22,9 +24,15 @@ void tally_accepted(struct tally *tally, uint64_t now_ms)
     stretch(tally, now_ms);
 }
 
-void tally_refused(struct tally *tally)
+void tally_refused(struct tally *tally, const char *reason)
 {
+    size_t i = 0;
     tally->refused++;
+    while (i < TALLY_REASONS_MAX - 1 && tally->reasons[i].count > 0 &&
+           strncmp(tally->reasons[i].text, reason, TALLY_REASON_LEN - 1) != 0)
+        i++;
+    if (tally->reasons[i].count++ == 0)
+        snprintf(tally->reasons[i].text, TALLY_REASON_LEN, "%s", reason);
 }
 
 void tally_end(struct tally *tally, uint64_t now_ms)
