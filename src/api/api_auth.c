@@ -51,8 +51,7 @@ static int check_key(struct api_conn *conn, struct bytes token, struct bytes app
     if (!is_remembered(conn, token)) {
         owner = snapshot_find_key(conn->role->snapshot, token);
         if (owner == NULL) {
-            const int err =
-                api_error_set(error, API_ERROR_UNAUTHENTICATED, NULL, "no such API key, or it was revoked");
+            const int err = api_error_set(error, API_ERROR_UNAUTHENTICATED, NULL, "no such API key, or it was revoked");
             return snapshot_may_gain_key(conn->role->snapshot, token) ? API_AUTH_UNKNOWN : err;
         }
         remember(conn, token, owner);

@@ -105,7 +105,8 @@ struct api_conn {
     bool want_continue;
     struct api_stranger *stranger; /* NULL once a valid key was shown */
     struct api_auth auth;
-    struct api_exchange *waiting; /* its request stands in the reader until the registry was looked at; NULL: none does */
+    struct api_exchange
+        *waiting; /* its request stands in the reader until the registry was looked at; NULL: none does */
     struct list wait_node;
     bool wait_covered; /* the look under way, or the last, is for it */
 };

@@ -147,8 +147,7 @@ void api_routes_dispatch(struct api_exchange *exchange, const struct http_reques
     }
     struct api_error error;
     struct api_request shown = {.http = request, .id = params.id};
-    const int judged =
-        api_auth_check(exchange->conn, request, exchange->route->access, params.app, &shown.app, &error);
+    const int judged = api_auth_check(exchange->conn, request, exchange->route->access, params.app, &shown.app, &error);
     if (judged == API_AUTH_UNKNOWN && api_refresh_wait(exchange->conn, exchange, &error))
         return;
     if (judged != 0 || check_params(&params, &error) != 0) {
