@@ -212,8 +212,8 @@ static void the_rights_that_operators_are_told_suffice(void **state)
     store_rig_prepare(&rig, *state, &options);
     order(
         store_rig_redis_owner(&rig, "u"),
-        "ACL SETUSER petrel reset on >secret ~{b* +@read +@write +@connection +fcall +function|load +info +role +wait "
-        "+cluster|shards +cluster|info -@dangerous +info +role");
+        "ACL SETUSER petrel reset on >secret ~{b* +@read +@write -@dangerous +@connection +fcall +function|load +wait "
+        "+role +info +cluster|shards +cluster|info");
     order(store_rig_redis_owner(&rig, "u"), "FUNCTION FLUSH");
     store_rig_start(&rig);
     bound = store_rig_bound(&rig, "u", "d", 1);
