@@ -96,10 +96,16 @@ static void publish_apps(struct link_tcp_loop *home, const struct peer_msg *msg)
     }
 }
 
-static int tell_session(struct link_tcp_conn *conn, const struct peer_msg *msg, const struct link_tcp_entry *entry)
+static const struct route *route_of(const struct peer_msg *msg)
 {
-    const struct route *route = msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
-    return route->incarnation == entry->incarnation ? link_tcp_conn_tell(conn, msg) : PETREL_E_UNAVAILABLE;
+    return msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
+}
+
+/* Whose sessions the message is for: the loop that the route names, of that start of the process. NULL: it is not connected. */
+static const struct link_tcp_entry *find_told(const struct link_tcp_loop *home, const struct route *route)
+{
+    const struct link_tcp_entry *entry = link_tcp_directory_find(home, route->node, route->loop);
+    return entry != NULL && entry->incarnation == route->incarnation ? entry : NULL;
 }
 
 static void on_far_tell(void *ctx, const struct peer_msg *msg)
@@ -109,11 +115,10 @@ static void on_far_tell(void *ctx, const struct peer_msg *msg)
         publish_apps(home, msg);
         return;
     }
-    const struct route *route = msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
-    const struct link_tcp_entry *entry = link_tcp_directory_find(home, route->node, route->loop);
+    const struct link_tcp_entry *entry = find_told(home, route_of(msg));
     /* It has gone meanwhile, which the next hello makes good. */
     if (entry != NULL && entry->conn != NULL)
-        (void)tell_session(entry->conn, msg, entry);
+        (void)link_tcp_conn_tell(entry->conn, msg);
 }
 
 /* Some were dropped on the way from another loop to this one, for whom is not known. */
@@ -174,15 +179,16 @@ static int tcp_call_at(struct link *link, uint32_t node, uint16_t loop, struct l
 static int tcp_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
 {
     struct link_tcp_loop *home = loop_of(link);
+    petrel_assert(route_of(msg)->node == node && route_of(msg)->loop == loop);
     if (home->closed)
         return PETREL_E_CLOSING;
     if (node == home->set->config.node)
         return link_tell(home->inner, node, loop, msg);
-    const struct link_tcp_entry *entry = link_tcp_directory_find(home, node, loop);
+    const struct link_tcp_entry *entry = find_told(home, route_of(msg));
     if (entry == NULL)
         return PETREL_E_UNAVAILABLE;
     if (entry->conn != NULL)
-        return tell_session(entry->conn, msg, entry);
+        return link_tcp_conn_tell(entry->conn, msg);
     return link_local_carry(home->inner, entry->owner, msg);
 }
 

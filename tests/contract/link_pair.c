@@ -39,8 +39,12 @@ static void answer(struct link_call *call)
 static void on_call(void *ctx, struct link_call *call)
 {
     struct link_pair_role *role = ctx;
-    const struct bytes user = call->in.type == PEER_SESSIONS ? call->in.sessions.user : call->in.bind.target.user;
-    snprintf(role->user, sizeof role->user, "%.*s", (int)user.len, (const char *)user.ptr);
+    struct bytes user = {0};
+    if (call->in.type == PEER_SESSIONS)
+        user = call->in.sessions.user;
+    else if (link_role_of(call->in.type) == LINK_MESSAGE)
+        user = call->in.bind.target.user;
+    snprintf(role->user, sizeof role->user, "%.*s", (int)user.len, user.len > 0 ? (const char *)user.ptr : "");
     role->counts.calls++;
     if (call->in.type == PEER_SEND)
         role->counts.message_bytes += call->in.send.message->len;

@@ -1,4 +1,4 @@
-/* The contract of link.h: calls. Tells are in test_link_tells.c. */
+/* The contract of link.h: calls, and which processes are known. Tells are in test_link_tells.c. */
 #include "contract/link_rig.h"
 
 /* One question, asked on `from`. */
@@ -211,6 +211,46 @@ static void a_call_under_way_comes_back_after_close(void **state)
     link_rig_close(&world);
 }
 
+struct sight {
+    struct link *link;
+    struct route route;
+    bool knows, outlived;
+};
+
+static void do_see(void *ctx)
+{
+    struct sight *sight = ctx;
+    sight->knows = link_knows(sight->link, &sight->route);
+    sight->outlived = link_outlived(sight->link, &sight->route);
+}
+
+static void this_process_is_known_and_has_outlived_those_before_it(void **state)
+{
+    struct link_rig world;
+    link_rig_open(&world, *state, true);
+    const struct {
+        uint32_t node;
+        uint64_t incarnation;
+        bool knows, outlived;
+    } cases[] = {
+        {LINK_RIG_NODE, LINK_RIG_INCARNATION, true, false},
+        {LINK_RIG_NODE, LINK_RIG_INCARNATION - 1, false, true},
+        {LINK_RIG_NODE, LINK_RIG_INCARNATION + 1, false, false},
+        {LINK_RIG_NODE + 1, LINK_RIG_INCARNATION, false, false},
+        {LINK_RIG_NODE + 1, LINK_RIG_INCARNATION - 1, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sight sight = {
+            .link = world.roles[i % LINK_RIG_LOOPS].link,
+            .route = {
+                .node = cases[i].node, .incarnation = cases[i].incarnation, .loop = 2, .slot = 1, .generation = 1}};
+        loops_run_on(&world.loops, i % LINK_RIG_LOOPS, do_see, &sight);
+        assert_int_equal(sight.knows, cases[i].knows);
+        assert_int_equal(sight.outlived, cases[i].outlived);
+    }
+    link_rig_close(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -221,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_role_that_nobody_serves_is_unavailable),
         cmocka_unit_test(a_closed_link_takes_no_calls),
         cmocka_unit_test(a_call_under_way_comes_back_after_close),
+        cmocka_unit_test(this_process_is_known_and_has_outlived_those_before_it),
     };
     return link_rig_run(cases, sizeof cases / sizeof cases[0]);
 }
