@@ -153,6 +153,8 @@ static void ask_first(struct session *session)
 {
     session->door->binds++;
     session->flags |= SESSION_PAGING;
+    /* A loss from here on may be of the route that is about to be written, however late the answer comes. */
+    session->losses = session->role->sweep.losses;
     int rc = session_call_ask(take_bind(session), on_bound_first);
     if (rc == 0)
         return;

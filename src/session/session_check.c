@@ -180,7 +180,6 @@ void session_check_begin(struct session *session)
     /* A first check earlier than the interval by up to half of it: sessions that came together check apart. */
     uint32_t spread_s = (uint32_t)rng_below(loop_rng(role->loop), role->config.check_interval_s / 2 + 1);
     session->checked_s = now_s > spread_s ? now_s - spread_s : 0;
-    session->losses = role->sweep.losses;
     session->progress_s = now_s;
     if (timer_running(&role->sweep.timer))
         return;

@@ -210,6 +210,25 @@ static void loss_during_a_check_is_checked_again(void **state)
     rig_free(&rig);
 }
 
+/* The log may have lost the route between the bind and its answer. */
+static void loss_during_the_bind_is_checked(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(NULL);
+    struct client client;
+    atomic_store(&rig->answers_checks, false);
+    client_open(&client, rig->port);
+    client_connect(&client, rig, "phone", 1, at(0));
+    struct link_call *bind = rig_take(rig, PEER_BIND);
+    rig_dirty(rig);
+    struct peer_bound bound = {.verdict = SESSION_NEW, .position = at(10), .page = rig_page(10, 10)};
+    rig_answer_bound(rig, bind, &bound);
+    client_take(&client, SESSION_CONNECTED);
+    rig_answer_checked(rig, rig_take(rig, PEER_CHECK), PEER_SAME);
+    client_close(&client);
+    rig_free(&rig);
+}
+
 static void page_older_than_the_check_is_not_trusted(void **state)
 {
     (void)state;
@@ -352,6 +371,7 @@ int main(void)
         cmocka_unit_test(checks_are_paced),
         cmocka_unit_test(behind_leads_to_a_fetch),
         cmocka_unit_test(loss_during_a_check_is_checked_again),
+        cmocka_unit_test(loss_during_the_bind_is_checked),
         cmocka_unit_test(page_older_than_the_check_is_not_trusted),
         cmocka_unit_test(replaced_closes),
         cmocka_unit_test(unrouted_binds_again_without_a_word),
