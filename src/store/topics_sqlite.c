@@ -134,9 +134,27 @@ static int run(struct topics_sqlite *topics, struct worker_job *jobs)
     return topics->failure;
 }
 
-static uint32_t work(void *ctx, struct worker_job *jobs)
+static struct worker_job *take_backups(struct topics_sqlite *topics, struct worker_job *batch)
+{
+    struct worker_job *requests = NULL, **end = &requests;
+    while (batch != NULL) {
+        struct worker_job *job = batch;
+        batch = job->next;
+        if (job->done == topics_sqlite_backup_finish) {
+            topics_sqlite_backup_begin(topics, container_of(job, struct topics_sqlite_backup, job));
+            continue;
+        }
+        *end = job;
+        end = &job->next;
+    }
+    *end = NULL;
+    return requests;
+}
+
+static uint32_t work(void *ctx, struct worker_job *batch)
 {
     struct topics_sqlite *topics = ctx;
+    struct worker_job *jobs = take_backups(topics, batch);
     topics->now_ms = clock_wall_ms(topics->config.clock);
     int err = run(topics, jobs);
     if (err != 0) {
@@ -154,7 +172,9 @@ static uint32_t work(void *ctx, struct worker_job *jobs)
     }
     if (idle && err == 0 && sqlite_free_pages(topics->db) > KEEP_PAGES)
         sqlite_shrink(topics->db, SHRINK_PAGES);
-    return IDLE_MS;
+    if (topics->backup != NULL)
+        topics_sqlite_backup_slice(topics);
+    return topics->backup != NULL ? 0 : IDLE_MS;
 }
 
 static void prepare_logs(struct sqlite *db, struct topics_sqlite_stmts *stmts)
@@ -241,6 +261,7 @@ static int start(void *ctx)
 static void stop(void *ctx)
 {
     struct topics_sqlite *topics = ctx;
+    topics_sqlite_backup_cancel(topics, PETREL_E_CLOSING);
     sqlite_close(&topics->db);
 }
 
@@ -269,6 +290,13 @@ static const struct topics_ops ops = {
     .submit = submit,
     .close = close_topics,
 };
+
+int topics_sqlite_backup(struct topics *base, struct topics_sqlite_backup *backup, struct loop *home,
+                         void (*done)(struct topics_sqlite_backup *backup))
+{
+    backup->done = done;
+    return worker_post(of(base)->worker, home, &backup->job, topics_sqlite_backup_finish);
+}
 
 int topics_sqlite_open(struct topics **out, const struct topics_sqlite_config *config)
 {

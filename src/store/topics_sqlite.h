@@ -18,4 +18,15 @@ struct topics_sqlite_config {
 /* Open or make the file. Blocks. 0, or the errors of sqlite_open(). */
 int topics_sqlite_open(struct topics **out, const struct topics_sqlite_config *config);
 
+/* Copy the live file to a new one at path, in slices between commits. Any loop; request shape as in store.h.
+ * Statuses: 0; PETREL_E_EXISTS; PETREL_E_FULL; PETREL_E_IO; PETREL_E_BUSY when a backup runs already; PETREL_E_CLOSING. */
+struct topics_sqlite_backup {
+    struct worker_job job;
+    const char *path; /* left alone until done */
+    int status;
+    void (*done)(struct topics_sqlite_backup *backup);
+};
+int topics_sqlite_backup(struct topics *topics, struct topics_sqlite_backup *backup, struct loop *home,
+                         void (*done)(struct topics_sqlite_backup *backup));
+
 #endif

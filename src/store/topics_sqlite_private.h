@@ -1,6 +1,7 @@
 /* topics_sqlite_private.h: what the files of the SQLite topics share. Everything on the worker's thread.
  *
- * topics_sqlite.c (port, thread, group commit), _log.c (append, fetch, expiry), _lease.c (interest), _set.c (subscriptions). */
+ * topics_sqlite.c (port, thread, group commit), _log.c (append, fetch, expiry), _lease.c (interest), _set.c (subscriptions),
+ * _backup.c. */
 #ifndef PETREL_STORE_TOPICS_SQLITE_PRIVATE_H
 #define PETREL_STORE_TOPICS_SQLITE_PRIVATE_H
 
@@ -44,8 +45,10 @@ struct topics_sqlite {
     struct list leases_order;
     uint64_t epoch;
     uint64_t now_ms;
-    int refusal; /* 0; else nothing can be written, and why */
-    int failure; /* of a statement in the transaction under way */
+    int refusal;                         /* 0; else nothing can be written, and why */
+    int failure;                         /* of a statement in the transaction under way */
+    struct topics_sqlite_backup *backup; /* the request under way */
+    struct sqlite_backup *copy;
 };
 
 /* Keep the first error of the transaction; returns UNAVAILABLE, what the operation ends with if the rest succeeds. */
@@ -75,5 +78,13 @@ int topics_sqlite_set_unsubscribe(struct topics_sqlite *topics, struct topics_re
 int topics_sqlite_set_read(struct topics_sqlite *topics, struct topics_request *request);
 /* Remove some of the sets for which nobody asked. */
 void topics_sqlite_set_expire(struct topics_sqlite *topics);
+
+/* The job of a request, and of a backup: told apart by where they report. */
+void topics_sqlite_backup_finish(struct worker_job *job);
+void topics_sqlite_backup_begin(struct topics_sqlite *topics, struct topics_sqlite_backup *backup);
+/* Some pages more of the one under way. */
+void topics_sqlite_backup_slice(struct topics_sqlite *topics);
+/* End the one under way, if there is one, with this status. */
+void topics_sqlite_backup_cancel(struct topics_sqlite *topics, int status);
 
 #endif
