@@ -30,8 +30,9 @@ start_redis() {
     {
         printf 'bind 127.0.0.1\nport %s\ndir "%s"\n' "${port["$name port"]}" "$dir/$name"
         printf 'requirepass %s\nmasterauth %s\n' "$(<"$dir/redis.password")" "$(<"$dir/redis.password")"
-        printf 'appendonly yes\nsave ""\nmaxmemory-policy noeviction\nrepl-diskless-sync-delay 0\n'
-        [ "${shape[redis]}" -eq 1 ] || printf 'cluster-enabled yes\ncluster-node-timeout %s\n' "$node_timeout_ms"
+        printf 'appendonly yes\nappendfsync always\nsave ""\nmaxmemory-policy noeviction\nrepl-diskless-sync-delay 0\n'
+        [ "${shape[redis]}" -eq 1 ] ||
+            printf 'cluster-enabled yes\ncluster-node-timeout %s\ncluster-require-full-coverage no\n' "$node_timeout_ms"
     } >"$dir/$name/redis.conf"
     spawn "$name" redis-server "$dir/$name/redis.conf"
 }
@@ -41,7 +42,8 @@ redis_cluster_is_whole() {
     local name info
     for name in $(all_of redis); do
         info=$(redis "$name" CLUSTER INFO)
-        [[ "$info" == *cluster_state:ok* && "$info" == *"cluster_known_nodes:${shape[redis]}"* ]] || return 1
+        [[ "$info" == *cluster_state:ok* && "$info" == *cluster_slots_ok:16384* ]] || return 1
+        [[ "$info" == *"cluster_known_nodes:${shape[redis]}"* ]] || return 1
         [[ "$(redis "$name" CLUSTER NODES)" != *fail* ]] || return 1
         [[ "$(redis "$name" INFO replication)" != *master_link_status:down* ]] || return 1
     done
