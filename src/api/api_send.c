@@ -23,6 +23,8 @@ struct body {
 
 enum { FIELD_TTL = 0, FIELD_KEY = 1 };
 
+#define ASK_AGAIN_MS 8000 /* links find out within less that a peer is gone */
+
 #define FIELD(name_, type_, member_)                                                                                   \
     {                                                                                                                  \
         .name = name_, .type = API_JSON_##type_, .offset = offsetof(struct body, member_)                              \
@@ -322,9 +324,28 @@ static const char *field_of(const struct api_send *send, int status)
     return status == PETREL_E_CONFLICT ? send->key_field : NULL;
 }
 
+static void on_sent(struct link_call *call);
+
+/* The message node that was asked died, hangs or is ending: another may know better, asked under the same id. What took longer is a store
+ * that has been asked again and again. Whether it is under way again. */
+static bool ask_again(struct api_send *send)
+{
+    const int status = send->call.reply.status;
+    const uint64_t took_ms = clock_mono_ms(loop_clock(send->role->loop)) - send->began_ms;
+    if (send->asked_again || took_ms > ASK_AGAIN_MS || (status != PETREL_E_UNAVAILABLE && status != PETREL_E_CLOSING))
+        return false;
+    send->asked_again = true;
+    return link_ask(send->role->link, &send->call, on_sent) == 0;
+}
+
 static void on_sent(struct link_call *call)
 {
     struct api_send *send = container_of(call, struct api_send, call);
+    if (ask_again(send))
+        return;
+    /* Without a key the first answer that was lost is the only thing that it can be a duplicate of. */
+    if (call->reply.status == 0 && send->asked_again && !call->in.send.has_key)
+        call->reply.sent.duplicate = false;
     if (call->reply.status != 0)
         api_error_from(&send->error, call->reply.status, true, field_of(send, call->reply.status));
     else if (call->reply.sent.duplicate)

@@ -22,6 +22,7 @@ struct api_send {
     const char *key_field; /* where the idempotency key stands, for errors */
     uint64_t began_ms;
     bool validate_only;
+    bool asked_again; /* with the same id: the first was not answered */
     api_send_done_fn *done;
     void *owner;
     struct api_error error; /* kind API_ERROR_NONE: accepted */

@@ -102,8 +102,13 @@ static void keep_send(struct api_rig *rig, const struct peer_send *send)
 
 static void answer(struct api_rig *rig, struct link_call *call)
 {
-    const struct api_rig_script *script = &rig->script;
+    struct api_rig_script *script = &rig->script;
     call->reply.status = script->status;
+    if (script->lost > 0) {
+        script->lost--;
+        script->lost_id = call->in.type == PEER_SEND ? call->in.send.id : (struct id){0};
+        call->reply.status = PETREL_E_UNAVAILABLE;
+    }
     if (call->in.type == PEER_SEND)
         call->reply.sent = (struct peer_sent){.duplicate = script->duplicate, .id = call->in.send.id};
     else if (call->in.type == PEER_STATE)

@@ -16,6 +16,7 @@
 /* What the message server saw and what it shall say. Under lock. */
 struct api_rig_script {
     int status;     /* of the next calls */
+    int lost;       /* so many of the next calls end UNAVAILABLE, whatever status says */
     bool hold;      /* keep calls until api_rig_release() */
     bool duplicate; /* SEND: answered as a duplicate */
     struct peer_stated stated;
@@ -24,6 +25,7 @@ struct api_rig_script {
 
     int calls; /* seen so far */
     enum peer_type last_type;
+    struct id lost_id;              /* of the last SEND that was lost */
     struct peer_send send;          /* of the last SEND; its texts and message are not valid any more */
     struct session_message message; /* of the last SEND; texts point into message_buf */
     struct buf *message_buf;

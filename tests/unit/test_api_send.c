@@ -388,12 +388,45 @@ static void ids_that_are_none_are_404(void **state)
     assert_int_equal(rig->script.calls, 0);
 }
 
+/* The message node dies under the call: what another one says to the same id is the answer. */
+static void a_send_that_was_lost_on_its_way_is_asked_once_more(void **state)
+{
+    struct api_rig *rig = *state;
+    rig->script.lost = 1;
+    rig->script.duplicate = true; /* the first had been written */
+    struct api_reply reply = api_rig_ask(rig, API_SEND, "POST", "/v1/apps/shop/messages", "{" TO ",\"data\":1}");
+    assert_int_equal(reply.status, 200);
+    assert_null(api_client_at(&reply, "duplicate")); /* of nothing that the sender knows */
+    assert_int_equal(rig->script.calls, 2);
+    assert_memory_equal(&rig->script.lost_id, &rig->script.send.id, sizeof rig->script.lost_id);
+    api_client_free(&reply);
+
+    rig->script.lost = 1;
+    reply = api_rig_ask(rig, API_SEND, "POST", "/v1/apps/shop/messages:batch",
+                        "{" TO ",\"data\":1,\"idempotency_key\":\"k\"}\n");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "\"duplicate\":true")); /* with a key it may be the sender's own */
+    assert_int_equal(rig->script.calls, 4);
+    api_client_free(&reply);
+
+    rig->script.lost = 2;
+    api_rig_expect_refused(rig, "{" TO ",\"data\":1}", 503, "UNKNOWN_OUTCOME", NULL, NULL);
+    assert_int_equal(rig->script.calls, 6);
+    rig->script.status = PETREL_E_CLOSING; /* it takes no more: no other does here */
+    api_rig_expect_refused(rig, "{" TO ",\"data\":1}", 503, "UNAVAILABLE", NULL, NULL);
+    assert_int_equal(rig->script.calls, 8);
+    rig->script.status = PETREL_E_TIMEOUT; /* of a node that is there, and was asked for long enough */
+    api_rig_expect_refused(rig, "{" TO ",\"data\":1}", 503, "UNKNOWN_OUTCOME", NULL, NULL);
+    assert_int_equal(rig->script.calls, 9);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_message_travels_as_it_was_written, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(a_store_with_replicas_is_asked_for_them, open_rig_with_replicas, close_rig),
         cmocka_unit_test_setup_teardown(payloads_are_bytes, open_rig, close_rig),
+        cmocka_unit_test_setup_teardown(a_send_that_was_lost_on_its_way_is_asked_once_more, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(any_json_value_is_data, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(keys_make_ids_and_digests, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(a_duplicate_says_so_and_a_conflict_is_409, open_rig, close_rig),
