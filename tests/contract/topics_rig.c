@@ -67,6 +67,12 @@ static const struct backend backends[] = {
     {"redis-cluster", store_rig_redis_start_cluster, store_rig_redis_clear, store_rig_redis_stop, open_redis},
 };
 
+const void *topics_rig_sqlite(void)
+{
+    static const struct topics_rig_subject subject = {.backend = &backends[0]};
+    return &subject;
+}
+
 static uint64_t read_clock(const struct clock *clock)
 {
     return container_of(clock, const struct topics_rig, clock)->ms;

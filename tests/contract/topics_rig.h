@@ -76,5 +76,7 @@ struct topics_set topics_rig_set(struct topics_rig *rig, const char *device);
 /* Run the tests against every backend, or against the one of this name. */
 int topics_rig_main(const char *group, const struct CMUnitTest *tests, size_t count);
 int topics_rig_main_on(const char *backend, const char *group, const struct CMUnitTest *tests, size_t count);
+/* What a test gets as its state for SQLite: to hold another one beside it. */
+const void *topics_rig_sqlite(void);
 
 #endif
