@@ -10,6 +10,8 @@
 
 #define SECONDS_PER_KILL 5
 #define SECONDS_OF_CLUSTER 60
+#define SENDERS 64
+#define SENDERS_OF_CLUSTER 512 /* so many that those who wait for one shard are not all */
 
 static const char HELP[] =
     "usage: tests/ledger [--kills N] [--devices N] [--rate N] [--seconds N] [--seed S] [--senders N] [--drop-one]\n"
@@ -25,7 +27,7 @@ static const char HELP[] =
     "  --devices N   devices, one to four to a user (default 200)\n"
     "  --rate N      messages a second, of all senders (default 500)\n"
     "  --seconds N   time under load, in all (default 5 a kill, at least 5)\n"
-    "  --senders N   connections of senders (default 64)\n"
+    "  --senders N   connections of senders (default 64; of a cluster 512)\n"
     "  --seed S      what happens to whom (default: drawn, and told)\n"
     "  --drop-one    swallow one message on the device's side: the ledger must then report 1 lost\n"
     "  --bin DIR     where petreld and petrelctl are (default: beside this program)\n"
@@ -168,6 +170,8 @@ static bool fits(const struct options *options, const char *cluster_only, const 
 
 static void fill(struct options *options)
 {
+    if (options->senders == 0)
+        options->senders = options->cluster ? SENDERS_OF_CLUSTER : SENDERS;
     options->replicated = options->replicated && options->cluster; /* one server has no replicas */
     if (options->cluster) {
         options->kills = 0;
@@ -180,7 +184,7 @@ static void fill(struct options *options)
 
 int options_parse(struct options *options, int argc, char **argv)
 {
-    *options = (struct options){.kills = 5, .devices = 200, .rate = 500, .senders = 64, .replicated = true};
+    *options = (struct options){.kills = 5, .devices = 200, .rate = 500, .replicated = true};
     if (getrandom(&options->seed, sizeof options->seed, 0) != (ssize_t)sizeof options->seed)
         options->seed = 1;
     options->seed >>= 32; /* short enough to be typed again */
