@@ -117,6 +117,15 @@ uint64_t zookeeper_rig_as_of(struct rig_peer *peer)
     return as_of_ms;
 }
 
+bool zookeeper_rig_is_current(void *ctx)
+{
+    struct rig_peer *peer = ctx;
+    struct discovery_view *view = peer->discovery->ops->view(peer->discovery);
+    const bool current = view->current;
+    discovery_view_unref(view);
+    return current;
+}
+
 struct sight {
     struct rig_peer *peer;
     struct discovery_node node; /* what is waited for; only its number counts in sees_number() */

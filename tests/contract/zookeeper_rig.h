@@ -45,6 +45,7 @@ bool zookeeper_rig_is_away(void *peer);
 /* The node of that number as the peer sees it; number 0: not there. */
 struct discovery_node zookeeper_rig_seen(struct rig_peer *peer, uint32_t number);
 uint64_t zookeeper_rig_as_of(struct rig_peer *peer);
+bool zookeeper_rig_is_current(void *peer);
 /* Wait until the peer sees the node just so; until it sees none of that number. */
 void zookeeper_rig_await_same(struct rig_peer *peer, struct discovery_node node);
 void zookeeper_rig_await_gone(struct rig_peer *peer, uint32_t number);
