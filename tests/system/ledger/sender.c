@@ -15,7 +15,7 @@
 #define CONNECT_MS 2000
 #define RETRY_MS 200 /* at most, where the server names no wait */
 #define RETRY_MAX_MS 2000
-#define ELSEWHERE_MS 10000 /* how long it stays with another API */
+#define ELSEWHERE_MS 4000 /* how long it stays with another API */
 #define REPLY_MAX 16384
 
 struct sender {
