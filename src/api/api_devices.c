@@ -15,6 +15,7 @@ static void refuse_device(struct api_exchange *exchange, int status, bool wrote)
 {
     struct api_error error;
     api_error_from(&error, status, wrote, "device");
+    api_role_refine(exchange->role, &error);
     if (status == PETREL_E_TOO_LARGE)
         (void)api_error_set(&error, API_ERROR_TOO_MANY_DEVICES, "device", NULL);
     api_exchange_fail(exchange, &error);

@@ -35,6 +35,7 @@
     X(BUSY, 503, 1, "as much work is under way as is allowed; try again later")                                        \
     X(UNKNOWN_OUTCOME, 503, 1, "no answer in time: it may have happened; try again, with the same Idempotency-Key")    \
     X(NO_REGISTRY, 503, 60, "this node keeps no registry; ask a node with the role api or message")                    \
+    X(STORE_FULL, 503, 5, "the store takes no more at the moment; nothing was written; try again later")               \
     X(HTTP_VERSION, 505, 0, "HTTP/1.1 and HTTP/1.0 are served")                                                        \
     X(FULL, 507, 30, "the store is full; try again later")
 

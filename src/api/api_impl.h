@@ -123,6 +123,13 @@ void api_health_ask(const struct api_role *role, struct api_health *out);
 /* Append ,"warnings":[...]. */
 void api_health_put_warnings(struct bytebuf *out, const struct api_health *health);
 
+/* A store of servers is full for a while, as a service is away; a disk of this node's stays full until somebody acts. */
+static inline void api_role_refine(const struct api_role *role, struct api_error *error)
+{
+    if (error->kind == API_ERROR_FULL && role->config.replicas)
+        (void)api_error_set(error, API_ERROR_STORE_FULL, NULL, NULL);
+}
+
 /* map_key_fn of role->strangers. */
 struct bytes api_conn_stranger_key(const struct map_node *node);
 /* listener_accept_fn; ctx: the role. */

@@ -346,10 +346,12 @@ static void on_sent(struct link_call *call)
     /* Without a key the first answer that was lost is the only thing that it can be a duplicate of. */
     if (call->reply.status == 0 && send->asked_again && !call->in.send.has_key)
         call->reply.sent.duplicate = false;
-    if (call->reply.status != 0)
+    if (call->reply.status != 0) {
         api_error_from(&send->error, call->reply.status, true, field_of(send, call->reply.status));
-    else if (call->reply.sent.duplicate)
+        api_role_refine(send->role, &send->error);
+    } else if (call->reply.sent.duplicate) {
         call->in.send.id = call->reply.sent.id;
+    }
     send->done(send);
 }
 

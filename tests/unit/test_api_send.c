@@ -96,6 +96,14 @@ static void a_store_with_replicas_is_asked_for_them(void **state)
     assert_int_equal(rig->script.send.durability, PEER_DURABILITY_STANDARD);
 }
 
+/* Out of memory, or of the disk of servers that others look after: it passes, as what is away comes back. */
+static void a_shared_store_is_full_for_a_while(void **state)
+{
+    struct api_rig *rig = *state;
+    rig->script.status = PETREL_E_FULL;
+    api_rig_expect_refused(rig, "{" TO ",\"data\":1}", 503, "STORE_FULL", NULL, NULL);
+}
+
 static void payloads_are_bytes(void **state)
 {
     struct api_rig *rig = *state;
@@ -425,6 +433,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_message_travels_as_it_was_written, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(a_store_with_replicas_is_asked_for_them, open_rig_with_replicas, close_rig),
+        cmocka_unit_test_setup_teardown(a_shared_store_is_full_for_a_while, open_rig_with_replicas, close_rig),
         cmocka_unit_test_setup_teardown(payloads_are_bytes, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(a_send_that_was_lost_on_its_way_is_asked_once_more, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(any_json_value_is_data, open_rig, close_rig),
