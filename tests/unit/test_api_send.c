@@ -101,7 +101,7 @@ static void a_shared_store_is_full_for_a_while(void **state)
 {
     struct api_rig *rig = *state;
     rig->script.status = PETREL_E_FULL;
-    api_rig_expect_refused(rig, "{" TO ",\"data\":1}", 503, "STORE_FULL", NULL, NULL);
+    api_rig_expect_refused(rig, "{\"to\":{\"user\":\"ann\"},\"data\":1}", 503, "STORE_FULL", NULL, NULL);
 }
 
 static void payloads_are_bytes(void **state)
