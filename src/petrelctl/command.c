@@ -24,7 +24,7 @@ static const struct command_option yes[] = {
     {NULL},
 };
 
-static const struct command_option app_list[] = {
+static const struct command_option names[] = {
     {"names", COMMAND_FLAG, NULL, "print the names only, a line each", 0},
     {NULL},
 };
@@ -90,7 +90,7 @@ static const struct command_option message_show[] = {
 static const struct command commands[] = {
     {"status", "", "say how the server is", NULL, command_status, "status", NULL},
     {"app create", "APP", "create an app", NULL, command_app_create, "app create shop", NULL},
-    {"app list", "", "list all apps", app_list, command_app_list, "app list -o json", NULL},
+    {"app list", "", "list all apps", names, command_app_list, "app list -o json", NULL},
     {"app show", "APP", "show one app", NULL, command_app_show, "app show shop", NULL},
     {"app secrets", "APP", "show the secrets that sign the app's device tokens, for a backend that mints them itself", NULL,
         command_app_secrets, "app secrets shop", NULL},
@@ -116,7 +116,7 @@ static const struct command commands[] = {
         "sessions show 1-19a5c03ff42-0-2f-1", NULL},
     {"sessions kick", "SESSION", "close a session; its device comes back by itself", yes, command_sessions_kick,
         "sessions kick 1-19a5c03ff42-0-2f-1 --yes", NULL},
-    {"node list", "", "list the cluster's nodes", NULL, command_node_list, "node list", NULL},
+    {"node list", "", "list the cluster's nodes", names, command_node_list, "node list", NULL},
     {"node show", "NODE", "show one node, and how far it is with a drain", NULL, command_node_show, "node show session-1", NULL},
     {"node drain", "NODE", "send a node's sessions to other nodes, and let no new one in", moving, command_node_drain,
         "node drain session-1 --rate 500",

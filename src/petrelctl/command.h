@@ -50,7 +50,7 @@ struct invocation;
 
 struct command {
     const char *path;      /* "app create" */
-    const char *arguments; /* "APP USER"; all are needed. APP, DIR and FILE are known to the completion */
+    const char *arguments; /* "APP USER"; all are needed. APP, NODE, DIR and FILE are known to the completion */
     const char *text;
     const struct command_option *options; /* NULL: only the global ones */
     enum command_exit (*run)(const struct invocation *call);

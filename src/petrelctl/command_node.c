@@ -1,9 +1,11 @@
 /* The cluster's nodes: who there is, and sessions that go from one to others. */
 #include "petrelctl/admin.h"
+#include "petrelctl/human.h"
 #include "petrelctl/progress.h"
 #include "petrelctl/table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct table_column listed[] = {
@@ -51,6 +53,19 @@ static void print_node(const struct invocation *call, const json_t *node)
         table_print_pairs(shown, COUNT(shown), node);
 }
 
+static void print_names(const json_t *nodes)
+{
+    size_t i;
+    json_t *node;
+    json_array_foreach((json_t *)nodes, i, node)
+    {
+        const char *name = json_string_value(json_object_get(node, "name"));
+        char *safe = human_safe(bytes_str(name != NULL ? name : ""));
+        puts(safe);
+        free(safe);
+    }
+}
+
 enum command_exit command_node_list(const struct invocation *call)
 {
     struct admin *admin;
@@ -59,7 +74,9 @@ enum command_exit command_node_list(const struct invocation *call)
     if (code == COMMAND_OK)
         code = admin_list(admin, "nodes", 0, &nodes, "/admin/v1/nodes");
     admin_close(&admin);
-    if (code == COMMAND_OK && invocation_json(call))
+    if (code == COMMAND_OK && invocation_flag(call, "names"))
+        print_names(nodes);
+    else if (code == COMMAND_OK && invocation_json(call))
         table_print_json(nodes);
     else if (code == COMMAND_OK)
         table_print(listed, COUNT(listed), nodes, "no nodes");
