@@ -65,6 +65,7 @@ struct link_ops {
     int (*call_at)(struct link *link, uint32_t node, uint16_t loop, struct link_call *call);
     int (*tell)(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg);
     int (*tell_sessions)(struct link *link, const struct peer_msg *msg);
+    void (*lost)(struct link *link);
     void (*answer)(struct link *link, struct link_call *call);
     bool (*knows)(struct link *link, const struct route *route);
     bool (*outlived)(struct link *link, const struct route *route);
@@ -111,6 +112,13 @@ static inline int link_tell(struct link *link, uint32_t node, uint16_t loop, con
 static inline int link_tell_sessions(struct link *link, const struct peer_msg *msg)
 {
     return link->ops->tell_sessions(link, msg);
+}
+
+/* What the message role of this loop asks may have forgotten sessions: those of this loop, and of the nodes that are connected to it, are
+ * told as if tells had been lost. */
+static inline void link_lost(struct link *link)
+{
+    link->ops->lost(link);
 }
 
 /* Whether the route's process is this one, or its loop is connected to this one: then the route may live, whatever discovery says

@@ -247,17 +247,23 @@ static void on_batch_mail(struct mail *mail)
     batch_free(batch);
 }
 
+static void local_lost(struct link *link)
+{
+    const struct local *local = local_of(link);
+    for (int role = 0; role < LINK_ROLES && !local->closed; role++) {
+        const struct link_server *server = &link->servers[role];
+        if (role != LINK_MESSAGE && server->on_dirty != NULL)
+            server->on_dirty(server->ctx);
+    }
+}
+
 static void on_dirty_mail(struct mail *mail)
 {
     struct local *local = container_of(mail, struct local, dirty_mail);
     object_check(local, LOCAL_MAGIC);
     /* Cleared first: a tell that is dropped from here on is told again. */
     atomic_store(&local->dirty, false);
-    for (int role = 0; role < LINK_ROLES && !local->closed; role++) {
-        const struct link_server *server = &local->link.servers[role];
-        if (role != LINK_MESSAGE && server->on_dirty != NULL)
-            server->on_dirty(server->ctx);
-    }
+    local_lost(&local->link);
 }
 
 static void mark_dirty(struct local *to)
@@ -399,6 +405,7 @@ static const struct link_ops link_local_ops = {
     .call_at = local_call_at,
     .tell = local_tell,
     .tell_sessions = local_tell_sessions,
+    .lost = local_lost,
     .answer = local_answer,
     .knows = local_knows,
     .outlived = local_outlived,

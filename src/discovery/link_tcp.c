@@ -198,6 +198,13 @@ static int tcp_tell_sessions(struct link *link, const struct peer_msg *msg)
     return home->closed ? PETREL_E_CLOSING : link_tell_sessions(home->inner, msg);
 }
 
+static void tcp_lost(struct link *link)
+{
+    struct link_tcp_loop *home = loop_of(link);
+    if (!home->closed)
+        link_lost(home->inner);
+}
+
 static bool tcp_knows(struct link *link, const struct route *route)
 {
     const struct link_tcp_loop *home = loop_of(link);
@@ -233,6 +240,7 @@ static const struct link_ops link_tcp_ops = {
     .call_at = tcp_call_at,
     .tell = tcp_tell,
     .tell_sessions = tcp_tell_sessions,
+    .lost = tcp_lost,
     .answer = link_tcp_calls_answer,
     .knows = tcp_knows,
     .outlived = tcp_outlived,

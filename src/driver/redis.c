@@ -164,17 +164,20 @@ uint32_t redis_slot(struct bytes key)
 static void tell_changed(struct loop_task *task)
 {
     struct redis *redis = container_of(task, struct redis, watch_task);
+    bool is_lost = redis->is_lost;
+    redis->is_lost = false;
     if (redis->on_change != NULL && !redis->closing)
-        redis->on_change(redis->on_change_ctx);
+        redis->on_change(redis->on_change_ctx, is_lost);
 }
 
-void redis_changed(struct redis *redis)
+void redis_changed(struct redis *redis, bool is_lost)
 {
+    redis->is_lost = redis->is_lost || is_lost;
     if (!redis->closing)
         loop_defer(redis->loop, &redis->watch_task);
 }
 
-void redis_watch(struct redis *redis, void (*on_change)(void *ctx), void *ctx)
+void redis_watch(struct redis *redis, redis_change_fn *on_change, void *ctx)
 {
     object_check(redis, REDIS_CLIENT_MAGIC);
     redis->on_change = on_change;

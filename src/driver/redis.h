@@ -109,8 +109,10 @@ void redis_refresh(struct redis *redis);
 
 /* The slot of a key: CRC16 of what is between the first { and }, or of all, modulo 16,384. */
 uint32_t redis_slot(struct bytes key);
-/* Tell ctx on the client's loop whenever another node became master of some slots, and when a connection broke: its sessions check. */
-void redis_watch(struct redis *redis, void (*on_change)(void *ctx), void *ctx);
+/* Tell ctx on the client's loop whenever another node became master of some slots, and when a connection broke. is_lost: the last one
+ * broke, or was replaced while it had slots left: what it had may be forgotten, and sessions are to check (PROMISE §3). */
+typedef void redis_change_fn(void *ctx, bool is_lost);
+void redis_watch(struct redis *redis, redis_change_fn *on_change, void *ctx);
 
 /* Requests under way end with CLOSING; then connections close, memory is freed, done(ctx). */
 void redis_close(struct redis **redis, void (*done)(void *ctx), void *ctx);

@@ -87,7 +87,7 @@ static bool assign(struct redis_map *map, uint32_t slot, const struct redis_node
 void redis_cluster_moved(struct redis *redis, uint32_t slot, struct redis_node *to)
 {
     if (assign(&redis->map, slot, to))
-        redis_changed(redis);
+        redis_changed(redis, false);
     redis_cluster_refresh(redis, to);
 }
 
@@ -211,15 +211,17 @@ static void forget_unknown(struct redis *redis, const struct redis_node *from)
     }
 }
 
-/* Whether some slot has another master than before. */
-static bool apply(struct redis *redis, const struct redis_view *view)
+/* Whether some slot has another master than before; deposed: from one that has none any more. Slots that an operator moves lose nothing. */
+static bool apply(struct redis *redis, const struct redis_view *view, bool *deposed)
 {
     struct redis_map *map = &redis->map;
     struct redis_node *masters[REDIS_NODES_MAX] = {NULL};
     bool changed = false;
     for (size_t i = 0; i < map->nodes_count; i++) {
-        if (map->nodes[i] != NULL)
-            map->nodes[i]->known = false;
+        if (map->nodes[i] == NULL)
+            continue;
+        map->nodes[i]->known = false;
+        map->nodes[i]->has_slots = false;
     }
     for (size_t i = 0; i < view->nodes_count; i++) {
         const struct redis_view_node *seen = &view->nodes[i];
@@ -233,10 +235,19 @@ static bool apply(struct redis *redis, const struct redis_view *view)
         }
     }
     for (size_t i = 0; i < view->ranges_count; i++) {
+        if (masters[view->ranges[i].shard] != NULL)
+            masters[view->ranges[i].shard]->has_slots = true;
+    }
+    for (size_t i = 0; i < view->ranges_count; i++) {
         const struct redis_view_range *range = &view->ranges[i];
         const struct redis_node *master = masters[range->shard];
-        for (uint32_t slot = range->first; master != NULL && slot <= range->last; slot++)
-            changed = assign(map, slot, master) || changed;
+        for (uint32_t slot = range->first; master != NULL && slot <= range->last; slot++) {
+            const uint16_t before = map->slots[slot];
+            if (!assign(map, slot, master))
+                continue;
+            changed = true;
+            *deposed = *deposed || !map->nodes[before]->has_slots;
+        }
     }
     return changed;
 }
@@ -267,12 +278,13 @@ void redis_cluster_view(struct redis *redis, struct redis_node *from, const stru
         refresh_after(redis, REFRESH_MIN_MS);
         return;
     }
-    bool changed = apply(redis, view);
+    bool deposed = false;
+    bool changed = apply(redis, view, &deposed);
     free(view);
     forget_unknown(redis, from);
     metrics_add(redis->metrics, METRIC_REDIS_REFRESHES, 1);
     if (changed)
-        redis_changed(redis);
+        redis_changed(redis, deposed);
     refresh_after(redis, map->refresh_again ? REFRESH_MIN_MS : jittered(redis, REFRESH_IDLE_MS));
 }
 

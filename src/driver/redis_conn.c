@@ -100,7 +100,7 @@ static void break_off(struct redis_conn *conn, int status)
     say_broken(conn, status);
     if (was_ready) {
         metrics_add(redis->metrics, METRIC_REDIS_BROKEN, 1);
-        redis_changed(redis);
+        redis_changed(redis, true);
     }
     redis_conn_close(conn, status);
     redis_cluster_refresh(redis, NULL);

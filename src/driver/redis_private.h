@@ -32,6 +32,7 @@ struct redis_node {
     uint16_t index; /* in nodes */
     bool seed;      /* configured: kept for ever */
     bool known;     /* in the last view of the cluster */
+    bool has_slots; /* in that view; a master that was deposed while it was away is shown as one without */
     bool is_unsafe; /* see redis_health.h */
     int replicas;   /* that WAIT has to count; -1: not known yet */
     struct redis_lane lanes[REDIS_LANES];
@@ -81,7 +82,8 @@ struct redis {
     struct loop_task fail_task;
     struct loop_task watch_task;
     struct loop_task close_task;
-    void (*on_change)(void *ctx);
+    redis_change_fn *on_change;
+    bool is_lost; /* to be told with it */
     void *on_change_ctx;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -103,7 +105,7 @@ void redis_answer(struct redis *redis, struct redis_request *request, const stru
 /* Call back later in this turn. */
 void redis_fail(struct redis *redis, struct redis_request *request, int status);
 /* Have on_change called later in this turn. */
-void redis_changed(struct redis *redis);
+void redis_changed(struct redis *redis, bool is_lost);
 /* A connection's memory is about to be freed. */
 void redis_conn_gone(struct redis *redis);
 

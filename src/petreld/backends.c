@@ -219,9 +219,20 @@ int backends_open(struct backends *backends, const struct backends_env *env)
     return 0;
 }
 
+static bool is_on_redis(const struct backends *backends)
+{
+    return backends->store != NULL && strcmp(backends->store->ops->name, "redis") == 0;
+}
+
+void backends_watch_store(struct backends *backends, struct loop *loop, void (*on_lost)(void *ctx), void *ctx)
+{
+    if (is_on_redis(backends))
+        store_redis_watch(backends->store, loop, on_lost, ctx);
+}
+
 void backends_leave(struct backends *backends, struct loop *loop)
 {
-    if (backends->store != NULL && strcmp(backends->store->ops->name, "redis") == 0)
+    if (is_on_redis(backends))
         store_redis_leave(backends->store, loop);
 }
 

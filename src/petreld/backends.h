@@ -40,6 +40,8 @@ struct backends {
 /* Open what the configuration names. On an error, which the log explains, nothing is left open. Blocks. Main thread. */
 int backends_open(struct backends *backends, const struct backends_env *env);
 void backends_close(struct backends *backends);
+/* Tell ctx on this loop whenever the store may have forgotten something: a server of Redis was replaced, or lost. On the loop. */
+void backends_watch_store(struct backends *backends, struct loop *loop, void (*on_lost)(void *ctx), void *ctx);
 /* A loop asks the store no more. On the loop. */
 void backends_leave(struct backends *backends, struct loop *loop);
 

@@ -129,8 +129,15 @@ static int probe_ports(const struct server *server)
     return err;
 }
 
+/* Routes may be among what it forgot: sessions check, and bind again (PROMISE §3). */
+static void on_store_lost(void *link)
+{
+    link_lost(link);
+}
+
 static int open_message(struct server_loop *node, struct metrics_shard *shard)
 {
+    backends_watch_store(&node->server->backends, node->loop, on_store_lost, node->link);
     struct message_config config = {.max_inflight = 16384};
     return message_role_new(&node->message, node->loop, node->link, node->server->backends.store, &config, shard);
 }

@@ -82,6 +82,13 @@ static void leave(struct store_redis_seat *seat)
         redis_close(&seat->redis, on_client_closed, seat);
 }
 
+static void on_change(void *ctx, bool is_lost)
+{
+    const struct store_redis_seat *seat = ctx;
+    if (is_lost && seat->on_lost != NULL && !seat->left)
+        seat->on_lost(seat->on_lost_ctx);
+}
+
 /* The seat's client, made now if this is the loop's first request. */
 static int sit(struct store_redis_seat *seat, struct loop *loop)
 {
@@ -95,6 +102,7 @@ static int sit(struct store_redis_seat *seat, struct loop *loop)
         return err;
     atomic_fetch_add(&store->refs, 1);
     store_redis_script_add(seat->redis, seat->scripts);
+    redis_watch(seat->redis, on_change, seat);
     /* Whoever closes the store sees this, or what it wrote before is seen here: the client never stays behind. */
     atomic_store(&seat->loop, loop);
     if (!atomic_load(&store->closing))
@@ -217,6 +225,15 @@ static void on_leave(struct mail *mail)
     struct store_redis *store = seat->store;
     leave(seat);
     unref(store);
+}
+
+void store_redis_watch(struct store *base, struct loop *loop, void (*on_lost)(void *ctx), void *ctx)
+{
+    struct store_redis *store = of(base);
+    petrel_assert(loop_index(loop) < store->config.loops);
+    struct store_redis_seat *seat = &store->seats[loop_index(loop)];
+    seat->on_lost = on_lost;
+    seat->on_lost_ctx = ctx;
 }
 
 void store_redis_leave(struct store *base, struct loop *loop)

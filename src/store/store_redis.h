@@ -26,6 +26,10 @@ struct store_redis_config {
  * PETREL_E_BUSY: no node took it, nothing was written. */
 int store_redis_open(struct store **out, const struct store_redis_config *config);
 
+/* Tell ctx on this loop whenever Redis may have forgotten something: a master was replaced, or a connection to one broke. Loop's thread,
+ * before its first request or after; NULL: nobody. */
+void store_redis_watch(struct store *store, struct loop *loop, void (*on_lost)(void *ctx), void *ctx);
+
 /* This loop asks no more: close its client, so that loop_run() can return. Loop's thread; may be called twice, or when it never asked. */
 void store_redis_leave(struct store *store, struct loop *loop);
 

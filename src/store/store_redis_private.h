@@ -23,6 +23,8 @@ struct store_redis_seat {
     _Atomic(struct loop *) loop; /* NULL until the client is made */
     struct redis *redis;
     bool left; /* there will be no client any more */
+    void (*on_lost)(void *ctx);
+    void *on_lost_ctx;
     const struct redis_script *scripts[STORE_REDIS_OPS];
     struct list doubtful;    /* calls that will be asked again */
     struct timer full_timer; /* runs for some time after an append was refused as FULL */

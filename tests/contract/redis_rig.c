@@ -14,10 +14,12 @@ struct opening {
     int rc;
 };
 
-static void on_change(void *ctx)
+static void on_change(void *ctx, bool is_lost)
 {
     struct redis_rig *rig = ctx;
     loops_tally_add(&rig->changes, 1);
+    if (is_lost)
+        loops_tally_add(&rig->losses, 1);
 }
 
 static void open_client(void *arg)
@@ -44,6 +46,7 @@ void redis_rig_open(struct redis_rig *rig, const struct redis_config *config)
     struct opening opening = {.rig = rig, .config = config};
     rig->metrics = metrics_new(1);
     loops_tally_init(&rig->changes);
+    loops_tally_init(&rig->losses);
     loops_open(&rig->loops, 1);
     loops_start(&rig->loops);
     loops_run_on(&rig->loops, 0, open_client, &opening);
@@ -84,6 +87,7 @@ void redis_rig_close(struct redis_rig *rig)
     loops_stop(&rig->loops);
     loops_free(&rig->loops);
     loops_tally_destroy(&rig->changes);
+    loops_tally_destroy(&rig->losses);
     metrics_free(&rig->metrics);
 }
 

@@ -12,6 +12,7 @@ struct redis_rig {
     struct redis *redis;
     struct metrics *metrics;
     struct loops_tally changes; /* calls of redis_watch()'s callback */
+    struct loops_tally losses;  /* those that may mean a loss */
     /* Writes ARGV[1] into the hash KEYS[1] once, however often it is called, and returns it. */
     const struct redis_script *once;
     /* Returns KEYS[1] and ARGV, as they are. */

@@ -271,6 +271,26 @@ static void a_node_that_was_restarted_is_called_again_and_the_link_is_dirty(void
     close_cluster(&cluster);
 }
 
+static void lose(void *link)
+{
+    link_lost(link);
+}
+
+/* The message role's store forgot something: every session loop hears of it from the loop it is connected to. */
+static void what_a_store_lost_is_told_to_all_sessions(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    open_cluster(&cluster);
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
+        LINK_PAIR_IS(&cluster.session, i, dirty, 1); /* the first hello */
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
+        loops_run_on(&cluster.message.loops, i, lose, cluster.message.at[i].link);
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
+        LINK_PAIR_IS(&cluster.session, i, dirty, 2);
+    close_cluster(&cluster);
+}
+
 static void a_node_that_is_lost_leaves_the_link_dirty(void **state)
 {
     (void)state;
@@ -474,6 +494,7 @@ int main(void)
         cmocka_unit_test(a_call_that_is_not_answered_times_out_once),
         cmocka_unit_test(a_call_whose_connection_breaks_is_unavailable),
         cmocka_unit_test(a_node_that_was_restarted_is_called_again_and_the_link_is_dirty),
+        cmocka_unit_test(what_a_store_lost_is_told_to_all_sessions),
         cmocka_unit_test(a_node_that_is_lost_leaves_the_link_dirty),
         cmocka_unit_test(tells_beyond_the_room_are_dropped_and_told_so),
         cmocka_unit_test(tells_dropped_between_loops_are_told_as_well),

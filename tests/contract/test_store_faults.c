@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "lib/until.h"
+#include "store/store_redis.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -24,6 +25,7 @@ struct hurting {
     uint8_t seen[APPENDS_MAX];
     uint64_t failed;
     struct loops_tally done; /* answered with 0 */
+    struct loops_tally lost; /* times that the store may have forgotten something */
     _Atomic bool stop;
     struct redis_server *master; /* of all these users */
 };
@@ -74,6 +76,18 @@ static void name_users(struct hurting *hurting)
     }
 }
 
+static void on_lost(void *ctx)
+{
+    struct hurting *hurting = ctx;
+    loops_tally_add(&hurting->lost, 1);
+}
+
+static void watch(void *ctx)
+{
+    struct hurting *hurting = ctx;
+    store_redis_watch(hurting->rig.store, hurting->rig.loops.loops[0], on_lost, hurting);
+}
+
 static struct hurting *hurting_start(const void *subject, enum peer_durability durability)
 {
     struct hurting *hurting = object_zalloc(sizeof *hurting);
@@ -85,6 +99,8 @@ static struct hurting *hurting_start(const void *subject, enum peer_durability d
     name_users(hurting);
     store_rig_open(&hurting->rig, subject, &options);
     loops_tally_init(&hurting->done);
+    loops_tally_init(&hurting->lost);
+    loops_run_on(&hurting->rig.loops, 0, watch, hurting);
     hurting->master = store_rig_redis_owner(&hurting->rig, "m0");
     assert_non_null(hurting->master);
     hurting->load = (struct store_load){
@@ -149,8 +165,9 @@ static struct audit hurting_end(struct hurting *hurting)
     }
     print_message("answered %" PRIu64 ", failed %" PRIu64 ", lost %" PRIu64 "\n", audit.answered, hurting->failed,
                   audit.lost);
-    loops_tally_destroy(&hurting->done);
     store_rig_close(&hurting->rig);
+    loops_tally_destroy(&hurting->done);
+    loops_tally_destroy(&hurting->lost);
     free(hurting);
     return audit;
 }
@@ -182,9 +199,10 @@ static void move_and_back(void *const *state, enum peer_durability durability)
     assert_true(wait_for_more(hurting, 300));
     assert_true(redis_server_cluster_move(nodes, store_rig_redis_slot("m0"), from));
     assert_true(wait_for_more(hurting, 300));
-    uint64_t failed = hurting->failed;
+    uint64_t failed = hurting->failed, lost = loops_tally_get(&hurting->lost);
     struct audit audit = hurting_end(hurting);
     assert_int_equal(failed, 0);
+    assert_int_equal(lost, 0);
     assert_int_equal(audit.lost, 0);
     assert_int_equal(audit.doubled, 0);
 }
@@ -208,6 +226,8 @@ static void a_failover_loses_nothing_that_was_replicated(void **state)
     assert_true(until(has_taken_over, hurting, 30000));
     assert_true(redis_server_restart(hurting->master));
     assert_true(wait_for_more(hurting, 200));
+    /* When it broke, and when another had taken over: then sessions find out what it lacks. */
+    assert_true(loops_tally_wait(&hurting->lost, 2));
     struct audit audit = hurting_end(hurting);
     assert_int_equal(audit.lost, 0);
     assert_int_equal(audit.doubled, 0);
