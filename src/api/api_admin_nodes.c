@@ -8,6 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define RATE_DEFAULT 100U
+#define RATE_MAX 1000000U
+
 void api_admin_nodes_put_roles(struct bytebuf *out, uint32_t roles)
 {
     static const struct {
@@ -77,6 +80,47 @@ struct api_sweep_node *api_admin_nodes_find(struct api_sweep *sweep, struct byte
                         (int)names.len, (const char *)names.ptr);
     bytes_reset(&names);
     return NULL;
+}
+
+/* ---- what drain and rebalance share ---- */
+
+struct rate_body {
+    struct api_json_uint rate;
+};
+
+static const struct api_json_field rate_fields[] = {
+    {"rate", API_JSON_UINT, offsetof(struct rate_body, rate), 1, RATE_MAX},
+};
+
+int api_admin_nodes_read_rate(const struct api_exchange *exchange, struct bytes text, uint32_t *rate,
+                              struct api_error *error)
+{
+    struct rate_body body = {0};
+    *rate = RATE_DEFAULT;
+    if (text.len == 0)
+        return 0;
+    if (api_role_check_object(exchange->role, text, error) != 0)
+        return PETREL_E_INVALID;
+    json_t *object = api_json_parse(text, error);
+    if (object == NULL)
+        return PETREL_E_INVALID;
+    const int rc = api_json_read(object, "", rate_fields, 1, &body, error);
+    json_decref(object);
+    if (rc == 0 && body.rate.given)
+        *rate = (uint32_t)body.rate.value;
+    return rc;
+}
+
+void api_admin_nodes_explain(const struct api_sweep_node *node, struct api_error *error)
+{
+    if (node->answered == 0 && (node->status == 0 || node->status == PETREL_E_UNAVAILABLE))
+        (void)api_error_set(error, API_ERROR_UNAVAILABLE, "node",
+                            "%s is not linked to this node; ask one with the role api or message, if this is none",
+                            node->node.name);
+    else
+        (void)api_error_set(error, API_ERROR_UNKNOWN_OUTCOME, "node",
+                            "%u of the %u loops of %s have done it, the others did not answer (%s); try again",
+                            node->answered, node->loops_count, node->node.name, err_text(node->status));
 }
 
 /* ---- list ---- */

@@ -14,4 +14,10 @@ void api_admin_nodes_put_progress(struct bytebuf *out, const struct api_sweep_no
 /* The node of that name; NULL with *error naming those that there are. */
 struct api_sweep_node *api_admin_nodes_find(struct api_sweep *sweep, struct bytes name, struct api_error *error);
 
+/* {"rate": N} of a body; no body is as good as {}. 0, or negative with *error set. */
+int api_admin_nodes_read_rate(const struct api_exchange *exchange, struct bytes text, uint32_t *rate,
+                              struct api_error *error);
+/* What is wrong when not all loops of a node have done what they were asked. */
+void api_admin_nodes_explain(const struct api_sweep_node *node, struct api_error *error);
+
 #endif

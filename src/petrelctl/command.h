@@ -19,7 +19,7 @@
     X(1, FAILED, "the server refused, or a file could not be read or written")                                         \
     X(2, USAGE, "wrong usage")                                                                                         \
     X(3, UNREACHABLE, "no server was reached")                                                                         \
-    X(4, NOT_FOUND, "no such app, key, device, session, node, message or directory")                                         \
+    X(4, NOT_FOUND, "no such app, key, device, session, node, message or directory")                                   \
     X(5, TIMEOUT, "no answer, or not enough of them, in time")
 
 enum command_exit {
