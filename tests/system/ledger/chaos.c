@@ -107,7 +107,7 @@ static void on_masters(void *ctx, bool good, const char *output)
     struct chaos *chaos = ctx;
     char names[16][CUT_NAME_MAX];
     size_t count = 0, wanted = chaos->fault->victim == FAULT_REDIS_PAIR ? 2 : 1;
-    for (int used; count < 16 && sscanf(output, "%15s%n", names[count], &used) == 1; count++)
+    for (int used; count < 16 && sscanf(output, "%31s%n", names[count], &used) == 1; count++)
         output += used;
     if (!good || count < wanted) {
         fail(chaos, "there are not enough masters");

@@ -11,7 +11,7 @@
 
 #define CUT_MAX 8
 #define CUT_RELAYS_MAX 3
-#define CUT_NAME_MAX 16
+#define CUT_NAME_MAX 32
 
 enum cut_kind { CUT_LINK, CUT_PATH };
 
