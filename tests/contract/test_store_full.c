@@ -33,6 +33,17 @@ static int put_numbered(struct store_rig *rig, uint32_t number, uint64_t *seq)
     return status;
 }
 
+/* What a bind's position proves can't be noted: the device is told to ack it again, and nothing goes. */
+static void expect_unnoted(struct store_rig *rig, struct position at, uint32_t stored)
+{
+    struct peer_bound bound;
+    struct peer_user user;
+    assert_int_equal(store_rig_bind(rig, "u", "d", 2, at, &bound), 0);
+    assert_true(bound.unnoted);
+    assert_int_equal(store_rig_user(rig, "u", &user), 0);
+    assert_int_equal(user.pending, stored);
+}
+
 static void a_full_disk_refuses_and_recovers(void **state)
 {
     struct store_rig rig;
@@ -59,11 +70,7 @@ static void a_full_disk_refuses_and_recovers(void **state)
     assert_int_equal(store_rig_bind(&rig, "u", "d", 2, first.position, &bound), 0);
     assert_int_equal(bound.verdict, SESSION_RESUMED);
     assert_false(bound.unnoted);
-    /* What its position proves can't be noted: it is told to ack it again, and nothing goes. */
-    assert_int_equal(store_rig_bind(&rig, "u", "d", 2, AT(first, last), &bound), 0);
-    assert_true(bound.unnoted);
-    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
-    assert_int_equal(user.pending, stored);
+    expect_unnoted(&rig, AT(first, last), stored);
     assert_int_equal(store_rig_fetch(&rig, "u", "d", AT(first, last - 1), 0, &page), 0);
     assert_int_equal(page.count, 1);
     assert_int_equal(store_rig_check(&rig, "u", "d", 2, AT(first, last)), PEER_SAME);
