@@ -217,12 +217,17 @@ static void begin_burial(struct message_dead *dead, const struct peer_target *ta
     free(burial);
 }
 
-void message_dead_appended(struct message_dead *dead, const struct peer_target *target, bool met)
+void message_dead_appended(struct message_dead *dead)
 {
     object_check(dead, MESSAGE_DEAD_MAGIC);
     if (dead->credit < MESSAGE_DEAD_SAVED * MESSAGE_DEAD_COST)
         dead->credit++;
-    if (!met || dead->closed || dead->credit < MESSAGE_DEAD_COST || dead->burials_count == MESSAGE_DEAD_BURIALS ||
+}
+
+void message_dead_met(struct message_dead *dead, const struct peer_target *target)
+{
+    object_check(dead, MESSAGE_DEAD_MAGIC);
+    if (dead->closed || dead->credit < MESSAGE_DEAD_COST || dead->burials_count == MESSAGE_DEAD_BURIALS ||
         is_being_buried(dead, target))
         return;
     dead->credit -= MESSAGE_DEAD_COST;

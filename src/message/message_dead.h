@@ -6,8 +6,9 @@
  * burial  asking the store for a user's routes and unbinding those that are dead; harmless if one was replaced meanwhile, because a
  *         route is unbound as a whole
  *
- * The death of a node leaves as many dead routes as it had sessions, and an append meets them: burials are few at a time and cost a
- * fraction of what appends do. Those put off are met again by the next append. */
+ * The death of a node leaves as many dead routes as it had sessions, and appends meet them: burials are few at a time and cost a fraction
+ * of what appends do. Those put off are met again by the next append. They are met by who looks at a user's devices as well, and
+ * suspected where a user has no room for another device: one that is bound does not lapse. */
 #ifndef PETREL_MESSAGE_MESSAGE_DEAD_H
 #define PETREL_MESSAGE_MESSAGE_DEAD_H
 
@@ -42,8 +43,10 @@ bool message_dead_idle(const struct message_dead *dead);
 /* Who there is: copied. */
 void message_dead_view(struct message_dead *dead, const struct discovery_view *view);
 bool message_dead_is(const struct message_dead *dead, const struct route *route);
-/* An append to that user was answered; dead: it met a dead route. Begins a burial, unless the user has one, or too many are under way or
- * were begun for the appends there were. */
-void message_dead_appended(struct message_dead *dead, const struct peer_target *target, bool met);
+/* An append was answered, and pays for burials. */
+void message_dead_appended(struct message_dead *dead);
+/* That user has a dead route, or may have. Begins a burial, unless the user has one, or too many are under way or were begun for the
+ * appends there were. */
+void message_dead_met(struct message_dead *dead, const struct peer_target *target);
 
 #endif

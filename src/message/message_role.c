@@ -59,7 +59,20 @@ static void deliver(struct message_role *role, const struct store_request *reque
         };
         tell(role, &out->hits[i].route, &msg, true);
     }
-    message_dead_appended(role->dead, &request->in.append.target, met_dead);
+    message_dead_appended(role->dead);
+    if (met_dead)
+        message_dead_met(role->dead, &request->in.append.target);
+}
+
+/* What was asked of the user's devices shows their routes, too. */
+static void look_for_dead(struct message_role *role, const struct peer_target *target,
+                          const struct peer_device *devices, uint32_t count)
+{
+    bool met = false;
+    for (uint32_t i = 0; i < count && !met; i++)
+        met = devices[i].route.generation != 0 && message_dead_is(role->dead, &devices[i].route);
+    if (met)
+        message_dead_met(role->dead, target);
 }
 
 static void evict(struct message_role *role, const struct route *route, uint32_t code)
@@ -77,6 +90,14 @@ static void evict_replaced(struct message_role *role, const struct store_request
         return;
     if (!route_equal(&bound->replaced, &request->in.bind.route))
         evict(role, &bound->replaced, SESSION_CODE_REPLACED);
+}
+
+/* A user without room for one more device may have some that only seem to be bound. */
+static void after_bind(struct message_role *role, const struct store_request *request)
+{
+    evict_replaced(role, request);
+    if (request->status == PETREL_E_TOO_LARGE)
+        message_dead_met(role->dead, &request->in.bind.target);
 }
 
 /* The reply borrows the request's memory; link_answer() carries over what must travel on. */
@@ -149,9 +170,11 @@ static void on_stored(struct store_request *request)
     struct link_call *call = op->call;
     /* Hints first: the caller may free the message once it is answered. */
     if (request->op == STORE_BIND)
-        evict_replaced(role, request);
+        after_bind(role, request);
     else if (request->op == STORE_APPEND && request->status == 0)
         deliver(role, request);
+    else if (request->op == STORE_USER && request->status == 0)
+        look_for_dead(role, &request->in.user, request->out.user->devices, request->out.user->count);
     else if (request->op == STORE_REMOVE && request->status == 0 && request->out.removed.route.generation != 0)
         evict(role, &request->out.removed.route, SESSION_CODE_REVOKED);
     fill_reply(&call->reply, request);

@@ -185,7 +185,9 @@ static void nobody_is_missed_while_discovery_is_away_and_for_a_while_after(void 
 static void append(struct rig *rig, const char *user, bool met)
 {
     const struct peer_target target = {.app = bytes_str("demo"), .user = bytes_str(user)};
-    message_dead_appended(rig->dead, &target, met);
+    message_dead_appended(rig->dead);
+    if (met)
+        message_dead_met(rig->dead, &target);
 }
 
 static struct peer_device device_of(const char *name, struct route route)

@@ -266,6 +266,44 @@ static void a_dead_route_gets_no_deliver_and_is_unbound(void **state)
     close_rig(&rig);
 }
 
+static void who_looks_at_a_user_s_devices_meets_dead_routes_too(void **state)
+{
+    (void)state;
+    struct rig rig;
+    open_rig(&rig, 0);
+    struct route dead = route_of(1);
+    dead.incarnation--; /* an earlier start of this very node */
+    struct peer_user user = {.count = 2,
+                             .devices = {{.device = "new", .route = route_of(2)}, {.device = "old", .route = dead}}};
+    struct asked asked = {.call.in = {.type = PEER_USER, .user = target()}};
+    ask(&rig, &asked);
+    rig.store.last->out.user = &user;
+    answer(&rig, 0);
+    assert_int_equal(asked.answers, 1);
+    assert_int_equal(rig.store.last->op, STORE_USER);
+    rig.store.last->out.user = &user;
+    answer(&rig, 0);
+    assert_int_equal(rig.store.last->op, STORE_UNBIND);
+    assert_true(bytes_equal_str(rig.store.last->in.unbind.target.device, "old"));
+    answer(&rig, 0);
+    assert_null(rig.store.last);
+
+    /* A bind that finds no room has its user's devices looked at. */
+    struct asked bind = {.call.in.type = PEER_BIND};
+    bind.call.in.bind = (struct peer_bind){.target = target(), .attempt = 1, .route = route_of(3)};
+    ask(&rig, &bind);
+    rig.store.last->out.bound = NULL;
+    answer(&rig, PETREL_E_TOO_LARGE);
+    assert_int_equal(bind.call.reply.status, PETREL_E_TOO_LARGE);
+    assert_int_equal(rig.store.last->op, STORE_USER);
+    user.count = 1;
+    rig.store.last->out.user = &user;
+    answer(&rig, 0);
+    assert_null(rig.store.last);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_ROUTES_DEAD), 1);
+    close_rig(&rig);
+}
+
 static void failed_append_delivers_nothing(void **state)
 {
     (void)state;
@@ -501,6 +539,7 @@ int main(void)
         cmocka_unit_test(append_is_answered_and_delivered),
         cmocka_unit_test(hint_that_reaches_nobody_does_not_harm_the_send),
         cmocka_unit_test(a_dead_route_gets_no_deliver_and_is_unbound),
+        cmocka_unit_test(who_looks_at_a_user_s_devices_meets_dead_routes_too),
         cmocka_unit_test(failed_append_delivers_nothing),
         cmocka_unit_test(bind_evicts_the_session_it_replaced),
         cmocka_unit_test(bind_asked_again_evicts_nobody),
