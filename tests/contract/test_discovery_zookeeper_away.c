@@ -119,7 +119,7 @@ static void the_last_view_is_served_while_all_servers_are_dead(void **state)
     assert_int_equal(zookeeper_rig_seen(&one, 1).sessions, 5);
     assert_int_equal(zookeeper_rig_seen(&one, 2).number, 2);
     assert_int_equal(zookeeper_rig_as_of(&one), since_ms);
-    assert_false(zookeeper_rig_is_current(&one)); /* who is not in it may be there */
+    assert_false(zookeeper_rig_is_current(&one));                               /* who is not in it may be there */
     zookeeper_rig_peer_open(&three, &folder, 3, ensemble.servers, RIG_LONG_MS); /* starts without it */
     zookeeper_rig_publish(&three);
     assert_true(zookeeper_rig_is_away(&three));
