@@ -4,7 +4,7 @@
 #include "discovery/discovery_single.h"
 #include "registry/registry_sqlite.h"
 #include "unit/api_doc.h"
-#include "wire/peer_record.h"
+#include "unit/api_rig_cluster.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,6 @@
 #include <cmocka.h>
 
 #define PATIENCE_S 30
-#define NODE 1
-#define INCARNATION 77
 
 /* ---- the test's thread and the loop's ---- */
 
@@ -181,68 +179,6 @@ void api_rig_wait_evictions(struct api_rig *rig, int evictions)
     wait_until(rig, &rig->script.evictions, evictions);
 }
 
-/* ---- the session server: two sessions, in slots 3 and 8 ---- */
-
-static void on_drain(struct api_rig *rig, struct link_call *call)
-{
-    const struct peer_drain *in = &call->in.drain;
-    struct peer_drained *drained = &rig->script.drained;
-    pthread_mutex_lock(&rig->lock);
-    if (in->verb != PEER_DRAIN_LOOK)
-        rig->script.drain = *in;
-    if (in->verb == PEER_DRAIN_BEGIN || in->verb == PEER_DRAIN_END)
-        drained->draining = in->verb == PEER_DRAIN_BEGIN;
-    if (in->verb == PEER_DRAIN_MOVE)
-        drained->to_tell = in->count;
-    call->reply.status = 0;
-    call->reply.drained = *drained;
-    pthread_mutex_unlock(&rig->lock);
-    link_answer(call);
-}
-
-static void on_session_call(void *ctx, struct link_call *call)
-{
-    struct api_rig *rig = ctx;
-    if (call->in.type == PEER_DRAIN) {
-        on_drain(rig, call);
-        return;
-    }
-    struct peer_session sessions[] = {
-        {.app = bytes_str("shop"), .user = bytes_str("ann"), .device = bytes_str("phone"), .since_ms = 1700000000000},
-        {.app = bytes_str("shop"), .user = bytes_str("bob"), .device = bytes_str("tab"), .since_ms = 1700000001000},
-    };
-    const uint32_t slots[] = {3, 8};
-    struct peer_session found[2];
-    size_t count = 0;
-    uint32_t next = 0;
-    const struct peer_sessions *in = &call->in.sessions;
-    for (size_t i = 0; i < 2; i++) {
-        sessions[i].route = (struct route){INCARNATION, NODE, 0, 0, slots[i], 5};
-        sessions[i].address = bytes_str("127.0.0.1:9");
-        sessions[i].client = bytes_str("test/1");
-        if (slots[i] < in->slot || (in->user.len > 0 && !bytes_equal(in->user, sessions[i].user)))
-            continue;
-        if (count < in->limit)
-            found[count++] = sessions[i];
-        else
-            next = slots[i];
-    }
-    call->reply.status = 0;
-    call->reply.sessions.records = peer_record_pack_sessions(found, count);
-    call->reply.sessions.count = (uint32_t)count;
-    call->reply.sessions.next_slot = next;
-    link_answer(call);
-}
-
-static void on_session_tell(void *ctx, const struct peer_msg *msg)
-{
-    struct api_rig *rig = ctx;
-    if (msg->type != PEER_EVICT)
-        return;
-    rig->script.evict = msg->evict;
-    bump(rig, &rig->script.evictions);
-}
-
 /* ---- the process around the role ---- */
 
 static void render_config(void *ctx, struct bytebuf *out)
@@ -261,39 +197,6 @@ static void health(void *ctx, struct api_health *out)
     out->roles = DISCOVERY_SESSION | DISCOVERY_MESSAGE | DISCOVERY_API;
     if (rig->unready)
         api_health_refuse(out, "the disk is full");
-}
-
-/* ---- the view ---- */
-
-static struct api_rig *rig_of_discovery(struct discovery *discovery)
-{
-    return container_of(discovery, struct api_rig, shown);
-}
-
-/* What the test shows, or what the real discovery has. */
-static struct discovery_view *view(struct discovery *discovery)
-{
-    struct api_rig *rig = rig_of_discovery(discovery);
-    pthread_mutex_lock(&rig->lock);
-    struct discovery_view *shown = rig->view != NULL ? discovery_view_ref(rig->view) : NULL;
-    pthread_mutex_unlock(&rig->lock);
-    return shown != NULL ? shown : rig->discovery->ops->view(rig->discovery);
-}
-
-static const struct discovery_ops shown_ops = {.name = "rig", .view = view};
-
-void api_rig_show(struct api_rig *rig, const struct discovery_node *nodes, size_t count)
-{
-    struct discovery_view *shown = object_zalloc(sizeof *shown + count * sizeof *nodes);
-    atomic_init(&shown->refs, 1);
-    shown->as_of_ms = 1700000002000;
-    shown->count = count;
-    memcpy(shown->nodes, nodes, count * sizeof *nodes);
-    pthread_mutex_lock(&rig->lock);
-    struct discovery_view *before = rig->view;
-    rig->view = shown;
-    pthread_mutex_unlock(&rig->lock);
-    discovery_view_unref(before);
 }
 
 static int back_up(void *ctx, struct loop *home, const char *directory, void (*done)(void *arg, int status), void *arg)
@@ -332,9 +235,9 @@ static void on_snapshot(void *ctx, struct snapshot *snapshot)
 
 void api_rig_publish(struct api_rig *rig)
 {
-    struct discovery_node self = {.number = NODE,
+    struct discovery_node self = {.number = API_RIG_NODE,
                                   .roles = DISCOVERY_SESSION,
-                                  .incarnation = INCARNATION,
+                                  .incarnation = API_RIG_INCARNATION,
                                   .max_sessions = 10,
                                   .connects_per_second = 1,
                                   .loops = 1};
@@ -350,7 +253,7 @@ static int open_role(struct api_rig *rig, enum api_kind kind, void (*change)(str
     config.kind = kind;
     config.host = "127.0.0.1";
     config.loops = 1;
-    config.node = NODE;
+    config.node = API_RIG_NODE;
     config.node_name = "rig";
     config.version = "0.0.0";
     config.started_ms = 1700000000000;
@@ -428,15 +331,14 @@ void api_rig_open(struct api_rig *rig, void (*change)(struct api_config *config)
     (void)snprintf(rig->folder, sizeof rig->folder, "/tmp/petrel-api-XXXXXX");
     assert_non_null(mkdtemp(rig->folder));
     assert_int_equal(loop_new(&rig->loop, &(struct loop_config){.index = 0}), 0);
-    rig->links = link_local_new(NODE, INCARNATION, &rig->loop, 1);
+    rig->links = link_local_new(API_RIG_NODE, API_RIG_INCARNATION, &rig->loop, 1);
     rig->codec = session_codec_new();
     rig->metrics = metrics_new(1);
     rig->host = (struct api_host){.ctx = rig, .render_config = render_config, .backup = back_up, .health = health};
-    rig->shown.ops = &shown_ops;
+    api_rig_cluster_view(rig);
     link_serve(link_local_at(rig->links, 0), LINK_MESSAGE,
                (struct link_server){.ctx = rig, .on_call = on_message_call});
-    link_serve(link_local_at(rig->links, 0), LINK_SESSION,
-               (struct link_server){.ctx = rig, .on_call = on_session_call, .on_tell = on_session_tell});
+    link_serve(link_local_at(rig->links, 0), LINK_SESSION, api_rig_cluster_sessions(rig));
     char path[96];
     (void)snprintf(path, sizeof path, "%s/registry.db", rig->folder);
     const struct registry_sqlite_config config = {
