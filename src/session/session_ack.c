@@ -26,6 +26,7 @@ void session_ack_read(struct session *session, struct position at)
     if (at.epoch < session->at.epoch || at.seq <= session->acked)
         return;
     session->acked = at.seq;
+    session->proven = true;
     session_ack_note(session);
 }
 

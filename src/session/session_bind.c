@@ -103,6 +103,7 @@ static void go_live(struct session *session, const struct peer_bound *bound)
     session->at = bound->position;
     /* A position that the device brings is an ack, which the bind told the log. */
     session->told = session->acked = bound->position.seq;
+    session->proven = bound->verdict != SESSION_GAPPED;
     session->logged = bound->unnoted ? 0 : bound->position.seq;
     session_check_begin(session);
     count_verdict(role, bound->verdict);

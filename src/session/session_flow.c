@@ -97,7 +97,10 @@ static void tell_gap(struct session *session, const struct peer_page *page)
     session->at = gap.to;
     session->told = gap.to.seq;
     session->who->told_floor = page->gap.floor;
-    /* After a rollback the log goes on before what was acked. */
+    /* After a rollback the log goes on before what was acked. It may have what it had dropped before: of that the device has nothing
+     * if it was told where to begin, and never said that it heard so. */
+    if (rollback && !session->proven)
+        session->acked = 0;
     if (session->acked > gap.to.seq)
         session->acked = gap.to.seq;
     if (session->logged > gap.to.seq)

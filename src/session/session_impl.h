@@ -73,6 +73,7 @@ struct session {
     uint32_t written;    /* bytes given to the stream, modulo 2^32 */
     uint32_t taken;      /* of them, what the socket had taken when last looked at */
     uint16_t heartbeat_s;
+    bool proven; /* `acked` is no more than the device has; else it is where CONNECTED's GAP told it to begin */
 };
 
 _Static_assert(sizeof(struct session) <= 160, "a million idle sessions are a million of these");

@@ -233,6 +233,46 @@ static void unbind_refused_for_want_of_room_is_asked_again(void **state)
     rig_free(&rig);
 }
 
+/* A device is told to begin at 19, for what is before has been dropped; then the log forgets that it dropped it. Whether the device
+ * heard so is not known, so it is not said to have what the log has again. */
+static void a_rollback_acks_nothing_for_a_device_that_has_said_nothing(void **state)
+{
+    (void)state;
+    for (int says = 0; says <= 1; says++) {
+        struct rig *rig = rig_new(NULL);
+        struct client client;
+        client_open(&client, rig->port);
+        client_connect(&client, rig, "phone", 1, (struct position){0, 0});
+        struct link_call *bind = rig_take(rig, PEER_BIND);
+        const struct route route = bind->in.bind.route;
+        struct peer_bound bound = {.verdict = SESSION_GAPPED, .position = {RIG_EPOCH, 19}, .page = rig_page(20, 20)};
+        bound.page.gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .to = 19, .floor = 19, .lost_at_most = 19};
+        rig_page_add(&bound.page, 20, "kept");
+        rig_answer_bound(rig, bind, &bound);
+        rig_page_free(&bound.page);
+        client_take(&client, SESSION_CONNECTED);
+        client_take_push(&client, 20, 19, "kept");
+        if (says != 0) {
+            client_ack(&client, RIG_EPOCH, 20);
+            rig_answer(rig, rig_take(rig, PEER_ACK), 0);
+        }
+        rig_deliver(rig, route, (struct position){RIG_EPOCH + 1, 7}, 6, "later");
+        struct peer_page page = {.epoch = RIG_EPOCH + 1, .upto = 6, .head = 6};
+        page.gap = (struct peer_gap){.reason = SESSION_GAP_ROLLBACK, .from = 20, .to = 6, .lost_at_most = 14};
+        rig_answer_page(rig, rig_take(rig, PEER_FETCH), &page);
+        assert_int_equal(client_take(&client, SESSION_GAP)->gap.to.seq, 6);
+        rig_advance(rig, 100);
+        if (says != 0) {
+            struct link_call *ack = rig_take(rig, PEER_ACK);
+            assert_int_equal(ack->in.ack.position.seq, 6);
+            rig_answer(rig, ack, 0);
+        }
+        rig_expect_no_call(rig);
+        client_close(&client);
+        rig_free(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +286,7 @@ int main(void)
         cmocka_unit_test(ack_of_an_older_epoch_is_passed_over),
         cmocka_unit_test(acks_read_are_sent_before_unbind),
         cmocka_unit_test(unbind_refused_for_want_of_room_is_asked_again),
+        cmocka_unit_test(a_rollback_acks_nothing_for_a_device_that_has_said_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
