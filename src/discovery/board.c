@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #define BOARD_MAGIC OBJECT_MAGIC('B', 'O', 'R', 'D')
-#define WATCHERS_MAX 64
 
 struct watcher {
     struct mail mail;
@@ -33,7 +32,7 @@ struct board {
     size_t retired_count;
 
     atomic_uint watchers_count;
-    struct watcher watchers[WATCHERS_MAX];
+    struct watcher watchers[DISCOVERY_WATCHERS_MAX];
 };
 
 static void reclaim(struct board *board)
@@ -112,7 +111,7 @@ void board_show(struct board *board, struct discovery_view **taken)
     reclaim(board);
 
     const unsigned claimed = atomic_load(&board->watchers_count);
-    for (unsigned i = 0; i < claimed && i < WATCHERS_MAX; i++) {
+    for (unsigned i = 0; i < claimed && i < DISCOVERY_WATCHERS_MAX; i++) {
         if (atomic_load(&board->watchers[i].ready))
             notify(&board->watchers[i], view);
     }
@@ -130,13 +129,13 @@ struct discovery_view *board_view(struct board *board)
 int board_watch(struct board *board, struct loop *loop, discovery_watch_fn *on_view, void *ctx)
 {
     object_check(board, BOARD_MAGIC);
-    for (unsigned i = 0; i < WATCHERS_MAX; i++) {
+    for (unsigned i = 0; i < DISCOVERY_WATCHERS_MAX; i++) {
         if (atomic_load(&board->watchers[i].ready) && board->watchers[i].loop == loop)
             return PETREL_E_EXISTS;
     }
     unsigned index = atomic_load(&board->watchers_count);
     do {
-        if (index >= WATCHERS_MAX)
+        if (index >= DISCOVERY_WATCHERS_MAX)
             return PETREL_E_TOO_LARGE;
     } while (!atomic_compare_exchange_weak(&board->watchers_count, &index, index + 1));
 

@@ -14,7 +14,8 @@
 #include <stdatomic.h>
 
 #define DISCOVERY_NAME_MAX 64
-#define DISCOVERY_ADDRESS_MAX 128 /* "host:port" */
+#define DISCOVERY_WATCHERS_MAX 256 /* loops of one process */
+#define DISCOVERY_ADDRESS_MAX 128  /* "host:port" */
 
 enum discovery_role { DISCOVERY_SESSION = 1, DISCOVERY_MESSAGE = 2, DISCOVERY_API = 4, DISCOVERY_MANAGER = 8 };
 enum discovery_state { DISCOVERY_UP, DISCOVERY_DRAINING };
@@ -56,7 +57,7 @@ struct discovery_ops {
     struct discovery_view *(*view)(struct discovery *discovery);
     /* Call on_view on loop when there is a new view, until close. The newest always arrives; one that a newer one overtakes on the
      * way may be left out. Watch first, then ask view(), and none is missed. 0; PETREL_E_EXISTS: that loop watches already;
-     * PETREL_E_TOO_LARGE: 64 loops do. Any thread. */
+     * PETREL_E_TOO_LARGE: DISCOVERY_WATCHERS_MAX loops do. Any thread. */
     int (*watch)(struct discovery *discovery, struct loop *loop, discovery_watch_fn *on_view, void *ctx);
     /* Whether the service behind it answers, for /readyz. Any thread. */
     bool (*healthy)(struct discovery *discovery);

@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-#define LOOPS_MAX 80
+#define LOOPS_MAX 257
 
 /* A count that threads add to and the test waits for. */
 struct loops_tally {

@@ -6,6 +6,7 @@
 #include "discovery/discovery_zookeeper.h"
 #include "lib/until.h"
 #include "lib/zookeeper_server.h"
+#include "loop/descriptors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,6 @@
 #include <cmocka.h>
 
 #define WALL_MS 1700000000000
-#define WATCHERS_MAX 64
 #define READERS 3
 #define ROUNDS 3000
 
@@ -278,15 +278,16 @@ static void a_loop_watches_once_and_so_many_loops_watch(void **state)
     struct loops loops;
     struct watcher watcher = {.world = &world};
     open_world(&world, *state);
-    loops_open(&loops, WATCHERS_MAX + 1);
-    for (size_t i = 0; i < WATCHERS_MAX; i++) {
+    (void)descriptors_raise();
+    loops_open(&loops, DISCOVERY_WATCHERS_MAX + 1);
+    for (size_t i = 0; i < DISCOVERY_WATCHERS_MAX; i++) {
         watcher.loop = loops.loops[i];
         do_watch(&watcher);
         assert_int_equal(watcher.result, 0);
         do_watch(&watcher);
         assert_int_equal(watcher.result, PETREL_E_EXISTS);
     }
-    watcher.loop = loops.loops[WATCHERS_MAX];
+    watcher.loop = loops.loops[DISCOVERY_WATCHERS_MAX];
     do_watch(&watcher);
     assert_int_equal(watcher.result, PETREL_E_TOO_LARGE);
     close_world(&world);
