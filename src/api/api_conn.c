@@ -452,9 +452,11 @@ void api_conn_accept(void *ctx, struct stream *stream)
     role->conns_count++;
     metrics_add(role->shard, METRIC_HTTP_CONNECTIONS, 1);
     stream_attach(stream, &stream_ops, conn);
-    if (!admit_stranger(conn) || role->conns_count > role->config.max_connections) {
+    const bool admitted = admit_stranger(conn);
+    if (!admitted || role->conns_count > role->config.max_connections) {
         struct api_error error;
-        (void)api_error_set(&error, API_ERROR_BUSY, NULL, "too many connections are open");
+        (void)api_error_set(&error, API_ERROR_BUSY, NULL, "too many connections %s are open",
+                            admitted ? "of all clients" : "of this address that have not shown a valid key");
         refuse(conn, &error);
         return;
     }
