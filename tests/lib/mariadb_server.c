@@ -1,5 +1,6 @@
 #include "lib/mariadb_server.h"
 
+#include "lib/child.h"
 #include "lib/until.h"
 
 #include <fcntl.h>
@@ -185,7 +186,7 @@ bool mariadb_server_start(struct mariadb_server *server, unsigned timeout_ms)
 
 bool mariadb_server_signal(struct mariadb_server *server, int signal)
 {
-    return !has_ended(server) && kill(server->pid, signal) == 0;
+    return !has_ended(server) && child_signal(server->pid, signal);
 }
 
 bool mariadb_server_stop(struct mariadb_server *server, int signal, unsigned timeout_ms)

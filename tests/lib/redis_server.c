@@ -1,5 +1,6 @@
 #include "lib/redis_server.h"
 
+#include "lib/child.h"
 #include "lib/until.h"
 
 #include <arpa/inet.h>
@@ -160,7 +161,7 @@ void redis_server_kill(struct redis_server *server)
 void redis_server_signal(const struct redis_server *server, int signal)
 {
     if (server->pid != 0)
-        kill(server->pid, signal);
+        (void)child_signal(server->pid, signal);
 }
 
 void redis_server_free(struct redis_server *server)

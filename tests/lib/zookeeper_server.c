@@ -1,5 +1,6 @@
 #include "lib/zookeeper_server.h"
 
+#include "lib/child.h"
 #include "lib/until.h"
 
 #include <arpa/inet.h>
@@ -135,7 +136,7 @@ void zookeeper_server_kill(struct zookeeper_server *ensemble, size_t index)
 void zookeeper_server_signal(struct zookeeper_server *ensemble, size_t index, int signal)
 {
     if (ensemble->pids[index] != 0)
-        kill(ensemble->pids[index], signal);
+        (void)child_signal(ensemble->pids[index], signal);
 }
 
 bool zookeeper_server_serves(const struct zookeeper_server *ensemble, size_t index)
