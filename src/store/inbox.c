@@ -73,9 +73,15 @@ static uint64_t last_seen(const struct inbox_txn *txn, const struct inbox_device
     return device->bound_ms;
 }
 
+uint64_t inbox_lasts_ms(const struct inbox_txn *txn, const struct inbox_device *device)
+{
+    const uint64_t left_ms = device->route.generation != 0 ? 2 * txn->limits->refresh_ms : 0;
+    return last_seen(txn, device) + txn->limits->lapse_ms + left_ms;
+}
+
 bool inbox_lapsed(const struct inbox_txn *txn, const struct inbox_device *device)
 {
-    return device->route.generation == 0 && last_seen(txn, device) + txn->limits->lapse_ms < txn->now_ms;
+    return inbox_lasts_ms(txn, device) < txn->now_ms;
 }
 
 uint32_t inbox_targets(const struct inbox_txn *txn, const struct inbox *inbox)
@@ -191,11 +197,8 @@ uint64_t inbox_due_ms(const struct inbox_txn *txn, const struct inbox *inbox)
     uint64_t due = UINT64_MAX, over = 0;
     if (!inbox_state_exists(inbox))
         return due;
-    for (uint32_t i = 0; i < inbox->devices_count; i++) {
-        const struct inbox_device *device = &inbox->devices[i];
-        if (device->route.generation != 0 || inbox->entries_count == 0)
-            continue;
-        uint64_t lapse = last_seen(txn, device) + txn->limits->lapse_ms + 1;
+    for (uint32_t i = 0; i < inbox->devices_count && inbox->entries_count > 0; i++) {
+        uint64_t lapse = inbox_lasts_ms(txn, &inbox->devices[i]) + 1;
         /* One that has lapsed already holds nothing back. */
         if (lapse > txn->now_ms && lapse < due)
             due = lapse;
@@ -205,7 +208,7 @@ uint64_t inbox_due_ms(const struct inbox_txn *txn, const struct inbox *inbox)
     if (inbox->tombstones_count > 0)
         return due;
     for (uint32_t i = 0; i < inbox->devices_count; i++) {
-        uint64_t lapse = last_seen(txn, &inbox->devices[i]) + txn->limits->lapse_ms + 1;
+        uint64_t lapse = inbox_lasts_ms(txn, &inbox->devices[i]) + 1;
         over = over < lapse ? lapse : over;
     }
     if (inbox->fates_count > 0) {

@@ -43,7 +43,7 @@ int inbox_fetch(struct inbox_txn *txn, struct inbox *inbox, const struct peer_fe
 void inbox_page_release(struct peer_page *page);
 /* INVALID: ahead of the log. */
 int inbox_ack(struct inbox_txn *txn, struct inbox *inbox, const struct peer_ack *ack);
-enum peer_verdict inbox_check(const struct inbox *inbox, const struct peer_check *check);
+enum peer_verdict inbox_check(const struct inbox_txn *txn, const struct inbox *inbox, const struct peer_check *check);
 int inbox_recall(struct inbox_txn *txn, struct inbox *inbox, const struct id *id);
 int inbox_message_state(const struct inbox_txn *txn, const struct inbox *inbox, const struct id *id,
                         struct peer_stated *stated);
@@ -63,7 +63,9 @@ void inbox_emit(struct inbox_txn *txn, struct inbox *inbox, struct journal_event
 void inbox_touch(struct inbox_txn *txn, struct inbox *inbox);
 /* Make the record if there is none and take it over from an earlier owner: before any other event. */
 void inbox_own(struct inbox_txn *txn, struct inbox *inbox);
-/* Unbound for longer than lapse_ms. */
+/* The last moment at which a device has not lapsed: lapse_ms after it was last there. While its session lives it binds again every
+ * refresh_ms; a route that was left for twice that longer is of a process that is gone. */
+uint64_t inbox_lasts_ms(const struct inbox_txn *txn, const struct inbox_device *device);
 bool inbox_lapsed(const struct inbox_txn *txn, const struct inbox_device *device);
 /* Devices that have not lapsed. */
 uint32_t inbox_targets(const struct inbox_txn *txn, const struct inbox *inbox);

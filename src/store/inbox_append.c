@@ -83,12 +83,13 @@ static bool make_room(struct inbox_txn *txn, struct inbox *inbox, const struct p
     return true;
 }
 
-static bool find_hits(const struct inbox *inbox, uint32_t target, struct store_append_out *out)
+static bool find_hits(const struct inbox_txn *txn, const struct inbox *inbox, uint32_t target,
+                      struct store_append_out *out)
 {
     bool any = false;
     for (uint32_t i = 0; i < inbox->devices_count && out->hits_count < ROUTE_DEVICES_MAX; i++) {
         const struct inbox_device *device = &inbox->devices[i];
-        if (device->route.generation == 0)
+        if (device->route.generation == 0 || inbox_lapsed(txn, device))
             continue;
         bool meant = target == 0 || target == device->number;
         out->hits[out->hits_count++] = (struct store_hit){.route = device->route, .target = meant};
@@ -106,7 +107,7 @@ static void put(struct inbox_txn *txn, struct inbox *inbox, const struct peer_se
         collapse(txn, inbox, send->collapse_key, target);
     bool kept = make_room(txn, inbox, send);
     out->prev = inbox->head;
-    bool sent = find_hits(inbox, target, out);
+    bool sent = find_hits(txn, inbox, target, out);
     inbox_emit(txn, inbox,
                (struct journal_event){.type = JOURNAL_APPEND,
                                       .append = {.id = send->id,
@@ -135,7 +136,7 @@ void inbox_repeat(const struct inbox_txn *txn, const struct inbox *inbox, const 
         return;
     out->sent.position.epoch = inbox_state_epoch(inbox);
     out->prev = entry->seq - 1;
-    find_hits(inbox, entry->target, out);
+    find_hits(txn, inbox, entry->target, out);
 }
 
 int inbox_append(struct inbox_txn *txn, struct inbox *inbox, const struct peer_send *send, struct store_append_out *out)

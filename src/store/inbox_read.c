@@ -139,13 +139,16 @@ int inbox_fetch(struct inbox_txn *txn, struct inbox *inbox, const struct peer_fe
     return 0;
 }
 
-enum peer_verdict inbox_check(const struct inbox *inbox, const struct peer_check *check)
+enum peer_verdict inbox_check(const struct inbox_txn *txn, const struct inbox *inbox, const struct peer_check *check)
 {
     const struct inbox_device *device = inbox_state_device(inbox, check->target.device);
     if (device == NULL || device->route.generation == 0)
         return PEER_UNROUTED;
     if (!route_equal(&device->route, &check->route))
         return check->attempt > device->attempt ? PEER_UNROUTED : PEER_REPLACED;
+    /* A session that lives says so by binding again, now and then. */
+    if (device->bound_ms + txn->limits->refresh_ms < txn->now_ms)
+        return PEER_UNROUTED;
     bool same = check->position.epoch == inbox_state_epoch(inbox) && check->position.seq == inbox->head;
     return same ? PEER_SAME : PEER_BEHIND;
 }

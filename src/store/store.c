@@ -9,6 +9,7 @@ struct store_limits store_limits_default(void)
         .recent_ids = 64,
         .recent_ms = 30000,
         .lapse_ms = 30ULL * 24 * 3600 * 1000,
+        .refresh_ms = 3ULL * 24 * 3600 * 1000,
         .fate_ms = 3600 * 1000,
         .fates = 32,
     };

@@ -28,6 +28,7 @@ struct store_limits {
     uint32_t recent_ids;   /* 64: ids without a key remembered for recent_ms; more is RATE_LIMITED */
     uint64_t recent_ms;    /* 30,000 */
     uint64_t lapse_ms;     /* 30 days unbound: the device holds nothing back any more */
+    uint64_t refresh_ms;   /* 3 days: a bind so old is repeated: its check says UNROUTED */
     uint64_t fate_ms;      /* 1 hour: how long the state of what left the log is remembered, at most fates many */
     uint32_t fates;        /* 32 */
 };
@@ -144,7 +145,6 @@ static inline void store_close(struct store **store)
     *store = NULL;
 }
 
-/* The defaults above. */
-struct store_limits store_limits_default(void);
+struct store_limits store_limits_default(void); /* the defaults above */
 
 #endif

@@ -284,6 +284,7 @@ static void pack_limits(uint8_t out[STORE_REDIS_LIMITS_BYTES], const struct stor
     bytes_put_u32(&packed, limits->recent_ids);
     bytes_put_u64(&packed, limits->recent_ms);
     bytes_put_u64(&packed, limits->lapse_ms);
+    bytes_put_u64(&packed, limits->refresh_ms);
     bytes_put_u64(&packed, limits->fate_ms);
     bytes_put_u32(&packed, limits->fates);
     petrel_assert(packed.len == STORE_REDIS_LIMITS_BYTES);

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #define STORE_REDIS_OPS (STORE_USER + 1)
-#define STORE_REDIS_LIMITS_BYTES 44
+#define STORE_REDIS_LIMITS_BYTES 52
 
 struct store_redis;
 

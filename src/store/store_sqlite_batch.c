@@ -216,7 +216,7 @@ static int execute(struct store_sqlite *store, struct store_request *request)
     case STORE_ACK:
         return inbox_ack(txn, inbox, &request->in.ack);
     case STORE_CHECK:
-        request->out.checked = inbox_check(inbox, &request->in.check);
+        request->out.checked = inbox_check(&store->txn, inbox, &request->in.check);
         return 0;
     case STORE_RECALL:
         return inbox_recall(txn, inbox, &request->in.recall.id);

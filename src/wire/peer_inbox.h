@@ -85,7 +85,7 @@ struct peer_ack {
 
 enum peer_verdict { PEER_SAME = 1, PEER_BEHIND = 2, PEER_UNROUTED = 3, PEER_REPLACED = 4 };
 /* CHECK: compare what the session believes with the truth. REPLACED: another session holds the device; UNROUTED also when that
- * one is of an older attempt: the log has forgotten the bind after it. */
+ * one is of an older attempt: the log has forgotten the bind after it; and now and then, so that a session that lives is seen to. */
 struct peer_check {
     struct peer_target target;
     struct position position;

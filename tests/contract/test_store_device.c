@@ -78,21 +78,115 @@ static void a_lapsed_device_holds_nothing_back_and_is_told(void **state)
     store_rig_close(&rig);
 }
 
-static void bound_devices_never_lapse_and_restarts_are_fair(void **state)
+/* As a live session does that was answered UNROUTED. */
+static void bind_again(struct store_rig *rig, const char *device, struct position at)
+{
+    struct peer_bound bound;
+    struct store_request request = {.in.bind = {.target = store_rig_target("u", device),
+                                                .attempt = 1,
+                                                .position = at,
+                                                .route = store_rig_route(1),
+                                                .max_entries = PEER_PAGE_MAX,
+                                                .max_bytes = PEER_PAGE_BYTES,
+                                                .live = true}};
+    assert_int_equal(store_rig_run(rig, STORE_BIND, &request, &bound), 0);
+    assert_int_equal(bound.verdict, SESSION_RESUMED);
+    assert_int_equal(bound.replaced.generation, 0);
+}
+
+static void a_session_that_lives_binds_again_and_never_lapses(void **state)
+{
+    struct store_rig rig;
+    struct peer_user user;
+    struct store_append_out out;
+    store_rig_open(&rig, *state, NULL);
+    const uint64_t refresh = rig.options.limits.refresh_ms;
+    const struct position at = store_rig_bound(&rig, "u", "d", 1).position;
+    for (uint64_t passed = 0; passed < 3 * LAPSE; passed += refresh + 1) {
+        store_rig_advance(&rig, refresh);
+        assert_int_equal(store_rig_check(&rig, "u", "d", 1, at), PEER_SAME);
+        store_rig_advance(&rig, 1);
+        assert_int_equal(store_rig_check(&rig, "u", "d", 1, at), PEER_UNROUTED);
+        bind_again(&rig, "d", at);
+        assert_int_equal(store_rig_check(&rig, "u", "d", 1, at), PEER_SAME);
+    }
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(user.count, 1);
+    assert_int_equal(user.devices[0].route.slot, 1);
+    struct peer_send send = store_rig_send(&rig, "u", "for-d");
+    send.target.device = bytes_str("d");
+    assert_int_equal(store_rig_append(&rig, &send, &out), 0);
+    assert_int_equal(out.hits_count, 1);
+    store_rig_close(&rig);
+}
+
+static void a_route_that_is_left_lapses_later_than_its_device_would(void **state)
+{
+    struct store_rig rig;
+    struct peer_bound bound;
+    struct peer_user user;
+    struct store_append_out out;
+    store_rig_open(&rig, *state, NULL);
+    const uint64_t refresh = rig.options.limits.refresh_ms;
+    const struct position from = store_rig_bound(&rig, "u", "left", 7).position;
+    store_rig_advance(&rig, LAPSE - 1 + 2 * refresh);
+    struct peer_bound live = store_rig_bound(&rig, "u", "live", 1);
+    uint64_t m1 = store_rig_put(&rig, "u", "m1");
+    assert_int_equal(store_rig_ack(&rig, "u", "live", AT(live, m1)), 0);
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(user.count, 2);
+    assert_int_equal(user.pending, 1);
+
+    store_rig_advance(&rig, 1);
+    struct peer_send send = store_rig_send(&rig, "u", "m2");
+    assert_int_equal(store_rig_append(&rig, &send, &out), 0);
+    assert_int_equal(out.hits_count, 1);
+    assert_int_equal(out.hits[0].route.slot, 1);
+    send = store_rig_send(&rig, "u", "for-left");
+    send.target.device = bytes_str("left");
+    assert_int_equal(store_rig_append(&rig, &send, NULL), PETREL_E_UNREGISTERED);
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(user.count, 1);
+    assert_int_equal(store_rig_ack(&rig, "u", "live", AT(live, m1 + 1)), 0);
+    assert_int_equal(store_rig_user(&rig, "u", &user), 0);
+    assert_int_equal(user.pending, 0);
+    store_rig_put(&rig, "u", "m3");
+    assert_int_equal(store_rig_bind(&rig, "u", "left", 8, from, &bound), 0);
+    assert_int_equal(bound.page.gap.reason, SESSION_GAP_LAPSED);
+    assert_int_equal(bound.page.gap.lost_at_most, 2);
+    store_rig_expect(&bound.page, "m3");
+    store_rig_close(&rig);
+}
+
+static void a_record_goes_with_the_last_route_that_is_left(void **state)
 {
     struct store_rig rig;
     struct peer_user user;
     store_rig_open(&rig, *state, NULL);
     store_rig_bound(&rig, "u", "d", 1);
-    store_rig_advance(&rig, 2 * LAPSE);
+    store_rig_advance(&rig, LAPSE - 1 + 2 * rig.options.limits.refresh_ms);
     assert_int_equal(store_rig_user(&rig, "u", &user), 0);
     assert_int_equal(user.count, 1);
+    store_rig_advance(&rig, 1);
+    const int status = store_rig_user(&rig, "u", &user);
+    assert_true(status == PETREL_E_NOT_FOUND || (status == 0 && user.count == 0)); /* found by nobody yet */
+    store_rig_close(&rig);
+}
+
+static void restarts_are_fair_to_who_was_bound(void **state)
+{
+    struct store_rig rig;
+    struct peer_user user;
+    store_rig_open(&rig, *state, NULL);
+    store_rig_bound(&rig, "u", "d", 1);
     if (rig.subject->backend->keeps_routes) {
         store_rig_close(&rig);
         return;
     }
+    store_rig_stop(&rig);
+    store_rig_advance(&rig, 2 * LAPSE);
+    store_rig_start(&rig);
     /* It was bound when the store went down, so it was there until now; later starts give it no more time. */
-    store_rig_reopen(&rig);
     assert_int_equal(store_rig_user(&rig, "u", &user), 0);
     assert_int_equal(user.count, 1);
     store_rig_advance(&rig, LAPSE / 2 + 1);
@@ -226,7 +320,10 @@ int main(void)
         cmocka_unit_test(devices_enrol_where_they_should),
         cmocka_unit_test(a_user_has_so_many_devices),
         cmocka_unit_test(a_lapsed_device_holds_nothing_back_and_is_told),
-        cmocka_unit_test(bound_devices_never_lapse_and_restarts_are_fair),
+        cmocka_unit_test(a_session_that_lives_binds_again_and_never_lapses),
+        cmocka_unit_test(a_route_that_is_left_lapses_later_than_its_device_would),
+        cmocka_unit_test(a_record_goes_with_the_last_route_that_is_left),
+        cmocka_unit_test(restarts_are_fair_to_who_was_bound),
         cmocka_unit_test(without_devices_entries_wait),
         cmocka_unit_test(revoked_means_older_tokens_are_refused),
         cmocka_unit_test(a_removed_device_frees_what_it_held),

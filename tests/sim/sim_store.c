@@ -133,7 +133,7 @@ static void carry_out(struct sim_store *store, struct op *op)
         done->status = inbox_ack(&store->txn, inbox, &in->ack);
         break;
     case STORE_CHECK:
-        done->out.checked = inbox_check(inbox, &in->check);
+        done->out.checked = inbox_check(&store->txn, inbox, &in->check);
         break;
     case STORE_APPEND:
         done->status = append(store, inbox, &in->send, &done->out.append);

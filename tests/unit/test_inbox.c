@@ -178,11 +178,29 @@ static void a_forgotten_bind_is_not_a_newer_one(void **state)
     assert_int_equal(bind_at(&world, "d0", 5, (struct position){0, 0}, false, &bound), 0);
     struct peer_check check = {.target = {.device = bytes_str("d0")}, .route = {.slot = 9, .generation = 1}};
     check.attempt = 6;
-    assert_int_equal(inbox_check(&world.live, &check), PEER_UNROUTED);
+    assert_int_equal(inbox_check(&world.txn, &world.live, &check), PEER_UNROUTED);
     check.attempt = 5;
-    assert_int_equal(inbox_check(&world.live, &check), PEER_REPLACED);
+    assert_int_equal(inbox_check(&world.txn, &world.live, &check), PEER_REPLACED);
     check.attempt = 4;
-    assert_int_equal(inbox_check(&world.live, &check), PEER_REPLACED);
+    assert_int_equal(inbox_check(&world.txn, &world.live, &check), PEER_REPLACED);
+    world_close(&world);
+}
+
+static void a_record_is_due_when_a_route_was_left_for_too_long(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct peer_bound bound;
+    world_open(&world, 1);
+    assert_int_equal(bind_at(&world, "d0", 1, (struct position){0, 0}, false, &bound), 0);
+    const uint64_t due_ms = inbox_due_ms(&world.txn, &world.live);
+    assert_int_equal(due_ms, world.txn.now_ms + world.limits.lapse_ms + 2 * world.limits.refresh_ms + 1);
+    world.txn.now_ms = due_ms - 1;
+    inbox_tidy(&world.txn, &world.live);
+    assert_true(inbox_state_exists(&world.live));
+    world.txn.now_ms = due_ms;
+    inbox_tidy(&world.txn, &world.live);
+    assert_false(inbox_state_exists(&world.live));
     world_close(&world);
 }
 
@@ -453,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_live_session_proves_nothing),
         cmocka_unit_test(a_full_store_says_what_it_did_not_note),
         cmocka_unit_test(a_forgotten_bind_is_not_a_newer_one),
+        cmocka_unit_test(a_record_is_due_when_a_route_was_left_for_too_long),
         cmocka_unit_test(a_fetch_takes_over_an_earlier_owners_log),
         cmocka_unit_test(replay_gives_the_same_state),
         cmocka_unit_test(records_and_copies_are_faithful),

@@ -20,12 +20,12 @@ end
 local function find_hits(r, target)
     local hits, any, some_lapsed = {}, false, false
     for _, device in ipairs(r.devices) do
-        if device.route then
+        if lapsed(device) then
+            some_lapsed = true
+        elseif device.route then
             local meant = target == 0 or target == device.number
             hits[#hits + 1] = (meant and '\1' or '\0') .. device.route
             any = any or meant
-        elseif lapsed(device) then
-            some_lapsed = true
         end
     end
     return table.concat(hits), any, some_lapsed

@@ -11,6 +11,10 @@ local function check()
         local its_high, its_low = unpack('>I4I4', device.attempt)
         return refuse(before(its_high, its_low, high, low) and 'UNROUTED' or 'REPLACED')
     end
+    -- A session that lives says so by binding again, now and then: checks write nothing.
+    if device.bound_ms + refresh_ms < now then
+        return refuse('UNROUTED')
+    end
     local low, high = unpack('<I4I4', ARGV[4])
     local e_high, e_low = epoch_of(r)
     local same = high == e_high and low == e_low and tonumber(ARGV[5]) == r.head

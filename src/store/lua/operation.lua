@@ -8,8 +8,8 @@ local function begin(keys, argv)
     KEYS, ARGV, key, now = keys, argv, keys[1], tonumber(argv[1])
     if limits ~= argv[2] then
         limits = argv[2]
-        cap_entries, cap_bytes, cap_collapse, recent_ids, recent_ms, lapse_ms, fate_ms, fates_max =
-            unpack('<I4I4I4I4I8I8I8I4', limits)
+        cap_entries, cap_bytes, cap_collapse, recent_ids, recent_ms, lapse_ms, refresh_ms, fate_ms, fates_max =
+            unpack('<I4I4I4I4I8I8I8I8I4', limits)
     end
     dead, loaded, loaded_all, any_gone = false, {}, false, false
 end

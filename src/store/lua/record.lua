@@ -9,7 +9,7 @@
 -- record    version, flags, owner, head, last device number, counts; epochs; what the flags say is there; devices. Positions of
 --           devices and bases of epochs are written as their distance from the head: 5 bytes in place of 7
 local call, pack, unpack, sub, KEYS, ARGV, key, now
-local cap_entries, cap_bytes, cap_collapse, recent_ids, recent_ms, lapse_ms, fate_ms, fates_max
+local cap_entries, cap_bytes, cap_collapse, recent_ids, recent_ms, lapse_ms, refresh_ms, fate_ms, fates_max
 
 local VERSION, DEVICES_MAX, EPOCHS_MAX = 1, 16, 4
 local HAS_FLOOR, HAS_ENTRIES, HAS_TOMBSTONES, HAS_RECENT, HAS_FATES, HAS_OVER = 1, 2, 4, 8, 16, 32
@@ -69,6 +69,25 @@ local function read_parts(r, flags, raw, at)
     return at
 end
 
+-- The last moment at which a device has not lapsed: lapse_ms after it was last there. While its session lives it binds again every
+-- refresh_ms; a route that was left for twice that longer is of a process that is gone.
+local function lasts(device)
+    return device.bound_ms + lapse_ms + (device.route and 2 * refresh_ms or 0)
+end
+
+local function lapsed(device)
+    return lasts(device) < now
+end
+
+-- When the last device has lapsed.
+local function all_lapsed_at(r)
+    local last = 0
+    for i = 1, #r.devices do
+        last = math.max(last, lasts(r.devices[i]) + 1)
+    end
+    return last
+end
+
 -- The record; nil when there is none or its time is over. dead: it is to be deleted before another is written.
 local dead
 local function load_record()
@@ -93,6 +112,10 @@ local function load_record()
     for i = 1, devices do
         r.devices[i], at = read_device(raw, at, head)
     end
+    -- Most records are over with their last device, so that is not written.
+    if not r.over and devices > 0 and r.tombstones == '' then
+        r.over = all_lapsed_at(r)
+    end
     -- A record made anew must begin after this one.
     if r.over and r.over <= now and head < now * 1000 then
         dead = true
@@ -112,11 +135,6 @@ local function find_device(r, name)
             return r.devices[i]
         end
     end
-end
-
--- Unbound for longer than lapse_ms.
-local function lapsed(device)
-    return not device.route and device.bound_ms + lapse_ms < now
 end
 
 local function targets(r)
@@ -174,19 +192,12 @@ local function prune(items, size, keep_ms)
     return old > 0 and sub(items, old + 1) or items
 end
 
--- When nothing in the record counts any more; false: never by itself (a route, or a tombstone, which a token may outlive).
+-- When nothing in the record counts any more; false: never by itself (a tombstone, which a token may outlive).
 local function over_of(r)
-    local over = now + 1
     if r.tombstones ~= '' then
         return false
     end
-    for i = 1, #r.devices do
-        local device = r.devices[i]
-        if device.route then
-            return false
-        end
-        over = math.max(over, device.bound_ms + lapse_ms + 1)
-    end
+    local over = math.max(now + 1, all_lapsed_at(r))
     if entries(r) > 0 then
         over = math.max(over, r.last_expiry + 1)
     end
@@ -226,7 +237,7 @@ local function write_record(r)
         flags = flags + HAS_FATES
         parts[#parts + 1] = pack('<I4', #r.fates) .. r.fates
     end
-    if r.over then
+    if r.over and r.over ~= all_lapsed_at(r) then
         flags = flags + HAS_OVER
         parts[#parts + 1] = pack('<I6', r.over)
     end
