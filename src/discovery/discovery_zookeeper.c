@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/object.h"
 #include "discovery/board.h"
+#include "discovery/discovery_zookeeper_copy.h"
 #include "discovery/discovery_zookeeper_keeper.h"
 #include "discovery/discovery_zookeeper_node.h"
 #include "discovery/discovery_zookeeper_roster.h"
@@ -16,6 +17,7 @@
 #define SESSION_TIMEOUT_MS 10000
 #define LOAD_INTERVAL_MS 5000
 #define REREAD_MS 30000
+#define COPY_MS 2000
 #define SETTLE_MS 50  /* what changes together is read together */
 #define RETRY_MS 1000 /* while something does not work */
 #define RECHECK_MS 1000
@@ -26,7 +28,7 @@ struct directory {
     atomic_uint refs; /* the owner's, one per event on its way, one for a turn under way */
     atomic_bool healthy;
     struct discovery_zookeeper_config config;
-    char *servers, *root; /* what config points to */
+    char *servers, *root, *copy_path; /* what config points to */
     struct board *board;
     struct worker *worker;
     struct discovery_zookeeper_keeper *keeper; /* the worker's */
@@ -53,6 +55,11 @@ struct directory {
     struct timer turn_timer;
     struct timer load_timer;
     struct timer recheck_timer;
+
+    bool listed;                            /* ZooKeeper has told of the nodes: there is something to be copied */
+    struct discovery_zookeeper_copy copied; /* as in the file */
+    uint64_t copied_ms;
+    struct bytebuf turn_copy; /* what the turn writes; empty: nothing */
 };
 
 /* From ZooKeeper's thread to the main loop; then, if it has a path, to the keeper. */
@@ -89,8 +96,11 @@ static void directory_unref(struct directory *directory)
     discovery_zookeeper_roster_reset(&directory->roster);
     discovery_zookeeper_keeper_free(&directory->keeper);
     board_close(&directory->board);
+    discovery_zookeeper_copy_reset(&directory->copied);
+    bytes_reset(&directory->turn_copy);
     free(directory->servers);
     free(directory->root);
+    free(directory->copy_path);
     directory->magic = 0;
     free(directory);
 }
@@ -126,6 +136,48 @@ static void set_away(struct directory *directory, const char *why)
     show(directory);
 }
 
+/* ---- the copy ---- */
+
+/* In how many ms what is believed is to be written; UINT64_MAX: it stands in the file. */
+static uint64_t copy_due(const struct directory *directory)
+{
+    if (directory->copy_path == NULL || !directory->listed)
+        return UINT64_MAX;
+    struct discovery_zookeeper_copy copy = discovery_zookeeper_copy_of(&directory->roster, directory->as_of_ms);
+    const uint64_t age_ms = loop_now_ms(directory->config.loop) - directory->copied_ms;
+    const uint64_t due_ms = discovery_zookeeper_copy_due(&copy, &directory->copied, age_ms, directory->config.copy_ms);
+    discovery_zookeeper_copy_reset(&copy);
+    return due_ms;
+}
+
+/* The text for the turn that begins; empty when none is due. */
+static void take_copy(struct directory *directory)
+{
+    directory->turn_copy.len = 0;
+    if (copy_due(directory) != 0)
+        return;
+    discovery_zookeeper_copy_reset(&directory->copied);
+    directory->copied = discovery_zookeeper_copy_of(&directory->roster, directory->as_of_ms);
+    directory->copied_ms = loop_now_ms(directory->config.loop);
+    discovery_zookeeper_copy_pack(&directory->copied, directory->root, &directory->turn_copy);
+}
+
+/* Begin with the nodes of before: ZooKeeper may be away. */
+static void begin_with_copy(struct directory *directory)
+{
+    if (directory->copy_path == NULL ||
+        discovery_zookeeper_copy_read(directory->copy_path, directory->root, &directory->copied) != 0)
+        return;
+    discovery_zookeeper_roster_list(&directory->roster, directory->copied.nodes, directory->copied.count, NULL,
+                                    loop_now_ms(directory->config.loop));
+    directory->as_of_ms = directory->copied.as_of_ms;
+    show(directory);
+    log_at(LOG_INFO, "discovery", "until ZooKeeper answers the nodes last known are served",
+           LOG_NUM("nodes", directory->copied.count));
+}
+
+/* ---- turns ---- */
+
 static void on_turn_timer(struct timer *timer);
 
 static void turn_within(struct directory *directory, uint64_t delay_ms)
@@ -143,6 +195,7 @@ static void on_recheck_timer(struct timer *timer)
     if (discovery_zookeeper_roster_recheck(&directory->roster)) {
         touch(directory);
         show(directory);
+        turn_within(directory, SETTLE_MS);
     }
     if (discovery_zookeeper_roster_holds(&directory->roster))
         timer_start(directory->config.loop, timer, RECHECK_MS, on_recheck_timer);
@@ -184,7 +237,8 @@ static void plan_turn(struct directory *directory, int status)
     if (directory->wanted)
         turn_within(directory, SETTLE_MS);
     directory->wanted = false;
-    turn_within(directory, directory->config.reread_ms);
+    const uint64_t copy_ms = copy_due(directory);
+    turn_within(directory, copy_ms < directory->config.reread_ms ? copy_ms : directory->config.reread_ms);
 }
 
 static void on_turn_done(struct worker_job *job)
@@ -201,6 +255,7 @@ static void on_turn_done(struct worker_job *job)
             take_nodes(directory, &turn);
             touch(directory);
             show(directory);
+            directory->listed = true;
         }
         directory->reread = directory->reread || !turn.read;
         plan_turn(directory, turn.status);
@@ -227,6 +282,7 @@ static void begin_turn(struct directory *directory)
     directory->changes = NULL;
     directory->reread = false;
     directory->turning = true;
+    take_copy(directory);
     atomic_fetch_add_explicit(&directory->refs, 1, memory_order_relaxed);
     const int err = worker_post(directory->worker, directory->config.loop, &directory->job, on_turn_done);
     petrel_assert(err == 0 && "one turn at a time, and none after close");
@@ -288,6 +344,8 @@ static uint32_t do_turns(void *ctx, struct worker_job *batch)
     struct directory *directory = ctx;
     while (batch != NULL) {
         struct worker_job *next = batch->next;
+        if (directory->turn_copy.len > 0)
+            (void)discovery_zookeeper_copy_write(directory->copy_path, bytes_view(&directory->turn_copy));
         discovery_zookeeper_keeper_turn(directory->keeper, &directory->turn);
         worker_finish(directory->worker, batch);
         batch = next;
@@ -395,6 +453,8 @@ static struct directory *directory_new(const struct discovery_zookeeper_config *
     struct discovery_zookeeper_config *own = &directory->config;
     own->servers = directory->servers = object_strdup(config->servers);
     own->root = directory->root = object_strdup(config->root);
+    own->copy_path = directory->copy_path = config->copy_path != NULL ? object_strdup(config->copy_path) : NULL;
+    own->copy_ms = own->copy_ms != 0 ? own->copy_ms : COPY_MS;
     own->session_timeout_ms = own->session_timeout_ms != 0 ? own->session_timeout_ms : SESSION_TIMEOUT_MS;
     own->load_interval_ms = own->load_interval_ms != 0 ? own->load_interval_ms : LOAD_INTERVAL_MS;
     own->reread_ms = own->reread_ms != 0 ? own->reread_ms : REREAD_MS;
@@ -433,6 +493,7 @@ int discovery_zookeeper_open(struct discovery **out, const struct discovery_zook
         directory_unref(directory);
         return err;
     }
+    begin_with_copy(directory);
     turn_within(directory, 0);
     *out = &directory->discovery;
     return 0;

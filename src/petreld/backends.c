@@ -18,6 +18,7 @@
 
 #define BACKENDS_STORE_FILE "store.db"
 #define BACKENDS_REGISTRY_FILE "registry.db"
+#define BACKENDS_NODES_COPY "nodes.copy"       /* as ZooKeeper told of them last */
 #define BACKENDS_REGISTRY_COPY "registry.copy" /* of a registry elsewhere: its last snapshot */
 #define SECRET_MAX 256
 #define CLAIM_WAIT_MS 20000 /* for ZooKeeper, by a node that has no number yet, */
@@ -168,10 +169,13 @@ static int find_number(const struct discovery_zookeeper_config *config, const st
 /* The number first: what this node is published as has it. */
 static int open_discovery_zookeeper(struct backends *backends, const struct backends_env *env)
 {
+    char copy[PATH_MAX];
+    datadir_path(env->dir, BACKENDS_NODES_COPY, copy, sizeof copy);
     struct discovery_zookeeper_config config = {
         .servers = env->config->discovery_zookeeper,
         .root = env->config->discovery_zookeeper_root,
         .session_timeout_ms = (uint32_t)env->config->discovery_zookeeper_session,
+        .copy_path = copy,
         .clock = env->clock,
         .loop = env->main_loop,
         .is_link_up = env->is_link_up,

@@ -4,6 +4,7 @@
  *   admin.token    what the admin API asks for; made once, mode 0600
  *   petreld.json   pid and addresses in use, there while the server is up
  *   node.number    the number that ZooKeeper gave this node (node_number.h)
+ *   nodes.copy     the other nodes as ZooKeeper told of them last, for a start while it is away
  *   restored       laid by `petrelctl restore`: the next start begins a new epoch
  *   store.db, registry.db   the embedded stores
  *   registry.copy  the last snapshot of a registry that is elsewhere, for a start while it is away */

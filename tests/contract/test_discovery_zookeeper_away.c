@@ -1,9 +1,12 @@
 /* discovery_zookeeper while ZooKeeper is away, against an ensemble of three: servers that die or hang, sessions that expire. */
 #include "base/err.h"
 #include "contract/zookeeper_rig.h"
+#include "discovery/discovery_zookeeper_copy.h"
 #include "lib/relay.h"
+#include "lib/tmpdir.h"
 #include "lib/until.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -128,8 +131,8 @@ static void the_last_view_is_served_while_all_servers_are_dead(void **state)
         assert_true(zookeeper_server_start(&ensemble, i));
     assert_true(zookeeper_server_await(&ensemble, RIG_WAIT_MS));
     assert_true(until(zookeeper_rig_is_healthy, &one, RIG_WAIT_MS));
-    assert_true(zookeeper_rig_as_of(&one) > since_ms);
     assert_true(until(zookeeper_rig_is_current, &one, RIG_WAIT_MS));
+    assert_true(zookeeper_rig_as_of(&one) > since_ms);
     zookeeper_rig_await_same(&one, three.self);
     zookeeper_rig_await_same(&two, one.self);
     zookeeper_rig_await_same(&three, two.self);
@@ -137,6 +140,71 @@ static void the_last_view_is_served_while_all_servers_are_dead(void **state)
     zookeeper_rig_await_gone(&one, 3);
     zookeeper_rig_peer_close(&two);
     zookeeper_rig_peer_close(&one);
+}
+
+struct kept {
+    const char *path, *root;
+    size_t count; /* of nodes that the file is to have */
+};
+
+static bool has_kept(void *ctx)
+{
+    const struct kept *kept = ctx;
+    struct discovery_zookeeper_copy copy;
+    const bool found = discovery_zookeeper_copy_read(kept->path, kept->root, &copy) == 0 && copy.count == kept->count;
+    discovery_zookeeper_copy_reset(&copy);
+    return found;
+}
+
+static void a_start_while_all_servers_are_dead_begins_with_the_copy(void **state)
+{
+    (void)state;
+    struct rig_peer one, two, three;
+    struct tmpdir tmp;
+    char path[PATH_MAX];
+    const struct rig_folder folder = zookeeper_rig_folder(folders++), other = zookeeper_rig_folder(folders++);
+    assert_true(tmpdir_make(&tmp));
+    snprintf(path, sizeof path, "%s/nodes.copy", tmp.path);
+    zookeeper_rig_peer_open_on(&one, &folder, 1, ensemble.servers, RIG_LONG_MS, path);
+    zookeeper_rig_peer_open(&two, &folder, 2, ensemble.servers, RIG_LONG_MS);
+    zookeeper_rig_publish(&one);
+    zookeeper_rig_publish(&two);
+    assert_true(until(has_kept, &(struct kept){path, folder.root, 1}, RIG_WAIT_MS));
+    zookeeper_rig_peer_open(&three, &folder, 3, ensemble.servers, RIG_LONG_MS);
+    zookeeper_rig_publish(&three);
+    assert_true(until(has_kept, &(struct kept){path, folder.root, 2}, RIG_WAIT_MS));
+    zookeeper_rig_await_same(&one, two.self);
+    const uint64_t known_ms = zookeeper_rig_as_of(&one);
+    for (size_t i = 0; i < ensemble.count; i++)
+        zookeeper_server_kill(&ensemble, i);
+    zookeeper_rig_peer_close(&one);
+    zookeeper_rig_peer_close(&three);
+
+    zookeeper_rig_peer_open_on(&one, &folder, 1, ensemble.servers, RIG_LONG_MS, path);
+    const struct discovery_node seen = zookeeper_rig_seen(&one, 2);
+    assert_true(discovery_zookeeper_node_same(&seen, &two.self));
+    assert_int_equal(zookeeper_rig_seen(&one, 3).number, 3);
+    zookeeper_rig_publish(&one);
+    assert_int_equal(zookeeper_rig_seen(&one, 1).number, 1);
+    assert_int_equal(zookeeper_rig_seen(&one, 2).number, 2);
+    assert_false(zookeeper_rig_is_healthy(&one));
+    assert_false(zookeeper_rig_is_current(&one));
+    const uint64_t as_of_ms = zookeeper_rig_as_of(&one);
+    assert_true(as_of_ms > 0 && as_of_ms <= known_ms);
+    zookeeper_rig_peer_open_on(&three, &other, 3, ensemble.servers, RIG_LONG_MS, path); /* is of another root */
+    assert_int_equal(zookeeper_rig_seen(&three, 2).number, 0);
+    zookeeper_rig_peer_close(&three);
+
+    for (size_t i = 0; i < ensemble.count; i++)
+        assert_true(zookeeper_server_start(&ensemble, i));
+    assert_true(zookeeper_server_await(&ensemble, RIG_WAIT_MS));
+    assert_true(until(zookeeper_rig_is_current, &one, RIG_WAIT_MS));
+    assert_true(zookeeper_rig_as_of(&one) > as_of_ms);
+    zookeeper_rig_await_same(&two, one.self);
+    zookeeper_rig_await_same(&one, two.self);
+    zookeeper_rig_peer_close(&two);
+    zookeeper_rig_peer_close(&one);
+    tmpdir_remove(&tmp);
 }
 
 static void the_last_view_is_served_while_all_servers_hang(void **state)
@@ -178,6 +246,7 @@ int main(void)
         cmocka_unit_test(it_opens_and_closes_without_a_server),
         cmocka_unit_test(one_server_of_three_may_die),
         cmocka_unit_test(the_last_view_is_served_while_all_servers_are_dead),
+        cmocka_unit_test(a_start_while_all_servers_are_dead_begins_with_the_copy),
         cmocka_unit_test(the_last_view_is_served_while_all_servers_hang),
     };
     if (!zookeeper_server_open(&ensemble, 3)) {

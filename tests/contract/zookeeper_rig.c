@@ -46,8 +46,8 @@ static bool link_is_up(void *ctx, const struct discovery_node *node)
     return node->number < RIG_NODES && atomic_load(&peer->links[node->number]);
 }
 
-void zookeeper_rig_peer_open(struct rig_peer *peer, const struct rig_folder *folder, uint32_t number,
-                             const char *servers, uint32_t timeout_ms)
+void zookeeper_rig_peer_open_on(struct rig_peer *peer, const struct rig_folder *folder, uint32_t number,
+                                const char *servers, uint32_t timeout_ms, const char *copy_path)
 {
     memset(peer, 0, sizeof *peer);
     peer->self = zookeeper_rig_node(number);
@@ -58,6 +58,8 @@ void zookeeper_rig_peer_open(struct rig_peer *peer, const struct rig_folder *fol
         .session_timeout_ms = timeout_ms,
         .load_interval_ms = RIG_INTERVAL_MS,
         .reread_ms = RIG_LONG_MS,
+        .copy_ms = RIG_INTERVAL_MS,
+        .copy_path = copy_path,
         .clock = clock_system(),
         .loop = peer->main.loops[0],
         .is_link_up = link_is_up,
@@ -65,6 +67,12 @@ void zookeeper_rig_peer_open(struct rig_peer *peer, const struct rig_folder *fol
     };
     assert_int_equal(discovery_zookeeper_open(&peer->discovery, &config), 0);
     loops_start(&peer->main);
+}
+
+void zookeeper_rig_peer_open(struct rig_peer *peer, const struct rig_folder *folder, uint32_t number,
+                             const char *servers, uint32_t timeout_ms)
+{
+    zookeeper_rig_peer_open_on(peer, folder, number, servers, timeout_ms, NULL);
 }
 
 void zookeeper_rig_peer_close(struct rig_peer *peer)

@@ -36,6 +36,9 @@ struct discovery_node zookeeper_rig_node(uint32_t number);
 
 void zookeeper_rig_peer_open(struct rig_peer *peer, const struct rig_folder *folder, uint32_t number,
                              const char *servers, uint32_t timeout_ms);
+/* The same, which keeps a copy of the nodes in that file. */
+void zookeeper_rig_peer_open_on(struct rig_peer *peer, const struct rig_folder *folder, uint32_t number,
+                                const char *servers, uint32_t timeout_ms, const char *copy_path);
 void zookeeper_rig_peer_close(struct rig_peer *peer);
 /* peer->self as it is now. */
 void zookeeper_rig_publish(struct rig_peer *peer);
