@@ -3,29 +3,30 @@
 #include "base/err.h"
 #include "base/object.h"
 
-#define FORMAT_VERSION 1
+/* 2: positions as distances from the head, which are mostly 0 or small. 1: as they are; still read. */
+#define FORMAT_VERSION 2
 #define MESSAGE_MAX (16U * 1024 * 1024) /* what a buf may hold */
 
 enum entry_flags { ENTRY_SENT = 1, ENTRY_COLLAPSE = 2 };
 
-static void put_device(struct bytebuf *out, const struct inbox_device *device)
+static void put_device(struct bytebuf *out, const struct inbox *inbox, const struct inbox_device *device)
 {
     bytes_put_varint(out, device->number);
     bytes_put_u8(out, device->bound ? 1 : 0);
     bytes_put_blob(out, bytes_str(device->name));
-    bytes_put_varint(out, device->acked);
-    bytes_put_varint(out, device->floor);
+    bytes_put_varint(out, inbox->head - device->acked);
+    bytes_put_varint(out, inbox->head - device->floor);
     bytes_put_varint(out, device->told);
     bytes_put_varint(out, device->attempt);
     bytes_put_varint(out, device->bound_ms);
 }
 
-static void put_entry(struct bytebuf *out, const struct inbox_entry *entry)
+static void put_entry(struct bytebuf *out, const struct inbox *inbox, const struct inbox_entry *entry)
 {
     int flags = (entry->sent ? ENTRY_SENT : 0) | (entry->collapse_key != NULL ? ENTRY_COLLAPSE : 0);
     bytes_put_u8(out, (uint8_t)flags);
     bytes_put_u8(out, entry->priority);
-    bytes_put_varint(out, entry->seq);
+    bytes_put_varint(out, inbox->head - entry->seq);
     bytes_append(out, entry->id.bytes, sizeof entry->id.bytes);
     bytes_put_varint(out, entry->expires_ms);
     bytes_put_varint(out, entry->target);
@@ -44,11 +45,11 @@ void inbox_pack(struct bytebuf *out, const struct inbox *inbox)
     bytes_put_varint(out, inbox->epochs_count);
     for (uint32_t i = 0; i < inbox->epochs_count; i++) {
         bytes_put_varint(out, inbox->epochs[i].epoch);
-        bytes_put_varint(out, inbox->epochs[i].seq);
+        bytes_put_varint(out, inbox->head - inbox->epochs[i].seq);
     }
     bytes_put_varint(out, inbox->devices_count);
     for (uint32_t i = 0; i < inbox->devices_count; i++)
-        put_device(out, &inbox->devices[i]);
+        put_device(out, inbox, &inbox->devices[i]);
     bytes_put_varint(out, inbox->tombstones_count);
     for (uint32_t i = 0; i < inbox->tombstones_count; i++) {
         bytes_put_blob(out, bytes_str(inbox->tombstones[i].name));
@@ -57,20 +58,20 @@ void inbox_pack(struct bytebuf *out, const struct inbox *inbox)
     bytes_put_varint(out, inbox->recent_count);
     for (uint32_t i = 0; i < inbox->recent_count; i++) {
         bytes_put_u64(out, inbox->recent[i].hash);
-        bytes_put_varint(out, inbox->recent[i].seq);
+        bytes_put_varint(out, inbox->head - inbox->recent[i].seq);
         bytes_put_varint(out, inbox->recent[i].at_ms);
     }
     bytes_put_varint(out, inbox->fates_count);
     for (uint32_t i = 0; i < inbox->fates_count; i++) {
         bytes_put_u8(out, (uint8_t)inbox->fates[i].fate);
         bytes_put_u64(out, inbox->fates[i].hash);
-        bytes_put_varint(out, inbox->fates[i].seq);
+        bytes_put_varint(out, inbox->head - inbox->fates[i].seq);
         bytes_put_varint(out, inbox->fates[i].at_ms);
         bytes_put_varint(out, inbox->fates[i].expires_ms);
     }
     bytes_put_varint(out, inbox->entries_count);
     for (uint32_t i = 0; i < inbox->entries_count; i++)
-        put_entry(out, &inbox->entries[i]);
+        put_entry(out, inbox, &inbox->entries[i]);
 }
 
 /* A count of things that take at least one byte each, so that a lie cannot take much memory. */
@@ -152,12 +153,11 @@ static int get_entry(struct bytes *in, struct inbox_entry *entry)
     return 0;
 }
 
-static int get_head(struct bytes *in, struct inbox *inbox)
+static int get_head(struct bytes *in, struct inbox *inbox, uint8_t *version)
 {
-    uint8_t version;
-    if (bytes_get_u8(in, &version) != 0 || version != FORMAT_VERSION || bytes_get_varint(in, &inbox->head) != 0 ||
-        bytes_get_varint(in, &inbox->floor) != 0 || get_number(in, &inbox->last_number) != 0 ||
-        get_count(in, &inbox->epochs_count) != 0)
+    if (bytes_get_u8(in, version) != 0 || *version == 0 || *version > FORMAT_VERSION ||
+        bytes_get_varint(in, &inbox->head) != 0 || bytes_get_varint(in, &inbox->floor) != 0 ||
+        get_number(in, &inbox->last_number) != 0 || get_count(in, &inbox->epochs_count) != 0)
         return PETREL_E_INVALID;
     if (inbox->epochs_count == 0 || inbox->epochs_count > INBOX_EPOCHS_MAX)
         return PETREL_E_INVALID;
@@ -197,6 +197,7 @@ static int get_memories(struct bytes *in, struct inbox *inbox)
     if (get_count(in, &count) != 0)
         return PETREL_E_INVALID;
     inbox->recent = count > 0 ? object_zalloc(count * sizeof *inbox->recent) : NULL;
+    inbox->recent_room = count;
     while (inbox->recent_count < count) {
         if (get_recent(in, &inbox->recent[inbox->recent_count]) != 0)
             return PETREL_E_INVALID;
@@ -205,6 +206,7 @@ static int get_memories(struct bytes *in, struct inbox *inbox)
     if (get_count(in, &count) != 0)
         return PETREL_E_INVALID;
     inbox->fates = count > 0 ? object_zalloc(count * sizeof *inbox->fates) : NULL;
+    inbox->fates_room = count;
     while (inbox->fates_count < count) {
         if (get_fate(in, &inbox->fates[inbox->fates_count]) != 0)
             return PETREL_E_INVALID;
@@ -232,10 +234,29 @@ static int get_entries(struct bytes *in, struct inbox *inbox)
     return in->len == 0 ? 0 : PETREL_E_INVALID;
 }
 
+/* Distances from the head become positions. */
+static void place(struct inbox *inbox)
+{
+    uint64_t head = inbox->head;
+    for (uint32_t i = 0; i < inbox->epochs_count; i++)
+        inbox->epochs[i].seq = head - inbox->epochs[i].seq;
+    for (uint32_t i = 0; i < inbox->devices_count; i++) {
+        inbox->devices[i].acked = head - inbox->devices[i].acked;
+        inbox->devices[i].floor = head - inbox->devices[i].floor;
+    }
+    for (uint32_t i = 0; i < inbox->recent_count; i++)
+        inbox->recent[i].seq = head - inbox->recent[i].seq;
+    for (uint32_t i = 0; i < inbox->fates_count; i++)
+        inbox->fates[i].seq = head - inbox->fates[i].seq;
+    for (uint32_t i = 0; i < inbox->entries_count; i++)
+        inbox->entries[i].seq = head - inbox->entries[i].seq;
+}
+
 int inbox_pack_read(struct inbox *inbox, struct bytes record)
 {
     struct inbox fresh = {.key = inbox->key};
-    int err = get_head(&record, &fresh);
+    uint8_t version;
+    int err = get_head(&record, &fresh, &version);
     if (err == 0)
         err = get_devices(&record, &fresh);
     if (err == 0)
@@ -246,6 +267,8 @@ int inbox_pack_read(struct inbox *inbox, struct bytes record)
         inbox_state_reset(&fresh);
         return err;
     }
+    if (version >= 2)
+        place(&fresh);
     inbox_state_reset(inbox);
     *inbox = fresh;
     return 0;

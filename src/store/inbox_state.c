@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define ENTRIES_KEPT 8 /* room that an empty log keeps: the next message comes soon, or the user goes to rest */
+
 struct inbox_device *inbox_state_device(const struct inbox *inbox, struct bytes name)
 {
     for (uint32_t i = 0; i < inbox->devices_count; i++) {
@@ -44,6 +46,15 @@ uint32_t inbox_state_after(const struct inbox *inbox, uint64_t seq)
             low = middle + 1;
     }
     return low;
+}
+
+/* The array grows by half, so that what comes and goes all the time allocates nothing after a while. */
+static void *with_room(void *array, uint32_t *room, uint32_t count, size_t size)
+{
+    if (count <= *room)
+        return array;
+    *room = count + count / 2 + 1;
+    return object_realloc(array, *room * size);
 }
 
 static void copy_name(char to[ROUTE_DEVICE_MAX + 1], struct bytes name)
@@ -126,17 +137,14 @@ static void remember_recent(struct inbox *inbox, const struct store_limits *limi
         inbox->recent_count -= old;
         memmove(inbox->recent, inbox->recent + old, inbox->recent_count * sizeof *inbox->recent);
     }
-    inbox->recent = object_realloc(inbox->recent, (inbox->recent_count + 1) * sizeof *inbox->recent);
+    inbox->recent = with_room(inbox->recent, &inbox->recent_room, inbox->recent_count + 1, sizeof *inbox->recent);
     inbox->recent[inbox->recent_count++] = (struct inbox_recent){id_hash(&event->append.id), inbox->head, event->at_ms};
 }
 
 static void apply_append(struct inbox *inbox, const struct store_limits *limits, const struct journal_event *event)
 {
     const struct journal_append *append = &event->append;
-    if (inbox->entries_count == inbox->entries_room) {
-        inbox->entries_room = inbox->entries_room == 0 ? 2 : inbox->entries_room * 2;
-        inbox->entries = object_realloc(inbox->entries, inbox->entries_room * sizeof *inbox->entries);
-    }
+    inbox->entries = with_room(inbox->entries, &inbox->entries_room, inbox->entries_count + 1, sizeof *inbox->entries);
     inbox->head++;
     inbox->entries[inbox->entries_count++] = (struct inbox_entry){
         .seq = inbox->head,
@@ -164,9 +172,8 @@ static void remember_fate(struct inbox *inbox, const struct store_limits *limits
         uint32_t old = inbox->fates_count + 1 - limits->fates;
         inbox->fates_count -= old;
         memmove(inbox->fates, inbox->fates + old, inbox->fates_count * sizeof *inbox->fates);
-    } else {
-        inbox->fates = object_realloc(inbox->fates, (inbox->fates_count + 1) * sizeof *inbox->fates);
     }
+    inbox->fates = with_room(inbox->fates, &inbox->fates_room, inbox->fates_count + 1, sizeof *inbox->fates);
     inbox->fates[inbox->fates_count++] = (struct inbox_fate){
         .hash = id_hash(&entry->id),
         .seq = entry->seq,
@@ -207,7 +214,7 @@ static void apply_remove(struct inbox *inbox, const struct store_limits *limits,
     free_entry(entry);
     memmove(entry, entry + 1, (inbox->entries_count - at) * sizeof *entry);
     inbox->entries_count--;
-    if (inbox->entries_count == 0) {
+    if (inbox->entries_count == 0 && inbox->entries_room > ENTRIES_KEPT) {
         free(inbox->entries);
         inbox->entries = NULL;
         inbox->entries_room = 0;
@@ -289,52 +296,78 @@ int inbox_state_apply(struct inbox *inbox, const struct store_limits *limits, co
     return 0;
 }
 
+/* Drop the first `old` of an array of *count. */
+static void drop_first(void *array, uint32_t *count, uint32_t old, size_t size)
+{
+    *count -= old;
+    if (old > 0 && *count > 0)
+        memmove(array, (const char *)array + old * size, *count * size);
+}
+
 void inbox_state_prune(struct inbox *inbox, const struct store_limits *limits, uint64_t now_ms)
 {
     uint32_t old = 0;
     while (old < inbox->recent_count && inbox->recent[old].at_ms + limits->recent_ms < now_ms)
         old++;
-    inbox->recent_count -= old;
-    if (old > 0 && inbox->recent_count > 0)
-        memmove(inbox->recent, inbox->recent + old, inbox->recent_count * sizeof *inbox->recent);
-    if (inbox->recent_count == 0) {
-        free(inbox->recent);
-        inbox->recent = NULL;
-    }
+    drop_first(inbox->recent, &inbox->recent_count, old, sizeof *inbox->recent);
     old = 0;
     while (old < inbox->fates_count && inbox->fates[old].at_ms + limits->fate_ms < now_ms)
         old++;
-    inbox->fates_count -= old;
-    if (old > 0 && inbox->fates_count > 0)
-        memmove(inbox->fates, inbox->fates + old, inbox->fates_count * sizeof *inbox->fates);
-    if (inbox->fates_count == 0) {
-        free(inbox->fates);
-        inbox->fates = NULL;
+    drop_first(inbox->fates, &inbox->fates_count, old, sizeof *inbox->fates);
+}
+
+void inbox_state_save(struct inbox_saved *saved, struct bytebuf *into, const struct inbox *from)
+{
+    saved->inbox = *from;
+    saved->at = into->len;
+    bytes_append(into, from->devices, from->devices_count * sizeof *from->devices);
+    bytes_append(into, from->tombstones, from->tombstones_count * sizeof *from->tombstones);
+    bytes_append(into, from->recent, from->recent_count * sizeof *from->recent);
+    bytes_append(into, from->fates, from->fates_count * sizeof *from->fates);
+    bytes_append(into, from->entries, from->entries_count * sizeof *from->entries);
+    for (uint32_t i = 0; i < from->entries_count; i++) {
+        buf_ref(from->entries[i].message);
+        if (from->entries[i].collapse_key != NULL)
+            buf_ref(from->entries[i].collapse_key);
     }
 }
 
-static void *copy_array(const void *from, size_t count, size_t size)
+/* The next `count` of what was saved, in a block of their own. */
+static void *take_array(const uint8_t **from, uint32_t count, size_t size)
 {
     if (count == 0)
         return NULL;
     void *to = object_alloc(count * size);
-    memcpy(to, from, count * size);
+    memcpy(to, *from, count * size);
+    *from += count * size;
     return to;
 }
 
-void inbox_state_copy(struct inbox *to, const struct inbox *from)
+void inbox_state_restore(struct inbox *inbox, const struct inbox_saved *saved, const struct bytebuf *from)
 {
-    *to = *from;
-    to->entries_room = from->entries_count;
-    to->devices = copy_array(from->devices, from->devices_count, sizeof *from->devices);
-    to->tombstones = copy_array(from->tombstones, from->tombstones_count, sizeof *from->tombstones);
-    to->recent = copy_array(from->recent, from->recent_count, sizeof *from->recent);
-    to->fates = copy_array(from->fates, from->fates_count, sizeof *from->fates);
-    to->entries = copy_array(from->entries, from->entries_count, sizeof *from->entries);
-    for (uint32_t i = 0; i < to->entries_count; i++) {
-        buf_ref(to->entries[i].message);
-        if (to->entries[i].collapse_key != NULL)
-            buf_ref(to->entries[i].collapse_key);
+    const uint8_t *place = from->ptr + saved->at;
+    inbox_state_reset(inbox);
+    *inbox = saved->inbox;
+    inbox->recent_room = inbox->recent_count;
+    inbox->fates_room = inbox->fates_count;
+    inbox->entries_room = inbox->entries_count;
+    inbox->devices = take_array(&place, inbox->devices_count, sizeof *inbox->devices);
+    inbox->tombstones = take_array(&place, inbox->tombstones_count, sizeof *inbox->tombstones);
+    inbox->recent = take_array(&place, inbox->recent_count, sizeof *inbox->recent);
+    inbox->fates = take_array(&place, inbox->fates_count, sizeof *inbox->fates);
+    inbox->entries = take_array(&place, inbox->entries_count, sizeof *inbox->entries);
+}
+
+void inbox_state_forget(const struct inbox_saved *saved, const struct bytebuf *from)
+{
+    const struct inbox *was = &saved->inbox;
+    const uint8_t *place = from->ptr + saved->at + was->devices_count * sizeof *was->devices +
+                           was->tombstones_count * sizeof *was->tombstones + was->recent_count * sizeof *was->recent +
+                           was->fates_count * sizeof *was->fates;
+    for (uint32_t i = 0; i < was->entries_count; i++) {
+        struct inbox_entry entry;
+        memcpy(&entry, place + i * sizeof entry, sizeof entry);
+        free_entry(&entry);
     }
 }
 
@@ -353,7 +386,7 @@ void inbox_state_reset(struct inbox *inbox)
 size_t inbox_state_bytes(const struct inbox *inbox)
 {
     return inbox->devices_count * sizeof *inbox->devices + inbox->tombstones_count * sizeof *inbox->tombstones +
-           inbox->recent_count * sizeof *inbox->recent + inbox->fates_count * sizeof *inbox->fates +
+           inbox->recent_room * sizeof *inbox->recent + inbox->fates_room * sizeof *inbox->fates +
            inbox->entries_room * sizeof *inbox->entries + inbox->entries_count * sizeof(struct buf) +
            inbox->entries_bytes;
 }

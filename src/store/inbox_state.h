@@ -71,7 +71,9 @@ struct inbox {
     uint32_t devices_count;
     uint32_t tombstones_count;
     uint32_t recent_count;
+    uint32_t recent_room;
     uint32_t fates_count;
+    uint32_t fates_room;
     uint32_t entries_count;
     uint32_t entries_room;
     uint32_t entries_bytes; /* of messages */
@@ -111,8 +113,16 @@ int inbox_state_apply(struct inbox *inbox, const struct store_limits *limits, co
 /* Drop recent ids and fates whose time is over; they count for nothing already, so this is no event. */
 void inbox_state_prune(struct inbox *inbox, const struct store_limits *limits, uint64_t now_ms);
 
-/* A copy that shares the messages. */
-void inbox_state_copy(struct inbox *to, const struct inbox *from);
+/* What an inbox was, to go back to. Its arrays are appended to a buffer that many share; messages are shared with it. Each that
+ * was saved is restored or forgotten once, while the buffer still holds what it held. */
+struct inbox_saved {
+    struct inbox inbox;
+    size_t at; /* in the buffer */
+};
+void inbox_state_save(struct inbox_saved *saved, struct bytebuf *into, const struct inbox *from);
+void inbox_state_restore(struct inbox *inbox, const struct inbox_saved *saved, const struct bytebuf *from);
+void inbox_state_forget(const struct inbox_saved *saved, const struct bytebuf *from);
+
 /* Free everything; no record is left, the key stays. */
 void inbox_state_reset(struct inbox *inbox);
 /* About how much memory it holds, itself not counted. */

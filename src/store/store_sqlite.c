@@ -168,7 +168,9 @@ static void free_store(struct store_sqlite *store)
 {
     store_sqlite_user_free_all(store);
     idempotency_reset(&store->keys);
+    free(store->woken);
     free(store->undos);
+    bytes_reset(&store->saved);
     bytes_reset(&store->row);
     bytes_reset(&store->record);
     free((char *)store->config.path);
@@ -199,12 +201,6 @@ static const struct store_ops ops = {
     .close = close_store,
 };
 
-static struct bytes user_key(const struct map_node *node)
-{
-    const struct store_user *user = container_of(node, const struct store_user, node);
-    return bytes_of(user->key, user->key_len);
-}
-
 static void set_defaults(struct store_sqlite_config *config)
 {
     if (config->max_pending == 0)
@@ -228,12 +224,8 @@ int store_sqlite_open(struct store **out, const struct store_sqlite_config *conf
     store->config = *config;
     store->config.path = object_strdup(config->path);
     set_defaults(&store->config);
-    map_init(&store->users, user_key, rng_u64(&rng));
+    user_index_init(&store->users, store_sqlite_rest_key, rng_u64(&rng));
     idempotency_init(&store->keys, rng_u64(&rng));
-    list_init(&store->clock);
-    list_init(&store->dirty);
-    list_init(&store->pending);
-    list_init(&store->written);
     struct worker_config worker = {
         .name = "store",
         .max_pending = store->config.max_pending,

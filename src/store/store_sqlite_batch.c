@@ -17,18 +17,26 @@
 #define LOOK_MS 200
 #define SLICE_USERS_MIN 64
 #define UNDOS_FIRST 64
+#define SAVED_KEPT (1024 * 1024) /* bytes for undoing that are kept from commit to commit */
 /* Pages that a commit dirties beside its row. */
 #define COMMIT_BYTES 32768
+
+static void clear_undo(struct store_sqlite *store)
+{
+    store->undos_count = 0;
+    store->saved.len = 0;
+    if (store->saved.cap > SAVED_KEPT)
+        bytes_reset(&store->saved);
+}
 
 static void take_undo(struct store_sqlite *store)
 {
     for (size_t i = 0; i < store->undos_count; i++) {
         struct store_undo *undo = &store->undos[i];
-        inbox_state_reset(&undo->user->inbox);
-        undo->user->inbox = undo->inbox;
+        inbox_state_restore(&undo->user->inbox, &undo->saved, &store->saved);
         undo->user->is_touched = false;
     }
-    store->undos_count = 0;
+    clear_undo(store);
     idempotency_undo(&store->keys, store->journal_last + 1);
 }
 
@@ -36,12 +44,12 @@ static void drop_undo(struct store_sqlite *store)
 {
     for (size_t i = 0; i < store->undos_count; i++) {
         struct store_undo *undo = &store->undos[i];
-        inbox_state_reset(&undo->inbox);
+        inbox_state_forget(&undo->saved, &store->saved);
         undo->user->is_touched = false;
         store_sqlite_user_dirty(store, undo->user);
         store_sqlite_user_charge(store, undo->user);
     }
-    store->undos_count = 0;
+    clear_undo(store);
 }
 
 void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox)
@@ -56,8 +64,10 @@ void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox)
     }
     struct store_undo *undo = &store->undos[store->undos_count++];
     undo->user = user;
-    inbox_state_copy(&undo->inbox, inbox);
+    inbox_state_save(&undo->saved, &store->saved, inbox);
     user->is_touched = true;
+    user->is_hot = true;
+    store_sqlite_user_note(store, user);
 }
 
 static void begin(struct store_sqlite *store, int refusal)
@@ -354,6 +364,7 @@ static struct worker_job *run_chunk(struct store_sqlite *store, struct worker_jo
     /* What was changed without being written stays dirty, and is written by the next checkpoint at the latest. */
     if (refusal != 0)
         drop_undo(store);
+    store_sqlite_user_settle(store);
     metrics_add(store->config.metrics, METRIC_STORE_OPERATIONS, count);
     while (jobs != end) {
         struct worker_job *next = jobs->next;

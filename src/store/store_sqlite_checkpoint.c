@@ -19,17 +19,16 @@ void store_sqlite_checkpoint_consider(struct store_sqlite *store, bool idle)
     if (store->phase != CHECKPOINT_NONE || store->trouble != 0)
         return;
     uint64_t now = clock_mono_ms(store->config.clock);
-    bool quiet = idle && !list_empty(&store->dirty) && now - store->checkpoint_ms >= QUIET_MS;
+    bool quiet = idle && now - store->checkpoint_ms >= QUIET_MS &&
+                 user_index_next(&store->users, USER_DIRTY, 0) != USER_INDEX_NONE;
     bool low = store->low && store->journal_bytes >= LOW_JOURNAL_BYTES;
     if (store->journal_bytes < store->config.checkpoint_bytes && !quiet && !low)
         return;
     store->phase = CHECKPOINT_USERS;
     store->mark = store->journal_last;
     store->mark_bytes = store->journal_bytes;
-    struct list *node, *tmp;
-    LIST_FOREACH(node, tmp, &store->dirty)
-    container_of(node, struct store_user, change)->where = USER_PENDING;
-    list_splice(&store->pending, &store->dirty);
+    store->written_from = store->written_end = 0;
+    user_index_swap(&store->users, USER_DIRTY, USER_PENDING);
 }
 
 static int write_user(struct store_sqlite *store, struct store_user *user, uint64_t as_of)
@@ -51,18 +50,18 @@ static int write_user(struct store_sqlite *store, struct store_user *user, uint6
     return sqlite_run(stmt);
 }
 
+/* They stay pending until the commit is durable; numbers before written_from are not. */
 static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most)
 {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < most && bytes < SLICE_BYTES && !list_empty(&store->pending); i++) {
-        struct store_user *user = container_of(store->pending.next, struct store_user, change);
-        int err = write_user(store, user, as_of);
+    uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
+    for (uint32_t i = 0; i < most && bytes < SLICE_BYTES && number != USER_INDEX_NONE; i++) {
+        int err = write_user(store, store_sqlite_user_wake(store, number), as_of);
         if (err != 0)
             return err;
         bytes += store->record.len;
-        list_remove(&user->change);
-        list_push_back(&store->written, &user->change);
-        user->where = USER_WRITTEN;
+        store->written_end = number + 1;
+        number = user_index_next(&store->users, USER_PENDING, number + 1);
     }
     return 0;
 }
@@ -121,7 +120,8 @@ int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint
 static void step_on(struct store_sqlite *store)
 {
     const struct idempotency_entry *place = NULL;
-    if (store->phase == CHECKPOINT_USERS && list_empty(&store->pending)) {
+    if (store->phase == CHECKPOINT_USERS &&
+        user_index_next(&store->users, USER_PENDING, store->written_from) == USER_INDEX_NONE) {
         store->phase = CHECKPOINT_KEYS;
     } else if (store->phase == CHECKPOINT_KEYS && idempotency_next(&store->keys, &place, store->mark) == NULL) {
         store->phase = CHECKPOINT_JOURNAL;
@@ -134,12 +134,12 @@ static void step_on(struct store_sqlite *store)
 
 void store_sqlite_checkpoint_done(struct store_sqlite *store)
 {
-    struct list *node;
-    while ((node = list_pop_front(&store->written)) != NULL) {
-        struct store_user *user = container_of(node, struct store_user, change);
-        user->where = USER_CLEAN;
-        user->inbox.unsaved = false;
+    uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
+    for (; number < store->written_end; number = user_index_next(&store->users, USER_PENDING, number)) {
+        user_index_unmark(&store->users, USER_PENDING, number);
+        store_sqlite_user_wake(store, number)->inbox.unsaved = false;
     }
+    store->written_from = store->written_end;
     if (store->keys_written != NULL)
         idempotency_drop(&store->keys, store->keys_written);
     store->keys_written = NULL;
@@ -150,11 +150,7 @@ void store_sqlite_checkpoint_done(struct store_sqlite *store)
 
 void store_sqlite_checkpoint_undo(struct store_sqlite *store)
 {
-    struct list *node;
-    while ((node = list_pop_front(&store->written)) != NULL) {
-        container_of(node, struct store_user, change)->where = USER_PENDING;
-        list_push_front(&store->pending, node);
-    }
+    store->written_end = store->written_from;
     store->keys_written = NULL;
     store->journal_deleted = 0;
 }

@@ -1,42 +1,27 @@
 /* store_sqlite_private.h: what the files of the SQLite store share. Everything on the worker's thread.
  *
- * user        an inbox in memory; touched: changed in the commit under way, with a copy to undo it
- * dirty       its record in the table is older than it
+ * user        an inbox in memory: awake, as the rules of an inbox need it, or at rest, packed
+ * dirty       its record in the table is older than it; pending: and the checkpoint under way will write it
  * checkpoint  writes what was dirty at its mark, then drops the journal before the mark
  *
  * Files, in the order to read them: store_sqlite.c (port and thread), _batch.c (a group commit), _user.c (users in memory),
- * _checkpoint.c, _replay.c (start), _backup.c. */
+ * _rest.c (their form at rest), _checkpoint.c, _replay.c (start), _backup.c. */
 #ifndef PETREL_STORE_STORE_SQLITE_PRIVATE_H
 #define PETREL_STORE_STORE_SQLITE_PRIVATE_H
 
-#include "base/list.h"
-#include "base/map.h"
 #include "driver/sqlite.h"
 #include "store/idempotency.h"
 #include "store/inbox.h"
 #include "store/store_sqlite.h"
+#include "store/store_sqlite_rest.h"
+#include "store/user_index.h"
 
 #define STORE_SQLITE_STARTS_MAX 64
-
-enum store_user_change { USER_CLEAN, USER_DIRTY, USER_PENDING, USER_WRITTEN };
-
-struct store_user {
-    struct map_node node;
-    struct list clock;  /* all users, for sweeps and eviction */
-    struct list change; /* dirty, pending or written */
-    enum store_user_change where;
-    bool is_touched;
-    bool used; /* since the sweep last came by */
-    size_t charged;
-    struct inbox inbox;
-    size_t key_len;
-    uint8_t key[];
-};
 
 /* What a touched user was before the commit under way. */
 struct store_undo {
     struct store_user *user;
-    struct inbox inbox;
+    struct inbox_saved saved;
 };
 
 enum store_checkpoint_phase { CHECKPOINT_NONE, CHECKPOINT_USERS, CHECKPOINT_KEYS, CHECKPOINT_JOURNAL };
@@ -56,11 +41,14 @@ struct store_sqlite {
     struct sqlite *db;
     struct store_sqlite_stmts stmts;
 
-    struct map users;
-    struct list clock;
-    struct list dirty;
-    struct store_undo *undos; /* a row for each user touched; its memory is kept from commit to commit */
+    struct user_index users;
+    uint32_t hand; /* of the clock that looks at all users: a number */
+    struct store_user *
+        *woken; /* may go to rest after the batch; the memory of these three is kept from commit to commit */
+    size_t woken_count, woken_room;
+    struct store_undo *undos; /* a row for each user touched */
     size_t undos_count, undos_room;
+    struct bytebuf saved; /* their arrays */
     size_t memory;
     struct idempotency keys;
     uint64_t starts[STORE_SQLITE_STARTS_MAX];
@@ -73,8 +61,8 @@ struct store_sqlite {
     uint64_t journal_bytes;
 
     enum store_checkpoint_phase phase;
-    struct list pending;
-    struct list written; /* in the commit under way */
+    uint32_t written_from; /* in the commit under way: of those that were pending, the numbers from here */
+    uint32_t written_end;  /* to before here */
     const struct idempotency_entry *keys_written;
     uint64_t mark;
     uint64_t mark_bytes;
@@ -106,11 +94,18 @@ void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs)
 /* Be touched before a change: the inbox_txn's hook. */
 void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox);
 
-/* Find or load; a user without a record has an inbox that does not exist. 0 or an error of sqlite_step(). */
+/* Find or load, and wake; a user without a record has an inbox that does not exist. It is awake until store_sqlite_user_settle().
+ * 0; an error of sqlite_step(); PETREL_E_INVALID: no key. */
 int store_sqlite_user_get(struct store_sqlite *store, struct bytes key, struct store_user **out);
 /* The same with what the record includes: journal rows up to *as_of, when it was not in memory yet (else 0). */
 int store_sqlite_user_load(struct store_sqlite *store, struct bytes key, struct store_user **out, uint64_t *as_of);
-void store_sqlite_user_dirty(struct store_sqlite *store, struct store_user *user);
+/* One that is in memory. */
+struct store_user *store_sqlite_user_wake(struct store_sqlite *store, uint32_t number);
+/* It may have what it takes to go to rest after the batch. */
+void store_sqlite_user_note(struct store_sqlite *store, struct store_user *user);
+/* After a batch: who can goes to rest. */
+void store_sqlite_user_settle(struct store_sqlite *store);
+void store_sqlite_user_dirty(struct store_sqlite *store, const struct store_user *user);
 /* Bring its share of `memory` up to date. */
 void store_sqlite_user_charge(struct store_sqlite *store, struct store_user *user);
 /* A share of the work that time brings: expiry, lapse, records that are over. Events go to the commit under way. */

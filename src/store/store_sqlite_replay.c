@@ -1,6 +1,7 @@
 /* Opening: who owns the logs, when the store was started before, and what the journal says happened since the records. */
 #include "base/err.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/object.h"
 #include "store/store_sqlite_private.h"
 
@@ -90,14 +91,14 @@ struct replayed {
 /* Up to which row the record of a user includes the journal: known when it is loaded, needed until the replay ends. */
 struct as_of {
     struct map_node node;
-    const struct store_user *user;
+    uint32_t number; /* of the user */
     uint64_t row;
 };
 
 static struct bytes as_of_key(const struct map_node *node)
 {
     const struct as_of *as_of = container_of(node, const struct as_of, node);
-    return bytes_of(&as_of->user, sizeof as_of->user);
+    return bytes_of(&as_of->number, sizeof as_of->number);
 }
 
 static int select_user(struct store_sqlite *store, struct map *records, struct bytes key, uint64_t row,
@@ -109,11 +110,11 @@ static int select_user(struct store_sqlite *store, struct map *records, struct b
         return err;
     if (as_of != 0) {
         struct as_of *record = object_zalloc(sizeof *record);
-        record->user = out->user;
+        record->number = out->user->number;
         record->row = as_of;
         map_insert(records, &record->node);
     }
-    struct map_node *node = map_find(records, bytes_of(&out->user, sizeof out->user));
+    struct map_node *node = map_find(records, bytes_of(&out->user->number, sizeof out->user->number));
     out->skip = node != NULL && container_of(node, struct as_of, node)->row >= row;
     return 0;
 }
@@ -185,9 +186,8 @@ static int replay_journal(struct store_sqlite *store)
     map_reset(&records);
     if (store->journal_first == 0)
         store->journal_first = 1;
-    struct list *place, *tmp;
-    LIST_FOREACH(place, tmp, &store->clock)
-    store_sqlite_user_charge(store, container_of(place, struct store_user, clock));
+    store->txn.now_ms = clock_wall_ms(store->config.clock);
+    store_sqlite_user_settle(store);
     return err;
 }
 

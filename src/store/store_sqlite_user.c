@@ -12,6 +12,8 @@
 #define EVICT_USERS_MAX 256  /* looked at in one go */
 #define DUE_MS 60000         /* how often the table is asked for records whose time has come */
 #define DUE_USERS 32         /* in one commit */
+#define WOKEN_FIRST 64
+#define WOKEN_KEPT 65536 /* more than a batch wakes, only a replay */
 
 static int read_record(struct store_sqlite *store, struct store_user *user, uint64_t *as_of)
 {
@@ -31,29 +33,63 @@ static int read_record(struct store_sqlite *store, struct store_user *user, uint
     return result;
 }
 
+void store_sqlite_user_note(struct store_sqlite *store, struct store_user *user)
+{
+    if (user->is_woken)
+        return;
+    if (store->woken_count == store->woken_room) {
+        store->woken_room = store->woken_room > 0 ? store->woken_room * 2 : WOKEN_FIRST;
+        store->woken = object_realloc(store->woken, store->woken_room * sizeof(*store->woken));
+    }
+    store->woken[store->woken_count++] = user;
+    user->is_woken = true;
+}
+
+void store_sqlite_user_charge(struct store_sqlite *store, struct store_user *user)
+{
+    size_t bytes = sizeof *user + user->form.key_len + inbox_state_bytes(&user->inbox);
+    store->memory += bytes - user->charged;
+    user->charged = bytes;
+}
+
+struct store_user *store_sqlite_user_wake(struct store_sqlite *store, uint32_t number)
+{
+    void *form = user_index_form(&store->users, number);
+    petrel_assert(form != NULL);
+    if (((struct store_form *)form)->is_awake)
+        return form;
+    struct store_rest *rest = form;
+    struct store_user *user = store_sqlite_rest_wake(rest);
+    user->number = number;
+    user_index_exchange(&store->users, number, user);
+    store->memory -= store_sqlite_rest_bytes(rest);
+    store_sqlite_user_charge(store, user);
+    store_sqlite_user_note(store, user);
+    free(rest);
+    return user;
+}
+
 int store_sqlite_user_load(struct store_sqlite *store, struct bytes key, struct store_user **out, uint64_t *as_of)
 {
-    struct map_node *node = map_find(&store->users, key);
+    uint32_t number = user_index_find(&store->users, key);
     *as_of = 0;
-    if (node != NULL) {
-        *out = container_of(node, struct store_user, node);
-        (*out)->used = true;
+    if (number != USER_INDEX_NONE) {
+        user_index_mark(&store->users, USER_USED, number);
+        *out = store_sqlite_user_wake(store, number);
         return 0;
     }
-    struct store_user *user = object_zalloc(sizeof *user + key.len);
-    memcpy(user->key, key.ptr, key.len);
-    user->key_len = key.len;
-    user->inbox.key = bytes_of(user->key, key.len);
-    list_init(&user->change);
+    if (key.len > STORE_SQLITE_KEY_MAX)
+        return PETREL_E_INVALID;
+    struct store_user *user = store_sqlite_rest_user(key);
     int err = read_record(store, user, as_of);
     if (err != 0) {
         free(user);
         return err;
     }
-    map_insert(&store->users, &user->node);
-    list_push_back(&store->clock, &user->clock);
-    user->used = true;
+    user->number = user_index_add(&store->users, user);
+    user_index_mark(&store->users, USER_USED, user->number);
     store_sqlite_user_charge(store, user);
+    store_sqlite_user_note(store, user);
     *out = user;
     return 0;
 }
@@ -64,35 +100,78 @@ int store_sqlite_user_get(struct store_sqlite *store, struct bytes key, struct s
     return store_sqlite_user_load(store, key, out, &as_of);
 }
 
-void store_sqlite_user_dirty(struct store_sqlite *store, struct store_user *user)
+void store_sqlite_user_dirty(struct store_sqlite *store, const struct store_user *user)
 {
     /* One that waits for the checkpoint is written by it as it then is; so was one that this commit has written. */
-    if (user->where != USER_CLEAN)
-        return;
-    user->where = USER_DIRTY;
-    list_push_back(&store->dirty, &user->change);
+    if (!user_index_marked(&store->users, USER_PENDING, user->number))
+        user_index_mark(&store->users, USER_DIRTY, user->number);
 }
 
-void store_sqlite_user_charge(struct store_sqlite *store, struct store_user *user)
+/* When something is to be done for a user at rest. Seldom enough: memory that could be less is all that is at stake. */
+static uint64_t look_ms(const struct store_sqlite *store, const struct inbox *inbox)
 {
-    size_t bytes = sizeof *user + user->key_len + inbox_state_bytes(&user->inbox);
-    store->memory += bytes - user->charged;
-    user->charged = bytes;
+    const struct inbox_txn *txn = &store->txn;
+    uint64_t due = inbox_due_ms(txn, inbox);
+    uint64_t least = txn->now_ms + SWEEP_MS;
+    if (inbox->recent_count > 0 && inbox->recent[0].at_ms + txn->limits->recent_ms < due)
+        due = inbox->recent[0].at_ms + txn->limits->recent_ms;
+    if (inbox->fates_count > 0 && inbox->fates[0].at_ms + txn->limits->fate_ms < due)
+        due = inbox->fates[0].at_ms + txn->limits->fate_ms;
+    return due > least ? due : least;
 }
 
-static void let_go(struct store_sqlite *store, struct store_user *user)
+static void free_awake(struct store_sqlite *store, struct store_user *user)
 {
-    petrel_assert(!user->is_touched);
     store->memory -= user->charged;
-    map_remove(&store->users, &user->node);
-    list_remove(&user->clock);
-    list_remove(&user->change);
     inbox_state_reset(&user->inbox);
     free(user);
 }
 
-static bool has_route(const struct inbox *inbox)
+static void put_to_rest(struct store_sqlite *store, struct store_user *user)
 {
+    struct store_rest *rest = store_sqlite_rest_make(user, look_ms(store, &user->inbox), &store->record);
+    user_index_exchange(&store->users, user->number, rest);
+    store->memory += store_sqlite_rest_bytes(rest);
+    free_awake(store, user);
+}
+
+void store_sqlite_user_settle(struct store_sqlite *store)
+{
+    for (size_t i = 0; i < store->woken_count; i++) {
+        struct store_user *user = store->woken[i];
+        bool stays = user->is_hot && (user->inbox.recent_count > 0 || user->inbox.fates_count > 0);
+        user->is_woken = false;
+        user->is_hot = false;
+        if (!stays && store_sqlite_rest_possible(user))
+            put_to_rest(store, user);
+        else
+            store_sqlite_user_charge(store, user);
+    }
+    store->woken_count = 0;
+    if (store->woken_room > WOKEN_KEPT) {
+        free(store->woken);
+        store->woken = NULL;
+        store->woken_room = 0;
+    }
+}
+
+static void let_go(struct store_sqlite *store, uint32_t number)
+{
+    struct store_form *form = user_index_form(&store->users, number);
+    user_index_remove(&store->users, number);
+    if (form->is_awake) {
+        free_awake(store, (struct store_user *)form);
+        return;
+    }
+    store->memory -= store_sqlite_rest_bytes((struct store_rest *)form);
+    free(form);
+}
+
+static bool has_route(const struct store_form *form)
+{
+    if (!form->is_awake)
+        return ((const struct store_rest *)form)->routes_len > 0;
+    const struct inbox *inbox = &((const struct store_user *)form)->inbox;
     for (uint32_t i = 0; i < inbox->devices_count; i++) {
         if (inbox->devices[i].route.generation != 0)
             return true;
@@ -100,11 +179,31 @@ static bool has_route(const struct inbox *inbox)
     return false;
 }
 
-static struct store_user *next_on_clock(struct store_sqlite *store)
+/* Some user is there. */
+static uint32_t next_on_clock(struct store_sqlite *store)
 {
-    struct list *node = list_pop_front(&store->clock);
-    list_push_back(&store->clock, node);
-    return container_of(node, struct store_user, clock);
+    do
+        store->hand = store->hand + 1 < store->users.end ? store->hand + 1 : 0;
+    while (user_index_form(&store->users, store->hand) == NULL);
+    return store->hand;
+}
+
+/* A user that was used since the hand came by last stays awake. */
+static void sweep_user(struct store_sqlite *store, uint32_t number)
+{
+    const struct store_rest *rest = user_index_form(&store->users, number);
+    bool used = user_index_marked(&store->users, USER_USED, number);
+    user_index_unmark(&store->users, USER_USED, number);
+    if (!rest->form.is_awake && rest->look_s > store->txn.now_ms / 1000)
+        return;
+    struct store_user *user = store_sqlite_user_wake(store, number);
+    if (inbox_due_ms(&store->txn, &user->inbox) <= store->txn.now_ms)
+        inbox_tidy(&store->txn, &user->inbox);
+    else
+        inbox_state_prune(&user->inbox, store->txn.limits, store->txn.now_ms);
+    if (!used)
+        store_sqlite_user_note(store, user);
+    store_sqlite_user_charge(store, user);
 }
 
 static void sweep_memory(struct store_sqlite *store)
@@ -118,14 +217,8 @@ static void sweep_memory(struct store_sqlite *store)
         share = store->users.count;
     if (share > SWEEP_USERS_MAX)
         share = SWEEP_USERS_MAX;
-    for (; share > 0; share--) {
-        struct store_user *user = next_on_clock(store);
-        if (inbox_due_ms(&store->txn, &user->inbox) <= store->txn.now_ms)
-            inbox_tidy(&store->txn, &user->inbox);
-        else
-            inbox_state_prune(&user->inbox, store->txn.limits, store->txn.now_ms);
-        store_sqlite_user_charge(store, user);
-    }
+    for (; share > 0; share--)
+        sweep_user(store, next_on_clock(store));
 }
 
 static size_t load_due(struct store_sqlite *store, struct store_user *due[DUE_USERS])
@@ -184,17 +277,21 @@ void store_sqlite_user_evict(struct store_sqlite *store)
 {
     size_t looks = store->users.count < EVICT_USERS_MAX ? store->users.count : EVICT_USERS_MAX;
     for (; looks > 0 && store->memory > store->config.memory_bytes; looks--) {
-        struct store_user *user = next_on_clock(store);
-        bool used = user->used;
-        user->used = false;
-        if (user->where == USER_CLEAN && !used && !has_route(&user->inbox))
-            let_go(store, user);
+        uint32_t number = next_on_clock(store);
+        bool keep = user_index_marked(&store->users, USER_USED, number) ||
+                    user_index_marked(&store->users, USER_DIRTY, number) ||
+                    user_index_marked(&store->users, USER_PENDING, number);
+        user_index_unmark(&store->users, USER_USED, number);
+        if (!keep && !has_route(user_index_form(&store->users, number)))
+            let_go(store, number);
     }
 }
 
 void store_sqlite_user_free_all(struct store_sqlite *store)
 {
-    while (!list_empty(&store->clock))
-        let_go(store, container_of(store->clock.next, struct store_user, clock));
-    map_reset(&store->users);
+    for (uint32_t number = 0; number < store->users.end; number++) {
+        if (user_index_form(&store->users, number) != NULL)
+            let_go(store, number);
+    }
+    user_index_reset(&store->users);
 }

@@ -1,0 +1,120 @@
+#include "store/store_sqlite_rest.h"
+
+#include "base/object.h"
+#include "store/inbox_pack.h"
+
+#include <stdlib.h>
+
+struct bytes store_sqlite_rest_key(const void *form)
+{
+    const struct store_form *user = form;
+    if (user->is_awake)
+        return ((const struct store_user *)form)->inbox.key;
+    return bytes_of(((const struct store_rest *)form)->data, user->key_len);
+}
+
+bool store_sqlite_rest_possible(const struct store_user *user)
+{
+    return user->inbox.entries_count == 0 && !user->inbox.unsaved && !user->is_touched;
+}
+
+static bool has_route(const struct inbox *inbox)
+{
+    for (uint32_t i = 0; i < inbox->devices_count; i++) {
+        if (inbox->devices[i].route.generation != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Device by device, in their order; a generation of 0 is no route. */
+static void put_routes(struct bytebuf *out, const struct inbox *inbox)
+{
+    for (uint32_t i = 0; i < inbox->devices_count; i++) {
+        const struct route *route = &inbox->devices[i].route;
+        bytes_put_varint(out, route->generation);
+        if (route->generation == 0)
+            continue;
+        bytes_put_varint(out, route->incarnation);
+        bytes_put_varint(out, route->node);
+        bytes_put_varint(out, route->loop);
+        bytes_put_varint(out, route->slot);
+    }
+}
+
+static uint64_t take(struct bytes *in)
+{
+    uint64_t value;
+    int err = bytes_get_varint(in, &value);
+    petrel_assert(err == 0);
+    return value;
+}
+
+static void get_routes(struct bytes in, struct inbox *inbox)
+{
+    for (uint32_t i = 0; i < inbox->devices_count; i++) {
+        struct route *route = &inbox->devices[i].route;
+        route->generation = (uint32_t)take(&in);
+        if (route->generation == 0)
+            continue;
+        route->incarnation = take(&in);
+        route->node = (uint32_t)take(&in);
+        route->loop = (uint16_t)take(&in);
+        route->slot = (uint32_t)take(&in);
+    }
+}
+
+/* Whole seconds, rounded up. */
+static uint32_t in_seconds(uint64_t ms)
+{
+    return ms / 1000 < UINT32_MAX ? (uint32_t)(ms / 1000) + 1 : UINT32_MAX;
+}
+
+struct store_rest *store_sqlite_rest_make(const struct store_user *user, uint64_t look_ms, struct bytebuf *scratch)
+{
+    const struct inbox *inbox = &user->inbox;
+    struct store_rest head = {.form = {.key_len = user->form.key_len}, .look_s = in_seconds(look_ms)};
+    petrel_assert(store_sqlite_rest_possible(user));
+    scratch->len = 0;
+    bytes_append(scratch, user->key, user->form.key_len);
+    if (inbox_state_exists(inbox))
+        inbox_pack(scratch, inbox);
+    size_t routes = scratch->len;
+    if (has_route(inbox))
+        put_routes(scratch, inbox);
+    head.routes_len = (uint16_t)(scratch->len - routes);
+    head.len = (uint32_t)scratch->len;
+    struct store_rest *rest = object_alloc(sizeof head + head.len);
+    *rest = head;
+    memcpy(rest->data, scratch->ptr, head.len);
+    return rest;
+}
+
+struct store_user *store_sqlite_rest_wake(const struct store_rest *rest)
+{
+    struct store_user *user = store_sqlite_rest_user(bytes_of(rest->data, rest->form.key_len));
+    const uint8_t *record = rest->data + rest->form.key_len;
+    size_t record_len = rest->len - rest->form.key_len - rest->routes_len;
+    if (record_len > 0) {
+        int err = inbox_pack_read(&user->inbox, bytes_of(record, record_len));
+        petrel_assert(err == 0);
+    }
+    if (rest->routes_len > 0)
+        get_routes(bytes_of(record + record_len, rest->routes_len), &user->inbox);
+    return user;
+}
+
+struct store_user *store_sqlite_rest_user(struct bytes key)
+{
+    petrel_assert(key.len <= STORE_SQLITE_KEY_MAX);
+    struct store_user *user = object_zalloc(sizeof *user + key.len);
+    user->form = (struct store_form){.is_awake = true, .key_len = (uint8_t)key.len};
+    memcpy(user->key, key.ptr, key.len);
+    user->inbox.key = bytes_of(user->key, key.len);
+    return user;
+}
+
+size_t store_sqlite_rest_bytes(const struct store_rest *rest)
+{
+    return sizeof *rest + rest->len;
+}
