@@ -10,6 +10,8 @@
 #include <time.h>
 
 #define WORKER_MAGIC OBJECT_MAGIC('W', 'O', 'R', 'K')
+#define GATHER_ENOUGH 16 /* times gather_from jobs: a batch that need not grow */
+#define PACE_KEPT 0.875
 
 /* Finished jobs on their way to one loop. */
 struct parcel {
@@ -31,13 +33,17 @@ struct worker {
     enum worker_state state;
     int start_result;
     uint32_t pending;
+    uint32_t waiting; /* jobs from first on */
     struct worker_job *first;
     struct worker_job **end;
 
     /* The worker's thread alone. */
     struct parcel *parcels; /* a few: one a loop */
     size_t parcel_count;
-    uint32_t finished; /* in the parcels */
+    uint32_t finished;  /* in the parcels */
+    double lately_jobs; /* that came in the last few batches, */
+    double lately_us;   /* and in how long: the older the less they count */
+    uint64_t taken_us;  /* when the last batch was taken */
 };
 
 static void run_done(struct mail *mail)
@@ -76,31 +82,68 @@ static void send_parcels(struct worker *worker)
     }
 }
 
-static struct timespec in_ms(uint32_t ms)
+static uint64_t now_us(void)
 {
     struct timespec at;
     int rc = clock_gettime(CLOCK_MONOTONIC, &at);
     petrel_assert(rc == 0);
-    uint64_t ns = (uint64_t)at.tv_nsec + (uint64_t)ms * 1000000;
-    at.tv_sec += (time_t)(ns / 1000000000);
-    at.tv_nsec = (long)(ns % 1000000000);
-    return at;
+    return (uint64_t)at.tv_sec * 1000000 + (uint64_t)at.tv_nsec / 1000;
 }
 
-/* Wait for a job, at most wait_ms; all that are there, or NULL. *stopping: none will come any more. */
-static struct worker_job *take_batch(struct worker *worker, uint32_t wait_ms, bool *stopping)
+static struct timespec in_us(uint64_t us)
 {
-    struct timespec until = in_ms(wait_ms == UINT32_MAX ? 0 : wait_ms);
-    pthread_mutex_lock(&worker->lock);
+    uint64_t at = now_us() + us;
+    return (struct timespec){.tv_sec = (time_t)(at / 1000000), .tv_nsec = (long)(at % 1000000) * 1000};
+}
+
+/* For a job, at most wait_ms. With the lock held, as the two below. */
+static void wait_for_job(struct worker *worker, uint32_t wait_ms)
+{
+    struct timespec until = in_us(wait_ms == UINT32_MAX ? 0 : (uint64_t)wait_ms * 1000);
     while (worker->first == NULL && worker->state == WORKER_RUNNING) {
         if (wait_ms == UINT32_MAX)
             pthread_cond_wait(&worker->changed, &worker->lock);
         else if (wait_ms == 0 || pthread_cond_timedwait(&worker->changed, &worker->lock, &until) == ETIMEDOUT)
             break;
     }
+}
+
+/* Nobody needs to wake this thread meanwhile: it has its jobs. */
+static void gather(struct worker *worker)
+{
+    const struct worker_config *config = &worker->config;
+    bool worth = worker->lately_jobs * config->gather_us > worker->lately_us * config->gather_from;
+    if (config->gather_us == 0 || !worth || worker->state != WORKER_RUNNING ||
+        worker->waiting >= GATHER_ENOUGH * config->gather_from)
+        return;
+    struct timespec until = in_us(config->gather_us);
+    pthread_mutex_unlock(&worker->lock);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        continue;
+    pthread_mutex_lock(&worker->lock);
+}
+
+static void note_pace(struct worker *worker)
+{
+    uint64_t now = now_us();
+    worker->lately_jobs = worker->lately_jobs * PACE_KEPT + worker->waiting;
+    worker->lately_us = worker->lately_us * PACE_KEPT + (double)(now - worker->taken_us);
+    worker->taken_us = now;
+}
+
+/* Wait for a job, at most wait_ms; all that are there, or NULL. *stopping: none will come any more. */
+static struct worker_job *take_batch(struct worker *worker, uint32_t wait_ms, bool *stopping)
+{
+    pthread_mutex_lock(&worker->lock);
+    wait_for_job(worker, wait_ms);
+    if (worker->first != NULL)
+        gather(worker);
     struct worker_job *batch = worker->first;
+    if (batch != NULL)
+        note_pace(worker);
     worker->first = NULL;
     worker->end = &worker->first;
+    worker->waiting = 0;
     *stopping = worker->state == WORKER_STOPPING;
     pthread_mutex_unlock(&worker->lock);
     return batch;
@@ -124,6 +167,7 @@ static void *run_thread(void *arg)
         return NULL;
     uint32_t wait_ms = 0;
     bool stopping = false;
+    worker->taken_us = now_us();
     for (;;) {
         struct worker_job *batch = take_batch(worker, wait_ms, &stopping);
         if (batch == NULL && stopping)
@@ -204,6 +248,7 @@ int worker_post(struct worker *worker, struct loop *home, struct worker_job *job
         *worker->end = job;
         worker->end = &job->next;
         worker->pending++;
+        worker->waiting++;
     }
     pthread_mutex_unlock(&worker->lock);
     return rc;

@@ -1,7 +1,9 @@
 /* worker.h: a thread for a blocking client, behind a bounded queue.
  *
  * The thread takes all jobs that wait as one batch, in the order they were posted, and hands them to one function; that is
- * what makes a group commit. Finished jobs go home by mail, a batch per loop. */
+ * what makes a group commit. Finished jobs go home by mail, a batch per loop.
+ *
+ * Where a batch has a price whatever is in it (an fsync, the wake-ups), fewer and larger ones cost less: batches may gather. */
 #ifndef PETREL_LOOP_WORKER_H
 #define PETREL_LOOP_WORKER_H
 
@@ -20,6 +22,10 @@ struct worker_job {
 struct worker_config {
     const char *name;     /* at most 15 bytes */
     uint32_t max_pending; /* jobs posted and not yet handed back */
+    /* While jobs come so fast that gather_us would bring gather_from of them, each batch is taken so much later than it could be,
+     * unless many wait already. 0: never. So those who post little are not held up. */
+    uint32_t gather_us;
+    uint32_t gather_from;
     void *ctx;
     /* On the worker's thread, all three. start: open what blocks; its result is worker_start()'s. */
     int (*start)(void *ctx);

@@ -172,6 +172,28 @@ static void what_waits_is_one_batch_in_order(void **state)
     assert_true(bench.stopped);
 }
 
+/* Any pace is fast enough here. What came meanwhile is in the batch; more than enough does not wait for more. */
+static void batches_gather(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct job jobs[JOBS] = {0};
+    set_up_bench(&bench);
+    bench.config.gather_us = 1000000;
+    bench.config.gather_from = 1;
+    bench.gate = 1;
+    assert_int_equal(worker_start(&bench.worker, &bench.config), 0);
+    assert_int_equal(post(&bench, &jobs[0], 0), 0);
+    loop_rig_wait(&bench.rig, &bench.done, 1);
+    for (int i = 1; i < 10; i++)
+        assert_int_equal(post(&bench, &jobs[i], i), 0);
+    loop_rig_wait(&bench.rig, &bench.done, 10);
+    assert_int_equal(bench.batch_sizes[bench.entered - 1], 9);
+    worker_stop(&bench.worker);
+    loop_rig_stop(&bench.rig);
+    assert_int_equal(bench.order_errors, 0);
+}
+
 static void a_job_that_is_done_may_be_posted_again(void **state)
 {
     (void)state;
@@ -312,9 +334,13 @@ static void a_start_that_fails_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_waits_is_one_batch_in_order), cmocka_unit_test(a_job_that_is_done_may_be_posted_again),
-        cmocka_unit_test(jobs_may_be_finished_later),       cmocka_unit_test(stopping_loses_no_job),
-        cmocka_unit_test(a_closing_worker_refuses),         cmocka_unit_test(a_start_that_fails_leaves_nothing),
+        cmocka_unit_test(what_waits_is_one_batch_in_order),
+        cmocka_unit_test(batches_gather),
+        cmocka_unit_test(a_job_that_is_done_may_be_posted_again),
+        cmocka_unit_test(jobs_may_be_finished_later),
+        cmocka_unit_test(stopping_loses_no_job),
+        cmocka_unit_test(a_closing_worker_refuses),
+        cmocka_unit_test(a_start_that_fails_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
