@@ -212,11 +212,11 @@ uint64_t inbox_due_ms(const struct inbox_txn *txn, const struct inbox *inbox)
         over = over < lapse ? lapse : over;
     }
     if (inbox->fates_count > 0) {
-        uint64_t forget = inbox->fates[inbox->fates_count - 1].at_ms + txn->limits->fate_ms + 1;
+        uint64_t forget = inbox_state_fate(inbox, inbox->fates_count - 1)->at_ms + txn->limits->fate_ms + 1;
         over = over < forget ? forget : over;
     }
     if (inbox->recent_count > 0) {
-        uint64_t forget = inbox->recent[inbox->recent_count - 1].at_ms + txn->limits->recent_ms + 1;
+        uint64_t forget = inbox_state_recent(inbox, inbox->recent_count - 1)->at_ms + txn->limits->recent_ms + 1;
         over = over < forget ? forget : over;
     }
     return over;

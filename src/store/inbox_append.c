@@ -11,7 +11,7 @@ static const struct inbox_recent *find_recent(const struct inbox_txn *txn, const
     uint64_t hash = id_hash(id);
     *count = 0;
     for (uint32_t i = inbox->recent_count; i > 0; i--) {
-        const struct inbox_recent *recent = &inbox->recent[i - 1];
+        const struct inbox_recent *recent = inbox_state_recent(inbox, i - 1);
         if (recent->at_ms + txn->limits->recent_ms < txn->now_ms)
             break;
         if (recent->hash == hash)

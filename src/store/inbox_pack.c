@@ -57,17 +57,19 @@ void inbox_pack(struct bytebuf *out, const struct inbox *inbox)
     }
     bytes_put_varint(out, inbox->recent_count);
     for (uint32_t i = 0; i < inbox->recent_count; i++) {
-        bytes_put_u64(out, inbox->recent[i].hash);
-        bytes_put_varint(out, inbox->head - inbox->recent[i].seq);
-        bytes_put_varint(out, inbox->recent[i].at_ms);
+        const struct inbox_recent *recent = inbox_state_recent(inbox, i);
+        bytes_put_u64(out, recent->hash);
+        bytes_put_varint(out, inbox->head - recent->seq);
+        bytes_put_varint(out, recent->at_ms);
     }
     bytes_put_varint(out, inbox->fates_count);
     for (uint32_t i = 0; i < inbox->fates_count; i++) {
-        bytes_put_u8(out, (uint8_t)inbox->fates[i].fate);
-        bytes_put_u64(out, inbox->fates[i].hash);
-        bytes_put_varint(out, inbox->head - inbox->fates[i].seq);
-        bytes_put_varint(out, inbox->fates[i].at_ms);
-        bytes_put_varint(out, inbox->fates[i].expires_ms);
+        const struct inbox_fate *fate = inbox_state_fate(inbox, i);
+        bytes_put_u8(out, (uint8_t)fate->fate);
+        bytes_put_u64(out, fate->hash);
+        bytes_put_varint(out, inbox->head - fate->seq);
+        bytes_put_varint(out, fate->at_ms);
+        bytes_put_varint(out, fate->expires_ms);
     }
     bytes_put_varint(out, inbox->entries_count);
     for (uint32_t i = 0; i < inbox->entries_count; i++)

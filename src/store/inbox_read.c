@@ -184,7 +184,7 @@ static int state_of_gone(const struct inbox_txn *txn, const struct inbox *inbox,
 {
     uint64_t hash = id_hash(id);
     for (uint32_t i = inbox->fates_count; i > 0; i--) {
-        const struct inbox_fate *fate = &inbox->fates[i - 1];
+        const struct inbox_fate *fate = inbox_state_fate(inbox, i - 1);
         if (fate->hash != hash || fate->at_ms + txn->limits->fate_ms < txn->now_ms)
             continue;
         stated->state = state_of(fate->fate);

@@ -9,8 +9,11 @@
 
 struct inbox_device *inbox_state_device(const struct inbox *inbox, struct bytes name)
 {
+    if (name.ptr == NULL || name.len > ROUTE_DEVICE_MAX)
+        return NULL;
     for (uint32_t i = 0; i < inbox->devices_count; i++) {
-        if (bytes_equal_str(name, inbox->devices[i].name))
+        const char *own = inbox->devices[i].name;
+        if (memcmp(own, name.ptr, name.len) == 0 && own[name.len] == '\0')
             return &inbox->devices[i];
     }
     return NULL;
@@ -64,6 +67,31 @@ static void copy_name(char to[ROUTE_DEVICE_MAX + 1], struct bytes name)
     memset(to + name.len, 0, ROUTE_DEVICE_MAX + 1 - name.len);
 }
 
+static void free_entry(struct inbox_entry *entry)
+{
+    buf_unref(entry->message);
+    buf_unref(entry->collapse_key);
+}
+
+/* No record is left. Recent ids and fates stay where they are, all dropped: an inbox that was saved may come back to them. */
+static void clear(struct inbox *inbox)
+{
+    for (uint32_t i = 0; i < inbox->entries_count; i++)
+        free_entry(&inbox->entries[i]);
+    free(inbox->entries);
+    free(inbox->tombstones);
+    free(inbox->devices);
+    *inbox = (struct inbox){
+        .key = inbox->key,
+        .recent = inbox->recent,
+        .recent_first = inbox->recent_first + inbox->recent_count,
+        .recent_room = inbox->recent_room,
+        .fates = inbox->fates,
+        .fates_first = inbox->fates_first + inbox->fates_count,
+        .fates_room = inbox->fates_room,
+    };
+}
+
 static void apply_epoch(struct inbox *inbox, uint64_t epoch)
 {
     if (inbox->epochs_count == INBOX_EPOCHS_MAX) {
@@ -75,7 +103,7 @@ static void apply_epoch(struct inbox *inbox, uint64_t epoch)
 
 static void apply_create(struct inbox *inbox, const struct journal_event *event)
 {
-    inbox_state_reset(inbox);
+    clear(inbox);
     inbox->head = event->create.head;
     apply_epoch(inbox, event->create.epoch);
 }
@@ -126,19 +154,36 @@ static void apply_tombstone(struct inbox *inbox, const struct journal_event *eve
     inbox->tombstones[oldest].revoked_ms = event->tombstone.revoked_ms;
 }
 
-static void remember_recent(struct inbox *inbox, const struct store_limits *limits, const struct journal_event *event)
+static void drop_recent(struct inbox *inbox, uint32_t old)
+{
+    inbox->recent_first += old;
+    inbox->recent_count -= old;
+}
+
+static void drop_fates(struct inbox *inbox, uint32_t old)
+{
+    inbox->fates_first += old;
+    inbox->fates_count -= old;
+}
+
+static uint32_t old_recent(const struct inbox *inbox, const struct store_limits *limits, uint64_t now_ms)
 {
     uint32_t old = 0;
-    while (old < inbox->recent_count && inbox->recent[old].at_ms + limits->recent_ms < event->at_ms)
+    while (old < inbox->recent_count && inbox_state_recent(inbox, old)->at_ms + limits->recent_ms < now_ms)
         old++;
+    return old;
+}
+
+static void remember_recent(struct inbox *inbox, const struct store_limits *limits, const struct journal_event *event)
+{
+    uint32_t old = old_recent(inbox, limits, event->at_ms);
     if (old == 0 && inbox->recent_count >= limits->recent_ids)
         old = 1;
-    if (old > 0) {
-        inbox->recent_count -= old;
-        memmove(inbox->recent, inbox->recent + old, inbox->recent_count * sizeof *inbox->recent);
-    }
-    inbox->recent = with_room(inbox->recent, &inbox->recent_room, inbox->recent_count + 1, sizeof *inbox->recent);
-    inbox->recent[inbox->recent_count++] = (struct inbox_recent){id_hash(&event->append.id), inbox->head, event->at_ms};
+    drop_recent(inbox, old);
+    inbox->recent = with_room(inbox->recent, &inbox->recent_room, inbox->recent_first + inbox->recent_count + 1,
+                              sizeof *inbox->recent);
+    *inbox_state_recent(inbox, inbox->recent_count++) =
+        (struct inbox_recent){id_hash(&event->append.id), inbox->head, event->at_ms};
 }
 
 static void apply_append(struct inbox *inbox, const struct store_limits *limits, const struct journal_event *event)
@@ -168,25 +213,17 @@ static void remember_fate(struct inbox *inbox, const struct store_limits *limits
 {
     if (limits->fates == 0)
         return;
-    if (inbox->fates_count >= limits->fates) {
-        uint32_t old = inbox->fates_count + 1 - limits->fates;
-        inbox->fates_count -= old;
-        memmove(inbox->fates, inbox->fates + old, inbox->fates_count * sizeof *inbox->fates);
-    }
-    inbox->fates = with_room(inbox->fates, &inbox->fates_room, inbox->fates_count + 1, sizeof *inbox->fates);
-    inbox->fates[inbox->fates_count++] = (struct inbox_fate){
+    if (inbox->fates_count >= limits->fates)
+        drop_fates(inbox, inbox->fates_count + 1 - limits->fates);
+    inbox->fates =
+        with_room(inbox->fates, &inbox->fates_room, inbox->fates_first + inbox->fates_count + 1, sizeof *inbox->fates);
+    *inbox_state_fate(inbox, inbox->fates_count++) = (struct inbox_fate){
         .hash = id_hash(&entry->id),
         .seq = entry->seq,
         .at_ms = event->at_ms,
         .expires_ms = entry->expires_ms,
         .fate = event->remove.fate,
     };
-}
-
-static void free_entry(struct inbox_entry *entry)
-{
-    buf_unref(entry->message);
-    buf_unref(entry->collapse_key);
 }
 
 /* Entries are acked by every target that has not lapsed: who has not acked this one had lapsed, and has missed it. */
@@ -260,7 +297,7 @@ int inbox_state_apply(struct inbox *inbox, const struct store_limits *limits, co
         return 0;
     switch (event->type) {
     case JOURNAL_FORGET:
-        inbox_state_reset(inbox);
+        clear(inbox);
         return 0;
     case JOURNAL_EPOCH:
         apply_epoch(inbox, event->create.epoch);
@@ -296,24 +333,26 @@ int inbox_state_apply(struct inbox *inbox, const struct store_limits *limits, co
     return 0;
 }
 
-/* Drop the first `old` of an array of *count. */
-static void drop_first(void *array, uint32_t *count, uint32_t old, size_t size)
-{
-    *count -= old;
-    if (old > 0 && *count > 0)
-        memmove(array, (const char *)array + old * size, *count * size);
-}
-
 void inbox_state_prune(struct inbox *inbox, const struct store_limits *limits, uint64_t now_ms)
 {
     uint32_t old = 0;
-    while (old < inbox->recent_count && inbox->recent[old].at_ms + limits->recent_ms < now_ms)
+    drop_recent(inbox, old_recent(inbox, limits, now_ms));
+    while (old < inbox->fates_count && inbox_state_fate(inbox, old)->at_ms + limits->fate_ms < now_ms)
         old++;
-    drop_first(inbox->recent, &inbox->recent_count, old, sizeof *inbox->recent);
-    old = 0;
-    while (old < inbox->fates_count && inbox->fates[old].at_ms + limits->fate_ms < now_ms)
-        old++;
-    drop_first(inbox->fates, &inbox->fates_count, old, sizeof *inbox->fates);
+    drop_fates(inbox, old);
+}
+
+/* Only when at least as many went as stay, so that each is moved about once. */
+void inbox_state_compact(struct inbox *inbox)
+{
+    if (inbox->recent_first > inbox->recent_count) {
+        memmove(inbox->recent, inbox_state_recent(inbox, 0), inbox->recent_count * sizeof *inbox->recent);
+        inbox->recent_first = 0;
+    }
+    if (inbox->fates_first > inbox->fates_count) {
+        memmove(inbox->fates, inbox_state_fate(inbox, 0), inbox->fates_count * sizeof *inbox->fates);
+        inbox->fates_first = 0;
+    }
 }
 
 void inbox_state_save(struct inbox_saved *saved, struct bytebuf *into, const struct inbox *from)
@@ -322,8 +361,6 @@ void inbox_state_save(struct inbox_saved *saved, struct bytebuf *into, const str
     saved->at = into->len;
     bytes_append(into, from->devices, from->devices_count * sizeof *from->devices);
     bytes_append(into, from->tombstones, from->tombstones_count * sizeof *from->tombstones);
-    bytes_append(into, from->recent, from->recent_count * sizeof *from->recent);
-    bytes_append(into, from->fates, from->fates_count * sizeof *from->fates);
     bytes_append(into, from->entries, from->entries_count * sizeof *from->entries);
     for (uint32_t i = 0; i < from->entries_count; i++) {
         buf_ref(from->entries[i].message);
@@ -346,15 +383,16 @@ static void *take_array(const uint8_t **from, uint32_t count, size_t size)
 void inbox_state_restore(struct inbox *inbox, const struct inbox_saved *saved, const struct bytebuf *from)
 {
     const uint8_t *place = from->ptr + saved->at;
-    inbox_state_reset(inbox);
+    const struct inbox now = *inbox;
+    clear(inbox);
     *inbox = saved->inbox;
-    inbox->recent_room = inbox->recent_count;
-    inbox->fates_room = inbox->fates_count;
+    inbox->recent = now.recent;
+    inbox->recent_room = now.recent_room;
+    inbox->fates = now.fates;
+    inbox->fates_room = now.fates_room;
     inbox->entries_room = inbox->entries_count;
     inbox->devices = take_array(&place, inbox->devices_count, sizeof *inbox->devices);
     inbox->tombstones = take_array(&place, inbox->tombstones_count, sizeof *inbox->tombstones);
-    inbox->recent = take_array(&place, inbox->recent_count, sizeof *inbox->recent);
-    inbox->fates = take_array(&place, inbox->fates_count, sizeof *inbox->fates);
     inbox->entries = take_array(&place, inbox->entries_count, sizeof *inbox->entries);
 }
 
@@ -362,8 +400,7 @@ void inbox_state_forget(const struct inbox_saved *saved, const struct bytebuf *f
 {
     const struct inbox *was = &saved->inbox;
     const uint8_t *place = from->ptr + saved->at + was->devices_count * sizeof *was->devices +
-                           was->tombstones_count * sizeof *was->tombstones + was->recent_count * sizeof *was->recent +
-                           was->fates_count * sizeof *was->fates;
+                           was->tombstones_count * sizeof *was->tombstones;
     for (uint32_t i = 0; i < was->entries_count; i++) {
         struct inbox_entry entry;
         memcpy(&entry, place + i * sizeof entry, sizeof entry);
@@ -373,13 +410,9 @@ void inbox_state_forget(const struct inbox_saved *saved, const struct bytebuf *f
 
 void inbox_state_reset(struct inbox *inbox)
 {
-    for (uint32_t i = 0; i < inbox->entries_count; i++)
-        free_entry(&inbox->entries[i]);
-    free(inbox->entries);
+    clear(inbox);
     free(inbox->fates);
     free(inbox->recent);
-    free(inbox->tombstones);
-    free(inbox->devices);
     *inbox = (struct inbox){.key = inbox->key};
 }
 

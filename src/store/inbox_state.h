@@ -70,8 +70,10 @@ struct inbox {
     uint32_t last_number;
     uint32_t devices_count;
     uint32_t tombstones_count;
+    uint32_t recent_first; /* where in `recent` the oldest is */
     uint32_t recent_count;
     uint32_t recent_room;
+    uint32_t fates_first;
     uint32_t fates_count;
     uint32_t fates_room;
     uint32_t entries_count;
@@ -100,6 +102,16 @@ static inline bool inbox_state_targets(const struct inbox_entry *entry, const st
     return entry->target == 0 || entry->target == device->number;
 }
 
+/* By age, the oldest is 0. */
+static inline struct inbox_recent *inbox_state_recent(const struct inbox *inbox, uint32_t i)
+{
+    return &inbox->recent[inbox->recent_first + i];
+}
+static inline struct inbox_fate *inbox_state_fate(const struct inbox *inbox, uint32_t i)
+{
+    return &inbox->fates[inbox->fates_first + i];
+}
+
 /* NULL when it is not in the record. Borrowed until the next change. */
 struct inbox_device *inbox_state_device(const struct inbox *inbox, struct bytes name);
 struct inbox_entry *inbox_state_entry(const struct inbox *inbox, const struct id *id);
@@ -113,8 +125,9 @@ int inbox_state_apply(struct inbox *inbox, const struct store_limits *limits, co
 /* Drop recent ids and fates whose time is over; they count for nothing already, so this is no event. */
 void inbox_state_prune(struct inbox *inbox, const struct store_limits *limits, uint64_t now_ms);
 
-/* What an inbox was, to go back to. Its arrays are appended to a buffer that many share; messages are shared with it. Each that
- * was saved is restored or forgotten once, while the buffer still holds what it held. */
+/* What an inbox was, to go back to. Devices and entries are appended to a buffer that many share; messages are shared with it. Recent
+ * ids and fates only come at one end and go at the other: they stay where they are until inbox_state_compact(). Each that was saved is
+ * restored or forgotten once, while the buffer still holds what it held. No RECORD is applied meanwhile. */
 struct inbox_saved {
     struct inbox inbox;
     size_t at; /* in the buffer */
@@ -123,6 +136,8 @@ void inbox_state_save(struct inbox_saved *saved, struct bytebuf *into, const str
 void inbox_state_restore(struct inbox *inbox, const struct inbox_saved *saved, const struct bytebuf *from);
 void inbox_state_forget(const struct inbox_saved *saved, const struct bytebuf *from);
 
+/* Between commits: take back the room of recent ids and fates that went. */
+void inbox_state_compact(struct inbox *inbox);
 /* Free everything; no record is left, the key stays. */
 void inbox_state_reset(struct inbox *inbox);
 /* About how much memory it holds, itself not counted. */

@@ -64,6 +64,7 @@ void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox)
     }
     struct store_undo *undo = &store->undos[store->undos_count++];
     undo->user = user;
+    inbox_state_compact(inbox);
     inbox_state_save(&undo->saved, &store->saved, inbox);
     user->is_touched = true;
     user->is_hot = true;

@@ -133,6 +133,7 @@ static int replay_event(struct store_sqlite *store, struct map *records, uint64_
     if (current->skip)
         return 0;
     store_sqlite_user_dirty(store, current->user);
+    inbox_state_compact(&current->user->inbox);
     return inbox_state_apply(&current->user->inbox, store->txn.limits, event);
 }
 

@@ -113,10 +113,10 @@ static uint64_t look_ms(const struct store_sqlite *store, const struct inbox *in
     const struct inbox_txn *txn = &store->txn;
     uint64_t due = inbox_due_ms(txn, inbox);
     uint64_t least = txn->now_ms + SWEEP_MS;
-    if (inbox->recent_count > 0 && inbox->recent[0].at_ms + txn->limits->recent_ms < due)
-        due = inbox->recent[0].at_ms + txn->limits->recent_ms;
-    if (inbox->fates_count > 0 && inbox->fates[0].at_ms + txn->limits->fate_ms < due)
-        due = inbox->fates[0].at_ms + txn->limits->fate_ms;
+    if (inbox->recent_count > 0 && inbox_state_recent(inbox, 0)->at_ms + txn->limits->recent_ms < due)
+        due = inbox_state_recent(inbox, 0)->at_ms + txn->limits->recent_ms;
+    if (inbox->fates_count > 0 && inbox_state_fate(inbox, 0)->at_ms + txn->limits->fate_ms < due)
+        due = inbox_state_fate(inbox, 0)->at_ms + txn->limits->fate_ms;
     return due > least ? due : least;
 }
 

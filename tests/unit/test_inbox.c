@@ -424,6 +424,7 @@ static void what_was_saved_comes_back(void **state)
         world_open(&world, seed);
         for (int step = 0; step < STEPS; step++) {
             saves.len = 0;
+            inbox_state_compact(&world.live);
             /* Another's arrays stand before its own. */
             inbox_state_save(&saved[0], &saves, &world.live);
             inbox_state_save(&saved[1], &saves, &world.live);
