@@ -25,15 +25,10 @@ static void catch_up(struct inbox_txn *txn, struct inbox *inbox)
     inbox->unsaved = false;
 }
 
-void inbox_touch(struct inbox_txn *txn, struct inbox *inbox)
-{
-    if (txn->before_change != NULL)
-        txn->before_change(txn, inbox);
-}
-
 void inbox_emit(struct inbox_txn *txn, struct inbox *inbox, struct journal_event event)
 {
-    inbox_touch(txn, inbox);
+    if (txn->before_change != NULL)
+        txn->before_change(txn, inbox, event.type);
     event.at_ms = txn->now_ms;
     if (txn->refusal == 0) {
         catch_up(txn, inbox);

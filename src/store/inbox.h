@@ -20,8 +20,8 @@ struct inbox_txn {
     int refusal;         /* 0; else nothing can be made durable, and this is why */
     struct bytebuf *row; /* the journal row: events are appended */
     struct inbox *of;    /* whose events were appended last */
-    /* Called before anything of an inbox changes; may be NULL. */
-    void (*before_change)(struct inbox_txn *txn, struct inbox *inbox);
+    /* Called before anything of an inbox changes, with the event that will change it; may be NULL. */
+    void (*before_change)(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type);
 };
 
 /* The page must have been zeroed. Its messages are references that inbox_page_release() gives back. */
@@ -59,8 +59,6 @@ uint64_t inbox_due_ms(const struct inbox_txn *txn, const struct inbox *inbox);
 
 /* Journal and apply an event. With txn->refusal set it is only applied, and the inbox remembers to be journaled whole. */
 void inbox_emit(struct inbox_txn *txn, struct inbox *inbox, struct journal_event event);
-/* To be called before a change that is no event. */
-void inbox_touch(struct inbox_txn *txn, struct inbox *inbox);
 /* Make the record if there is none and take it over from an earlier owner: before any other event. */
 void inbox_own(struct inbox_txn *txn, struct inbox *inbox);
 /* The last moment at which a device has not lapsed: lapse_ms after it was last there. While its session lives it binds again every

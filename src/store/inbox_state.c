@@ -357,12 +357,25 @@ void inbox_state_compact(struct inbox *inbox)
 
 void inbox_state_save(struct inbox_saved *saved, struct bytebuf *into, const struct inbox *from)
 {
-    saved->inbox = *from;
-    saved->at = into->len;
+    *saved = (struct inbox_saved){.inbox = *from, .at = into->len};
     bytes_append(into, from->devices, from->devices_count * sizeof *from->devices);
     bytes_append(into, from->tombstones, from->tombstones_count * sizeof *from->tombstones);
-    bytes_append(into, from->entries, from->entries_count * sizeof *from->entries);
-    for (uint32_t i = 0; i < from->entries_count; i++) {
+}
+
+bool inbox_state_disturbs(enum journal_type type)
+{
+    return type == JOURNAL_REMOVE || type == JOURNAL_SENT || type == JOURNAL_FORGET;
+}
+
+void inbox_state_save_entries(struct inbox_saved *saved, struct bytebuf *into, const struct inbox *from)
+{
+    uint32_t count = saved->inbox.entries_count;
+    if (saved->has_entries)
+        return;
+    saved->has_entries = true;
+    saved->entries_at = into->len;
+    bytes_append(into, from->entries, count * sizeof *from->entries);
+    for (uint32_t i = 0; i < count; i++) {
         buf_ref(from->entries[i].message);
         if (from->entries[i].collapse_key != NULL)
             buf_ref(from->entries[i].collapse_key);
@@ -380,9 +393,28 @@ static void *take_array(const uint8_t **from, uint32_t count, size_t size)
     return to;
 }
 
+/* The entries that were there, in a block of their own; what came later is given up. */
+static struct inbox_entry *entries_before(struct inbox *now, const struct inbox_saved *saved,
+                                          const struct bytebuf *from)
+{
+    uint32_t count = saved->inbox.entries_count;
+    if (saved->has_entries) {
+        const uint8_t *place = from->ptr + saved->entries_at;
+        return take_array(&place, count, sizeof *now->entries);
+    }
+    const uint8_t *place = (const uint8_t *)now->entries;
+    struct inbox_entry *entries = take_array(&place, count, sizeof *entries);
+    /* clear() will give up those after. */
+    now->entries_count -= count;
+    if (now->entries_count > 0)
+        memmove(now->entries, now->entries + count, now->entries_count * sizeof *entries);
+    return entries;
+}
+
 void inbox_state_restore(struct inbox *inbox, const struct inbox_saved *saved, const struct bytebuf *from)
 {
     const uint8_t *place = from->ptr + saved->at;
+    struct inbox_entry *entries = entries_before(inbox, saved, from);
     const struct inbox now = *inbox;
     clear(inbox);
     *inbox = saved->inbox;
@@ -390,18 +422,16 @@ void inbox_state_restore(struct inbox *inbox, const struct inbox_saved *saved, c
     inbox->recent_room = now.recent_room;
     inbox->fates = now.fates;
     inbox->fates_room = now.fates_room;
-    inbox->entries_room = inbox->entries_count;
     inbox->devices = take_array(&place, inbox->devices_count, sizeof *inbox->devices);
     inbox->tombstones = take_array(&place, inbox->tombstones_count, sizeof *inbox->tombstones);
-    inbox->entries = take_array(&place, inbox->entries_count, sizeof *inbox->entries);
+    inbox->entries = entries;
+    inbox->entries_room = inbox->entries_count;
 }
 
 void inbox_state_forget(const struct inbox_saved *saved, const struct bytebuf *from)
 {
-    const struct inbox *was = &saved->inbox;
-    const uint8_t *place = from->ptr + saved->at + was->devices_count * sizeof *was->devices +
-                           was->tombstones_count * sizeof *was->tombstones;
-    for (uint32_t i = 0; i < was->entries_count; i++) {
+    const uint8_t *place = from->ptr + saved->entries_at;
+    for (uint32_t i = 0; saved->has_entries && i < saved->inbox.entries_count; i++) {
         struct inbox_entry entry;
         memcpy(&entry, place + i * sizeof entry, sizeof entry);
         free_entry(&entry);

@@ -124,18 +124,22 @@ int inbox_state_apply(struct inbox *inbox, const struct store_limits *limits, co
 
 /* Drop recent ids and fates whose time is over; they count for nothing already, so this is no event. */
 void inbox_state_prune(struct inbox *inbox, const struct store_limits *limits, uint64_t now_ms);
-
-/* What an inbox was, to go back to. Devices and entries are appended to a buffer that many share; messages are shared with it. Recent
- * ids and fates only come at one end and go at the other: they stay where they are until inbox_state_compact(). Each that was saved is
- * restored or forgotten once, while the buffer still holds what it held. No RECORD is applied meanwhile. */
+/* What an inbox was, to go back to. Devices are appended to a buffer that many share; so are entries, but only before an event that
+ * inbox_state_disturbs(): others add to their end, and an inbox may be long. Messages are shared. Recent ids and fates come at one end
+ * and go at the other: they stay where they are until inbox_state_compact(). Each that was saved is restored or forgotten once, while
+ * the buffer still holds what it held. No RECORD is applied meanwhile. */
 struct inbox_saved {
     struct inbox inbox;
     size_t at; /* in the buffer */
+    size_t entries_at;
+    bool has_entries;
 };
 void inbox_state_save(struct inbox_saved *saved, struct bytebuf *into, const struct inbox *from);
+bool inbox_state_disturbs(enum journal_type type);
+/* From the same inbox, undisturbed since. The second time it is nothing. */
+void inbox_state_save_entries(struct inbox_saved *saved, struct bytebuf *into, const struct inbox *from);
 void inbox_state_restore(struct inbox *inbox, const struct inbox_saved *saved, const struct bytebuf *from);
 void inbox_state_forget(const struct inbox_saved *saved, const struct bytebuf *from);
-
 /* Between commits: take back the room of recent ids and fates that went. */
 void inbox_state_compact(struct inbox *inbox);
 /* Free everything; no record is left, the key stays. */

@@ -52,23 +52,30 @@ static void drop_undo(struct store_sqlite *store)
     clear_undo(store);
 }
 
-void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox)
+static void save(struct store_sqlite *store, struct store_user *user)
 {
-    struct store_sqlite *store = container_of(txn, struct store_sqlite, txn);
-    struct store_user *user = container_of(inbox, struct store_user, inbox);
-    if (user->is_touched)
-        return;
     if (store->undos_count == store->undos_room) {
         store->undos_room = store->undos_room > 0 ? store->undos_room * 2 : UNDOS_FIRST;
         store->undos = object_realloc(store->undos, store->undos_room * sizeof *store->undos);
     }
+    user->undo = (uint32_t)store->undos_count;
     struct store_undo *undo = &store->undos[store->undos_count++];
     undo->user = user;
-    inbox_state_compact(inbox);
-    inbox_state_save(&undo->saved, &store->saved, inbox);
+    inbox_state_compact(&user->inbox);
+    inbox_state_save(&undo->saved, &store->saved, &user->inbox);
     user->is_touched = true;
     user->is_hot = true;
     store_sqlite_user_note(store, user);
+}
+
+void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type)
+{
+    struct store_sqlite *store = container_of(txn, struct store_sqlite, txn);
+    struct store_user *user = container_of(inbox, struct store_user, inbox);
+    if (!user->is_touched)
+        save(store, user);
+    if (inbox_state_disturbs(type))
+        inbox_state_save_entries(&store->undos[user->undo].saved, &store->saved, inbox);
 }
 
 static void begin(struct store_sqlite *store, int refusal)

@@ -92,7 +92,7 @@ void store_sqlite_release(struct store_request *request);
 /* Carry out all requests, each chunk of them in one commit, and hand them back. NULL: only what time has brought. */
 void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs);
 /* Be touched before a change: the inbox_txn's hook. */
-void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox);
+void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type);
 
 /* Find or load, and wake; a user without a record has an inbox that does not exist. It is awake until store_sqlite_user_settle().
  * 0; an error of sqlite_step(); PETREL_E_INVALID: no key. */

@@ -28,6 +28,7 @@ struct store_user {
     bool is_woken;   /* in the store's `woken` */
     bool is_hot;     /* changed since it was woken: what it remembers will be needed again soon */
     uint32_t number;
+    uint32_t undo; /* its row, while it is touched */
     size_t charged;
     struct inbox inbox;
     uint8_t key[];

@@ -1,5 +1,6 @@
 /* The inbox without a store: what the journal says happened must give the state that it happened to, whatever happened. */
 #include "base/err.h"
+#include "base/object.h"
 #include "base/rng.h"
 #include "store/inbox.h"
 #include "store/inbox_pack.h"
@@ -24,6 +25,8 @@ struct world {
     struct inbox replayed;
     struct inbox_txn txn;
     struct bytebuf row;
+    struct inbox_saved *saved; /* of `live`, into */
+    struct bytebuf *saves;
     uint64_t starts[1];
     uint64_t messages;
     char devices[DEVICES][16];
@@ -413,6 +416,13 @@ static void records_of_the_first_format_are_read(void **state)
     inbox_state_reset(&inbox);
 }
 
+static void save_what_goes(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type)
+{
+    struct world *world = container_of(txn, struct world, txn);
+    if (inbox_state_disturbs(type))
+        inbox_state_save_entries(world->saved, world->saves, inbox);
+}
+
 /* Saved before each step, and taken back after it, or kept: which of both must not be seen by the other. */
 static void what_was_saved_comes_back(void **state)
 {
@@ -422,12 +432,16 @@ static void what_was_saved_comes_back(void **state)
         struct bytebuf saves = {0}, before = {0}, after = {0};
         struct inbox_saved saved[2];
         world_open(&world, seed);
+        world.txn.before_change = save_what_goes;
         for (int step = 0; step < STEPS; step++) {
             saves.len = 0;
             inbox_state_compact(&world.live);
             /* Another's arrays stand before its own. */
             inbox_state_save(&saved[0], &saves, &world.live);
+            inbox_state_save_entries(&saved[0], &saves, &world.live);
             inbox_state_save(&saved[1], &saves, &world.live);
+            world.saved = &saved[1];
+            world.saves = &saves;
             before.len = after.len = 0;
             if (inbox_state_exists(&world.live))
                 inbox_pack(&before, &world.live);
