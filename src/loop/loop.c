@@ -36,7 +36,7 @@ static void run_tasks(struct list *tasks)
 static bool has_work(const struct loop *loop)
 {
     return !list_empty(&loop->deferred) || !list_empty(&loop->turn_end) || !list_empty(&loop->unflushed) ||
-           !list_empty(&loop->closing) || !list_empty(&loop->closed_listeners);
+           loop->closing_first != NULL || !list_empty(&loop->closed_listeners);
 }
 
 static void end_turn(struct loop *loop)
@@ -53,6 +53,7 @@ static void end_turn(struct loop *loop)
     uint64_t took_ms = clock_mono_ms(loop->clock) - loop->now_ms;
     if (took_ms > loop->longest_turn_ms)
         loop->longest_turn_ms = took_ms;
+    stream_slabs_trim(loop);
     timer_wheel_sleep(loop);
     loop->in_turn = false;
 }
@@ -75,6 +76,7 @@ static void discard(struct loop *loop)
     petrel_assert(rc == 0);
     pollset_destroy(loop);
     mailbox_destroy(loop);
+    stream_slabs_reset(loop);
     free(loop->read_buffer);
     loop->magic = 0;
     free(loop);
@@ -95,7 +97,7 @@ int loop_new(struct loop **out, const struct loop_config *config)
     list_init(&loop->deferred);
     list_init(&loop->turn_end);
     list_init(&loop->unflushed);
-    list_init(&loop->closing);
+    stream_slabs_init(loop);
     list_init(&loop->closed_listeners);
     loop->read_buffer_size = config->read_buffer_bytes != 0 ? config->read_buffer_bytes : LOOP_READ_BUFFER_BYTES;
     loop->read_buffer = object_alloc(loop->read_buffer_size);

@@ -7,6 +7,7 @@
 #define PETREL_LOOP_LOOP_IMPL_H
 
 #include "base/object.h"
+#include "base/slab.h"
 #include "loop/listener.h"
 #include "loop/mailbox.h"
 #include "loop/stream.h"
@@ -19,6 +20,11 @@
 #define LOOP_MAGIC OBJECT_MAGIC('L', 'O', 'O', 'P')
 #define STREAM_MAGIC OBJECT_MAGIC('S', 'T', 'R', 'M')
 #define LISTENER_MAGIC OBJECT_MAGIC('L', 'S', 'T', 'N')
+
+/* Kinds of owners, told apart by their callbacks, that the streams of a loop may have. */
+#define LOOP_STREAM_KINDS_MAX 32
+/* How often the memory that the busiest moment needed is let go of. */
+#define LOOP_TRIM_MS 2000
 
 #define TIMER_LEVELS 6 /* of 64 slots each: 2^36 ticks, 17 years from the loop's start */
 #define TIMER_LEVEL_BITS 6
@@ -60,15 +66,22 @@ struct loop {
 
     struct mailbox mailbox;
     struct timer_wheel wheel;
-    struct list deferred;  /* loop_task, in order */
-    struct list turn_end;  /* loop_task, in order */
-    struct list unflushed; /* streams written to in this turn */
-    struct list closing;   /* streams that wait for on_closed */
+    struct list deferred;         /* loop_task, in order */
+    struct list turn_end;         /* loop_task, in order */
+    struct list unflushed;        /* outboxes of streams written to in this turn */
+    struct stream *closing_first; /* streams that wait for on_closed */
+    struct stream *closing_last;
     struct list closed_listeners;
 
     uv_poll_t sockets; /* watches epoll_fd, in which streams and listeners stand */
     int epoll_fd;
     size_t open; /* streams, listeners, signal watches */
+
+    struct slab streams;
+    struct slab outboxes;
+    struct slab chunks;
+    uint64_t trimmed_ms;
+    const struct stream_ops *stream_ops[LOOP_STREAM_KINDS_MAX];
 
     uint64_t now_ms; /* both as of the turn's begin */
     uint64_t wall_ms;
@@ -110,6 +123,10 @@ struct stream *stream_new(struct loop *loop, int fd);
 void stream_on_events(struct stream *stream, uint32_t events);
 /* Whether accept's callee did what it must: attach or close. */
 bool stream_is_adopted(const struct stream *stream);
+void stream_slabs_init(struct loop *loop);
+void stream_slabs_reset(struct loop *loop);
+/* Let go of what streams that are gone, or no longer busy, took: at most every LOOP_TRIM_MS. */
+void stream_slabs_trim(struct loop *loop);
 /* The turn's end: write what was queued; tell the owners of closed streams and free them. */
 void stream_flush_all(struct loop *loop);
 void stream_free_closed(struct loop *loop);

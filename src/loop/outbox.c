@@ -4,16 +4,23 @@
 
 #include <stdlib.h>
 
-/* A copy of a small frame takes an allocation of half a KiB, which then has room for those that follow in the turn. */
-#define OUTBOX_CHUNK_BYTES (512 - sizeof(struct buf))
-
-struct outbox *outbox_new(struct stream *stream)
+struct outbox *outbox_new(struct slab *outboxes, struct slab *chunks, struct stream *stream)
 {
-    struct outbox *out = object_zalloc(sizeof *out);
+    struct outbox *out = slab_take(outboxes);
     out->stream = stream;
+    out->chunks = chunks;
     out->segments = out->inline_segments;
     out->cap = OUTBOX_INLINE;
+    list_init(&out->node);
     return out;
+}
+
+static void release(struct outbox_segment *segment)
+{
+    if (segment->buf != NULL)
+        buf_unref(segment->buf);
+    else
+        slab_give(segment->data);
 }
 
 void outbox_free(struct outbox *out)
@@ -21,11 +28,12 @@ void outbox_free(struct outbox *out)
     if (out == NULL)
         return;
     timer_stop(&out->deadline);
+    list_remove(&out->node);
     for (uint32_t i = out->head; i < out->tail; i++)
-        buf_unref(out->segments[i].buf);
+        release(&out->segments[i]);
     if (out->segments != out->inline_segments)
         free(out->segments);
-    free(out);
+    slab_give(out);
 }
 
 static void grow(struct outbox *out)
@@ -40,8 +48,7 @@ static void grow(struct outbox *out)
     out->cap = cap;
 }
 
-/* Takes over the caller's reference. */
-static void push_segment(struct outbox *out, struct buf *buf, uint32_t len)
+static void push_segment(struct outbox *out, struct outbox_segment segment)
 {
     if (out->tail == out->cap) {
         if (out->head < out->cap / 2)
@@ -50,33 +57,43 @@ static void push_segment(struct outbox *out, struct buf *buf, uint32_t len)
         memmove(out->segments, out->segments + out->head, out->tail * sizeof *out->segments);
         out->head = 0;
     }
-    out->segments[out->tail++] = (struct outbox_segment){.buf = buf, .at = 0, .len = len};
-    out->queued += len;
+    out->segments[out->tail++] = segment;
+    out->queued += segment.len;
 }
 
 void outbox_push(struct outbox *out, struct buf *buf)
 {
-    if (buf->len == 0)
-        return;
-    push_segment(out, buf_ref(buf), buf->len);
-    out->chunk = NULL;
+    if (buf->len > 0)
+        push_segment(out, (struct outbox_segment){.buf = buf_ref(buf), .data = buf->data, .len = buf->len});
+}
+
+/* Add to the chunk that the last segment lies in; whether there was room. */
+static bool append_copy(struct outbox *out, struct bytes data)
+{
+    if (out->head == out->tail)
+        return false;
+    struct outbox_segment *last = &out->segments[out->tail - 1];
+    if (last->buf != NULL || data.len > OUTBOX_CHUNK_BYTES - last->at - last->len)
+        return false;
+    memcpy(last->data + last->at + last->len, data.ptr, data.len);
+    last->len += (uint32_t)data.len;
+    out->queued += data.len;
+    return true;
 }
 
 void outbox_push_copy(struct outbox *out, struct bytes data)
 {
-    if (data.len == 0)
+    if (data.len == 0 || append_copy(out, data))
         return;
-    if (out->chunk != NULL && data.len <= out->chunk->len - out->chunk_used) {
-        memcpy(out->chunk->data + out->chunk_used, data.ptr, data.len);
-        out->segments[out->tail - 1].len += (uint32_t)data.len;
-        out->queued += data.len;
+    struct outbox_segment segment = {.len = (uint32_t)data.len};
+    if (data.len > OUTBOX_CHUNK_BYTES) {
+        segment.buf = buf_copy(data);
+        segment.data = segment.buf->data;
     } else {
-        out->chunk = buf_new(data.len > OUTBOX_CHUNK_BYTES ? data.len : OUTBOX_CHUNK_BYTES);
-        out->chunk_used = 0;
-        memcpy(out->chunk->data, data.ptr, data.len);
-        push_segment(out, out->chunk, (uint32_t)data.len);
+        segment.data = slab_take(out->chunks);
+        memcpy(segment.data, data.ptr, data.len);
     }
-    out->chunk_used += (uint32_t)data.len;
+    push_segment(out, segment);
 }
 
 size_t outbox_peek(const struct outbox *out, struct iovec *vectors, size_t max)
@@ -84,15 +101,16 @@ size_t outbox_peek(const struct outbox *out, struct iovec *vectors, size_t max)
     size_t count = 0;
     for (uint32_t i = out->head; i < out->tail && count < max; i++) {
         const struct outbox_segment *segment = &out->segments[i];
-        vectors[count++] = (struct iovec){segment->buf->data + segment->at, segment->len};
+        vectors[count++] = (struct iovec){segment->data + segment->at, segment->len};
     }
     return count;
 }
 
-void outbox_consume(struct outbox *out, size_t count)
+void outbox_consume(struct outbox *out, size_t count, uint64_t now_ms)
 {
     petrel_assert(count <= out->queued);
     out->queued -= count;
+    out->moved_ms = now_ms;
     while (count > 0) {
         struct outbox_segment *segment = &out->segments[out->head];
         if (count < segment->len) {
@@ -101,9 +119,7 @@ void outbox_consume(struct outbox *out, size_t count)
             return;
         }
         count -= segment->len;
-        if (segment->buf == out->chunk)
-            out->chunk = NULL;
-        buf_unref(segment->buf);
+        release(segment);
         out->head++;
     }
     if (out->head == out->tail) {

@@ -5,11 +5,9 @@
 #include "loop/loop_impl.h"
 #include "loop/outbox.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -22,14 +20,16 @@
 /* After the last byte of a flushing close: how long the peer has to shut down its side. */
 #define STREAM_LINGER_MS 1000
 
+/* It lies in a slab of its loop's, which is how it knows the loop. */
 struct stream {
     struct endpoint endpoint;
-    struct loop *loop;
-    const struct stream_ops *ops; /* NULL until attached */
     void *owner;
-    struct outbox *out; /* NULL while nothing is queued and no close is being flushed */
-    struct list node;   /* in the loop's unflushed or closing list */
-    bool watch_in : 1;  /* what the pollset watches for */
+    union {
+        struct outbox *out;  /* NULL while nothing is queued and no close is being flushed */
+        struct stream *next; /* once closing: in the loop's list of those that wait for on_closed */
+    };
+    uint8_t kind;      /* the owner's ops are loop->stream_ops[kind - 1]; 0 until attached */
+    bool watch_in : 1; /* what the pollset watches for */
     bool watch_out : 1;
     bool paused : 1;
     bool connecting : 1; /* the peer is not reached yet; blocked until then */
@@ -41,20 +41,28 @@ struct stream {
     bool closing : 1;
 };
 
-_Static_assert(sizeof(struct stream) <= 64, "an idle stream costs a cache line");
+_Static_assert(sizeof(struct stream) == 32, "a million idle streams are a million of these");
+
+static const struct stream_ops *ops_of(const struct stream *stream)
+{
+    return stream_loop(stream)->stream_ops[stream->kind - 1];
+}
 
 static void begin_close(struct stream *stream)
 {
-    struct loop *loop = stream->loop;
-    stream->closing = true;
+    struct loop *loop = stream_loop(stream);
     outbox_free(stream->out);
-    stream->out = NULL;
     if (!stream->broken)
         pollset_remove(loop, &stream->endpoint);
     (void)close(stream->endpoint.fd);
     stream->endpoint.fd = -1;
-    list_remove(&stream->node);
-    list_push_back(&loop->closing, &stream->node);
+    stream->closing = true;
+    stream->next = NULL;
+    if (loop->closing_first == NULL)
+        loop->closing_first = stream;
+    else
+        loop->closing_last->next = stream;
+    loop->closing_last = stream;
 }
 
 static void drop_outbox_if_empty(struct stream *stream)
@@ -79,14 +87,14 @@ static void break_off(struct stream *stream, int status)
     stream->blocked = false;
     outbox_free(stream->out);
     stream->out = NULL;
-    list_remove(&stream->node);
-    pollset_remove(stream->loop, &stream->endpoint); /* errors would be told again and again */
-    if (stream->ops == NULL)
+    pollset_remove(stream_loop(stream), &stream->endpoint); /* errors would be told again and again */
+    if (stream->kind == 0)
         return;
+    const struct stream_ops *ops = ops_of(stream);
     if (!had_ended)
-        stream->ops->on_end(stream->owner, status);
-    else if (dropped && stream->ops->on_drain != NULL)
-        stream->ops->on_drain(stream->owner); /* the owner may wait for this before it closes */
+        ops->on_end(stream->owner, status);
+    else if (dropped && ops->on_drain != NULL)
+        ops->on_drain(stream->owner); /* the owner may wait for this before it closes */
 }
 
 /* Have the pollset watch for what is of interest now. */
@@ -96,7 +104,8 @@ static void watch(struct stream *stream)
     bool out = stream->blocked;
     if (stream->closing || stream->broken || (in == stream->watch_in && out == stream->watch_out))
         return;
-    pollset_change(stream->loop, &stream->endpoint, (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0));
+    pollset_change(stream_loop(stream), &stream->endpoint,
+                   (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0));
     stream->watch_in = in;
     stream->watch_out = out;
 }
@@ -116,10 +125,10 @@ static void finish_flush(struct stream *stream)
         return;
     }
     stream->shut = true;
-    uint64_t now_ms = loop_now_ms(stream->loop);
+    struct loop *loop = stream_loop(stream);
     struct timer *deadline = &stream->out->deadline;
-    if (!timer_running(deadline) || deadline->due_ms > now_ms + STREAM_LINGER_MS)
-        timer_start(stream->loop, deadline, STREAM_LINGER_MS, on_deadline);
+    if (!timer_running(deadline) || deadline->due_ms > loop_now_ms(loop) + STREAM_LINGER_MS)
+        timer_start(loop, deadline, STREAM_LINGER_MS, on_deadline);
     watch(stream);
 }
 
@@ -140,7 +149,7 @@ static int write_queued(struct stream *stream)
             continue;
         if (sent < 0)
             return errno == EAGAIN ? PETREL_E_NEED_MORE : err_from_errno(errno);
-        outbox_consume(out, (size_t)sent);
+        outbox_consume(out, (size_t)sent, loop_now_ms(stream_loop(stream)));
         if ((size_t)sent < offered)
             return PETREL_E_NEED_MORE;
     }
@@ -160,8 +169,8 @@ static void flush(struct stream *stream)
     drop_outbox_if_empty(stream);
     if (rc == 0 && stream->flushing)
         finish_flush(stream);
-    else if (drained && stream->ops != NULL && stream->ops->on_drain != NULL)
-        stream->ops->on_drain(stream->owner);
+    else if (drained && stream->kind != 0 && ops_of(stream)->on_drain != NULL)
+        ops_of(stream)->on_drain(stream->owner);
 }
 
 static bool may_read(const struct stream *stream)
@@ -178,12 +187,12 @@ static void end_reading(struct stream *stream)
     }
     watch(stream);
     if (!stream->flushing)
-        stream->ops->on_end(stream->owner, PETREL_E_EOF);
+        ops_of(stream)->on_end(stream->owner, PETREL_E_EOF);
 }
 
 static void read_some(struct stream *stream)
 {
-    struct loop *loop = stream->loop;
+    struct loop *loop = stream_loop(stream);
     for (int reads = 0; reads < STREAM_READS_MAX && may_read(stream); reads++) {
         ssize_t got = recv(stream->endpoint.fd, loop->read_buffer, loop->read_buffer_size, 0);
         if (got < 0 && errno == EINTR)
@@ -199,7 +208,7 @@ static void read_some(struct stream *stream)
             return;
         }
         if (!stream->flushing)
-            stream->ops->on_data(stream->owner, bytes_of(loop->read_buffer, (size_t)got));
+            ops_of(stream)->on_data(stream->owner, bytes_of(loop->read_buffer, (size_t)got));
         if ((size_t)got < loop->read_buffer_size)
             return;
     }
@@ -207,22 +216,20 @@ static void read_some(struct stream *stream)
 
 struct stream *stream_new(struct loop *loop, int fd)
 {
-    struct stream *stream = object_zalloc(sizeof *stream);
+    struct stream *stream = slab_take(&loop->streams);
     stream->endpoint = (struct endpoint){STREAM_MAGIC, fd};
     if (pollset_add(loop, &stream->endpoint, EPOLLIN) != 0) {
-        free(stream);
+        slab_give(stream);
         return NULL;
     }
     stream->watch_in = true; /* what it will want once it is attached, which is before the next poll */
-    stream->loop = loop;
-    list_init(&stream->node);
     loop->open++;
     return stream;
 }
 
 bool stream_is_adopted(const struct stream *stream)
 {
-    return stream->ops != NULL || stream->flushing || stream->closing;
+    return stream->kind != 0 || stream->flushing || stream->closing;
 }
 
 static void finish_connect(struct stream *stream)
@@ -238,10 +245,10 @@ static void finish_connect(struct stream *stream)
     stream->connecting = false;
     stream->blocked = false;
     if (stream->out != NULL)
-        list_push_back(&stream->loop->unflushed, &stream->node);
+        list_push_back(&stream_loop(stream)->unflushed, &stream->out->node);
     watch(stream);
-    if (stream->ops->on_open != NULL && !stream->flushing)
-        stream->ops->on_open(stream->owner);
+    if (ops_of(stream)->on_open != NULL && !stream->flushing)
+        ops_of(stream)->on_open(stream->owner);
 }
 
 void stream_on_events(struct stream *stream, uint32_t events)
@@ -267,7 +274,7 @@ void stream_flush_all(struct loop *loop)
     list_init(&batch);
     list_splice(&batch, &loop->unflushed);
     for (struct list *node; (node = list_pop_front(&batch)) != NULL;) {
-        struct stream *stream = container_of(node, struct stream, node);
+        struct stream *stream = container_of(node, struct outbox, node)->stream;
         object_check(&stream->endpoint, STREAM_MAGIC);
         flush(stream);
     }
@@ -275,25 +282,58 @@ void stream_flush_all(struct loop *loop)
 
 void stream_free_closed(struct loop *loop)
 {
-    struct list batch;
-    list_init(&batch);
-    list_splice(&batch, &loop->closing);
-    for (struct list *node; (node = list_pop_front(&batch)) != NULL;) {
-        struct stream *stream = container_of(node, struct stream, node);
+    struct stream *batch = loop->closing_first;
+    loop->closing_first = loop->closing_last = NULL;
+    while (batch != NULL) {
+        struct stream *stream = batch;
         object_check(&stream->endpoint, STREAM_MAGIC);
-        if (stream->ops != NULL)
-            stream->ops->on_closed(stream->owner);
-        stream->endpoint.magic = 0;
-        free(stream);
+        batch = stream->next;
+        if (stream->kind != 0)
+            ops_of(stream)->on_closed(stream->owner);
+        slab_give(stream);
         loop->open--;
     }
+}
+
+void stream_slabs_init(struct loop *loop)
+{
+    slab_init(&loop->streams, sizeof(struct stream), loop);
+    slab_init(&loop->outboxes, sizeof(struct outbox), loop);
+    slab_init(&loop->chunks, OUTBOX_CHUNK_BYTES, loop);
+}
+
+void stream_slabs_reset(struct loop *loop)
+{
+    slab_reset(&loop->streams);
+    slab_reset(&loop->outboxes);
+    slab_reset(&loop->chunks);
+}
+
+void stream_slabs_trim(struct loop *loop)
+{
+    if (loop->now_ms - loop->trimmed_ms < LOOP_TRIM_MS)
+        return;
+    loop->trimmed_ms = loop->now_ms;
+    slab_trim(&loop->streams);
+    slab_trim(&loop->outboxes);
+    slab_trim(&loop->chunks);
+}
+
+static uint8_t kind_of(struct loop *loop, const struct stream_ops *ops)
+{
+    uint8_t kind = 0;
+    while (kind < LOOP_STREAM_KINDS_MAX && loop->stream_ops[kind] != NULL && loop->stream_ops[kind] != ops)
+        kind++;
+    petrel_assert(kind < LOOP_STREAM_KINDS_MAX);
+    loop->stream_ops[kind] = ops;
+    return (uint8_t)(kind + 1);
 }
 
 void stream_attach(struct stream *stream, const struct stream_ops *ops, void *owner)
 {
     object_check(&stream->endpoint, STREAM_MAGIC);
-    petrel_assert(stream->ops == NULL && !stream->closing && !stream->flushing);
-    stream->ops = ops;
+    petrel_assert(stream->kind == 0 && !stream->closing && !stream->flushing);
+    stream->kind = kind_of(stream_loop(stream), ops);
     stream->owner = owner;
 }
 
@@ -331,10 +371,13 @@ static bool takes_writes(const struct stream *stream)
 
 static struct outbox *outbox_for_write(struct stream *stream)
 {
+    struct loop *loop = stream_loop(stream);
     if (stream->out == NULL)
-        stream->out = outbox_new(stream);
-    if (!stream->blocked && list_empty(&stream->node))
-        list_push_back(&stream->loop->unflushed, &stream->node);
+        stream->out = outbox_new(&loop->outboxes, &loop->chunks, stream);
+    if (stream->out->queued == 0)
+        stream->out->moved_ms = loop_now_ms(loop);
+    if (!stream->blocked && list_empty(&stream->out->node))
+        list_push_back(&loop->unflushed, &stream->out->node);
     return stream->out;
 }
 
@@ -354,7 +397,12 @@ void stream_write_copy(struct stream *stream, struct bytes data)
 
 size_t stream_queued(const struct stream *stream)
 {
-    return stream->out != NULL ? stream->out->queued : 0;
+    return !stream->closing && stream->out != NULL ? stream->out->queued : 0;
+}
+
+uint64_t stream_stalled_ms(const struct stream *stream)
+{
+    return stream_queued(stream) > 0 ? loop_now_ms(stream_loop(stream)) - stream->out->moved_ms : 0;
 }
 
 void stream_pause(struct stream *stream)
@@ -389,7 +437,7 @@ void stream_close_flushed(struct stream *stream, uint32_t timeout_ms)
     }
     struct outbox *out = outbox_for_write(stream); /* its turn comes with the flush at the turn's end */
     stream->flushing = true;
-    timer_start(stream->loop, &out->deadline, timeout_ms, on_deadline);
+    timer_start(stream_loop(stream), &out->deadline, timeout_ms, on_deadline);
     watch(stream);
 }
 
@@ -406,50 +454,7 @@ bool stream_blocked(const struct stream *stream)
     return stream->blocked;
 }
 
-/* False when the peer is gone: the kernel has forgotten it. */
-static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t *port)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    memset(key, 0, 16);
-    if (stream->closing || getpeername(stream->endpoint.fd, (struct sockaddr *)&address, &size) != 0)
-        return false;
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-        memcpy(key, &v6->sin6_addr, 16);
-        *port = ntohs(v6->sin6_port);
-        return true;
-    }
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-    key[10] = 0xff;
-    key[11] = 0xff;
-    memcpy(key + 12, &v4->sin_addr, 4);
-    *port = ntohs(v4->sin_port);
-    return true;
-}
-
-void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE])
-{
-    struct in6_addr address;
-    uint16_t port;
-    char host[INET6_ADDRSTRLEN];
-    if (!peer_address(stream, address.s6_addr, &port)) {
-        (void)snprintf(out, STREAM_ADDRESS_SIZE, "unknown");
-        return;
-    }
-    bool v4 = IN6_IS_ADDR_V4MAPPED(&address);
-    const char *text = inet_ntop(v4 ? AF_INET : AF_INET6, address.s6_addr + (v4 ? 12 : 0), host, sizeof host);
-    petrel_assert(text != NULL);
-    (void)snprintf(out, STREAM_ADDRESS_SIZE, v4 ? "%s:%u" : "[%s]:%u", text, (unsigned)port);
-}
-
-void stream_peer_key(const struct stream *stream, uint8_t out[16])
-{
-    uint16_t port;
-    (void)peer_address(stream, out, &port);
-}
-
 struct loop *stream_loop(const struct stream *stream)
 {
-    return stream->loop;
+    return slab_keeper(stream);
 }

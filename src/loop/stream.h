@@ -1,7 +1,7 @@
 /* stream.h: a connected socket on a loop.
  *
- * Streams stand in an epoll set of the loop's own, which one uv_poll_t watches: an idle stream costs its struct and no
- * buffer. Reads go into the loop's shared buffer, which the owner sees for the length of one callback. Writes take
+ * Streams stand in an epoll set of the loop's own, which one uv_poll_t watches: an idle stream costs 32 bytes in a slab and
+ * no buffer. Reads go into the loop's shared buffer, which the owner sees for the length of one callback. Writes take
  * reference-counted bufs or copies, are queued, and go out in one writev per stream at the end of the turn.
  *
  * Closing is in two phases: stream_close() stops everything at once, on_closed is the last call the owner gets; there is no
@@ -47,6 +47,8 @@ void stream_write(struct stream *stream, struct buf *buf);
 void stream_write_copy(struct stream *stream, struct bytes data);
 /* Bytes queued and not yet taken by the kernel: the owner's measure of a slow reader. */
 size_t stream_queued(const struct stream *stream);
+/* For how long the socket has taken nothing of what is queued; 0: nothing is. */
+uint64_t stream_stalled_ms(const struct stream *stream);
 /* Whether the socket was full when it was last written to, so that on_drain will come. Until a turn's end what is queued has not been
  * tried, and the socket may take all of it. */
 bool stream_blocked(const struct stream *stream);

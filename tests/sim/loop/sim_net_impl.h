@@ -43,6 +43,7 @@ struct stream {
     struct list node; /* of unflushed or closing */
     struct timer deadline;
     uint32_t number;
+    uint64_t moved_ms; /* the network last took bytes, or had none to take */
     bool paused, blocked, ended, told, flushing, closing;
 };
 

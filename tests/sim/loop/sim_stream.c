@@ -38,6 +38,8 @@ static void flush(struct stream *stream)
         size_t len = stream->out.len < room ? stream->out.len : room;
         if (len > 0)
             sim_net_send(conn, false, bytes_of(stream->out.ptr, len), false);
+        if (len > 0)
+            stream->moved_ms = loop_now_ms(stream->loop);
         conn->under_way += len;
         bytes_consume(&stream->out, len);
     } else {
@@ -122,6 +124,8 @@ void stream_write_copy(struct stream *stream, struct bytes data)
     object_check(stream, SIM_STREAM_MAGIC);
     if (stream->closing || stream->flushing || stream->ended)
         return;
+    if (stream->out.len == 0)
+        stream->moved_ms = loop_now_ms(stream->loop);
     bytes_append(&stream->out, data.ptr, data.len);
     if (!stream->blocked && list_empty(&stream->node))
         list_push_back(&stream->loop->unflushed, &stream->node);
@@ -136,6 +140,11 @@ void stream_write(struct stream *stream, struct buf *buf)
 size_t stream_queued(const struct stream *stream)
 {
     return stream->out.len;
+}
+
+uint64_t stream_stalled_ms(const struct stream *stream)
+{
+    return stream->out.len > 0 ? loop_now_ms(stream->loop) - stream->moved_ms : 0;
 }
 
 bool stream_blocked(const struct stream *stream)

@@ -1,0 +1,52 @@
+#include "loop/loop_impl.h"
+#include "loop/stream.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* False when the peer is gone, so that the kernel has forgotten it, or the stream is closing, so that its descriptor is -1. */
+static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t *port)
+{
+    const struct endpoint *endpoint = (const struct endpoint *)stream;
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    memset(key, 0, 16);
+    if (getpeername(endpoint->fd, (struct sockaddr *)&address, &size) != 0)
+        return false;
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+        memcpy(key, &v6->sin6_addr, 16);
+        *port = ntohs(v6->sin6_port);
+        return true;
+    }
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+    key[10] = 0xff;
+    key[11] = 0xff;
+    memcpy(key + 12, &v4->sin_addr, 4);
+    *port = ntohs(v4->sin_port);
+    return true;
+}
+
+void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE])
+{
+    struct in6_addr address;
+    uint16_t port;
+    char host[INET6_ADDRSTRLEN];
+    if (!peer_address(stream, address.s6_addr, &port)) {
+        (void)snprintf(out, STREAM_ADDRESS_SIZE, "unknown");
+        return;
+    }
+    bool v4 = IN6_IS_ADDR_V4MAPPED(&address);
+    const char *text = inet_ntop(v4 ? AF_INET : AF_INET6, address.s6_addr + (v4 ? 12 : 0), host, sizeof host);
+    petrel_assert(text != NULL);
+    (void)snprintf(out, STREAM_ADDRESS_SIZE, v4 ? "%s:%u" : "[%s]:%u", text, (unsigned)port);
+}
+
+void stream_peer_key(const struct stream *stream, uint8_t out[16])
+{
+    uint16_t port;
+    (void)peer_address(stream, out, &port);
+}
