@@ -203,16 +203,28 @@ uint32_t slab_index(const void *object)
 
 void *slab_at(const struct slab *slab, uint32_t index)
 {
-    if (index >= slab_end(slab))
-        return NULL;
-    const struct slab_block *block = slab->blocks[index / slab->per_block];
+    uint32_t number = index / slab->per_block;
     uint32_t place = index % slab->per_block;
+    const struct slab_block *block = number < slab->blocks_count ? slab->blocks[number] : NULL;
     return block != NULL && is_taken(block, place) ? object_in(block, place) : NULL;
+}
+
+static uint32_t last_taken(const struct slab_block *block)
+{
+    uint32_t word = TAKEN_WORDS - 1;
+    while (block->taken[word] == 0)
+        word--;
+    return word * WORD_BITS + WORD_BITS - 1 - (uint32_t)__builtin_clzll(block->taken[word]);
 }
 
 uint32_t slab_end(const struct slab *slab)
 {
-    return slab->blocks_count * slab->per_block;
+    for (uint32_t number = slab->blocks_count; number > 0; number--) {
+        const struct slab_block *block = slab->blocks[number - 1];
+        if (block != NULL && block->count > 0)
+            return (number - 1) * slab->per_block + last_taken(block) + 1;
+    }
+    return 0;
 }
 
 void slab_trim(struct slab *slab)

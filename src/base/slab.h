@@ -47,7 +47,7 @@ void *slab_keeper(const void *object);
 uint32_t slab_index(const void *object);
 /* NULL: none is taken under that index. */
 void *slab_at(const struct slab *slab, uint32_t index);
-/* Above the index of any object that is taken: where a walk over all of them ends. */
+/* One more than the highest index that is taken: where a walk over all objects ends. */
 uint32_t slab_end(const struct slab *slab);
 
 /* Give back the empty blocks beyond what the peak needed, and begin a new peak: called now and then, it lets go of what a storm

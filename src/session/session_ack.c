@@ -5,27 +5,29 @@
 
 uint64_t session_ack_due(const struct session *session)
 {
-    return session->acked >= session->told ? session->at.seq : session->acked;
+    const struct session_busy *busy = session->busy;
+    return busy == NULL || busy->acked >= busy->told ? session->at.seq : busy->acked;
 }
 
 void session_ack_note(struct session *session)
 {
-    if (session_ack_due(session) > session->logged)
+    if (session->busy != NULL && session_ack_due(session) > session->busy->logged)
         session_agenda_want(session, SESSION_WANT_ACK);
 }
 
 void session_ack_read(struct session *session, struct position at)
 {
-    metrics_add(session->role->metrics, METRIC_ACKS, 1);
+    metrics_add(session_role_of(session)->metrics, METRIC_ACKS, 1);
     if (session_later(at, session->at)) {
         if (at.epoch == session->at.epoch && (session->flags & SESSION_REWOUND) != 0)
             return;
         session_conn_fail(session, SESSION_CODE_ACK_BEYOND, NULL);
         return;
     }
-    if (at.epoch < session->at.epoch || at.seq <= session->acked)
+    struct session_busy *busy = session->busy;
+    if (busy == NULL || at.epoch < session->at.epoch || at.seq <= busy->acked)
         return;
-    session->acked = at.seq;
+    busy->acked = at.seq;
     session->proven = true;
     session_ack_note(session);
 }
@@ -42,13 +44,15 @@ static void on_acked(struct link_call *link)
     if (session != NULL) {
         session->flags &= (uint8_t)~SESSION_ACKING;
         struct position sent = link->in.ack.position;
-        if (!again && sent.epoch == session->at.epoch && sent.seq > session->logged)
-            session->logged = sent.seq;
+        struct session_busy *busy = session_busy(session);
+        if (!again && sent.epoch == session->at.epoch && sent.seq > busy->logged)
+            busy->logged = sent.seq;
         /* A refusal for good: the device or its log is not what this session believes. */
         if (!again && status != 0)
             session_agenda_want(session, SESSION_WANT_CHECK);
-        if (session->acked > session->logged)
+        if (busy->acked > busy->logged)
             session_agenda_want(session, SESSION_WANT_ACK);
+        session_busy_settle(session);
     }
     if (again)
         session_agenda_failed(role);
@@ -58,7 +62,7 @@ static void on_acked(struct link_call *link)
 void session_ack_send(struct session *session)
 {
     uint64_t seq = session_ack_due(session);
-    if ((session->flags & SESSION_ACKING) != 0 || seq <= session->logged)
+    if ((session->flags & SESSION_ACKING) != 0 || session->busy == NULL || seq <= session->busy->logged)
         return; /* on_acked looks again */
     struct session_call *call = session_call_take(session, true);
     call->link.in = (struct peer_msg){.type = PEER_ACK};
@@ -71,5 +75,5 @@ void session_ack_send(struct session *session)
         return;
     session->flags &= (uint8_t)~SESSION_ACKING;
     session_agenda_want(session, SESSION_WANT_ACK);
-    session_agenda_failed(session->role);
+    session_agenda_failed(session_role_of(session));
 }

@@ -106,7 +106,7 @@ static void append(struct session_agenda *agenda, const struct session *session)
         agenda->size = agenda->size == 0 ? ITEMS_FIRST : agenda->size * 2;
         agenda->items = object_realloc(agenda->items, agenda->size * sizeof *agenda->items);
     }
-    agenda->items[agenda->count++] = (struct session_agenda_item){session->slot, session->generation};
+    agenda->items[agenda->count++] = (struct session_agenda_item){session_slot(session), session->generation};
 }
 
 static void add(struct session *session, enum session_want want, uint32_t delay_ms)
@@ -114,14 +114,14 @@ static void add(struct session *session, enum session_want want, uint32_t delay_
     session->wants |= (uint8_t)want;
     if ((session->flags & SESSION_LISTED) == 0) {
         session->flags |= SESSION_LISTED;
-        append(&session->role->agenda, session);
+        append(&session_role_of(session)->agenda, session);
     }
-    arm(session->role, delay_ms);
+    arm(session_role_of(session), delay_ms);
 }
 
 void session_agenda_want(struct session *session, enum session_want want)
 {
-    add(session, want, session->role->config.ack_delay_ms);
+    add(session, want, session_role_of(session)->config.ack_delay_ms);
 }
 
 void session_agenda_soon(struct session *session, enum session_want want)

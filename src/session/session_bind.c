@@ -11,7 +11,7 @@
 
 static void refuse(struct session *session, uint32_t code)
 {
-    metrics_add(session->role->metrics, METRIC_CONNECTS_REFUSED, 1);
+    metrics_add(session_role_of(session)->metrics, METRIC_CONNECTS_REFUSED, 1);
     session_conn_fail(session, code, NULL);
 }
 
@@ -27,10 +27,10 @@ static void on_bind_retry(struct timer *timer)
 
 static void try_again_or_refuse(struct session *session)
 {
-    struct session_door *door = session->door;
+    struct session_door *door = session->busy->door;
     door->maybe_bound = true;
     if (door->binds < BIND_TRIES_MAX)
-        timer_start(session->role->loop, &door->timer, BIND_RETRY_MS, on_bind_retry);
+        timer_start(session_role_of(session)->loop, &door->timer, BIND_RETRY_MS, on_bind_retry);
     else
         refuse(session, SESSION_CODE_UNAVAILABLE);
 }
@@ -75,7 +75,7 @@ static void count_verdict(struct session_role *role, enum session_verdict verdic
 
 static void write_connected(struct session *session, const struct peer_bound *bound)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     struct session_connected connected = {
         .verdict = bound->verdict,
         .position = bound->position,
@@ -87,7 +87,7 @@ static void write_connected(struct session *session, const struct peer_bound *bo
     if (bound->verdict == SESSION_GAPPED) {
         connected.lost_at_most = bound->page.gap.lost_at_most;
         connected.reason = bound->page.gap.reason;
-        session->who->told_floor = bound->page.gap.floor;
+        session->busy->told_floor = bound->page.gap.floor;
     }
     role->out.len = 0;
     session_encode_connected(&role->out, &connected);
@@ -96,20 +96,22 @@ static void write_connected(struct session *session, const struct peer_bound *bo
 
 static void go_live(struct session *session, const struct peer_bound *bound)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     session_conn_move(session, CONN_LIVE);
     session_door_close(session);
     stream_limit_unsent(session->stream, role->config.high_water_bytes);
+    struct session_busy *busy = session_busy(session);
     session->at = bound->position;
     /* A position that the device brings is an ack, which the bind told the log. */
-    session->told = session->acked = bound->position.seq;
+    busy->told = busy->acked = bound->position.seq;
     session->proven = bound->verdict != SESSION_GAPPED;
-    session->logged = bound->unnoted ? 0 : bound->position.seq;
+    busy->logged = bound->unnoted ? 0 : bound->position.seq;
     session_check_begin(session);
     count_verdict(role, bound->verdict);
     write_connected(session, bound);
     session_flow_first_page(session, &bound->page);
     session_drain_greet(session);
+    session_busy_settle(session);
 }
 
 static void on_bound_first(struct link_call *link)
@@ -140,7 +142,7 @@ static struct session_call *take_bind(struct session *session)
     call->link.in.bind = (struct peer_bind){
         .target = session_identity_target(call->who),
         .attempt = call->who->attempt,
-        .token_issued_ms = call->who->issued_ms,
+        .token_issued_ms = (uint64_t)call->who->issued_s * 1000,
         .position = session->at,
         .route = session_route(session),
         .max_entries = PEER_PAGE_MAX,
@@ -152,10 +154,10 @@ static struct session_call *take_bind(struct session *session)
 
 static void ask_first(struct session *session)
 {
-    session->door->binds++;
+    session->busy->door->binds++;
     session->flags |= SESSION_PAGING;
     /* A loss from here on may be of the route that is about to be written, however late the answer comes. */
-    session->losses = session->role->sweep.losses;
+    session->losses = (uint16_t)session_role_of(session)->sweep.losses;
     int rc = session_call_ask(take_bind(session), on_bound_first);
     if (rc == 0)
         return;
@@ -175,7 +177,7 @@ static uint16_t heartbeat_of(const struct session_config *config, uint32_t asked
 
 void session_bind_connect(struct session *session, const struct session_connect *connect)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     if (session_drain_code(role) != 0) {
         refuse(session, session_drain_code(role));
         return;
@@ -197,7 +199,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
         return;
     }
     session_door_pass(session);
-    session->who = session_identity_new(&claims, connect, wall_ms);
+    session->who = session_identity_new(&role->identities, &claims, connect, wall_ms);
     session->heartbeat_s = heartbeat_of(&role->config, connect->heartbeat_s);
     session->at = connect->position;
     session_conn_move(session, CONN_BINDING);
@@ -244,5 +246,5 @@ void session_bind_again(struct session *session)
         return;
     session->flags &= (uint8_t)~SESSION_PAGING;
     session_agenda_want(session, SESSION_WANT_BIND);
-    session_agenda_failed(session->role);
+    session_agenda_failed(session_role_of(session));
 }

@@ -31,7 +31,7 @@ bool session_call_room(const struct session_calls *calls)
 
 struct session_call *session_call_take(struct session *session, bool paced)
 {
-    struct session_calls *calls = &session->role->calls;
+    struct session_calls *calls = &session_role_of(session)->calls;
     struct list *node = list_pop_front(&calls->free);
     struct session_call *call;
     if (node != NULL) {
@@ -42,9 +42,9 @@ struct session_call *session_call_take(struct session *session, bool paced)
         list_init(&call->node);
     }
     call->magic = SESSION_CALL_MAGIC;
-    call->slot = session->slot;
+    call->slot = session_slot(session);
     call->generation = session->generation;
-    call->role = session->role;
+    call->role = session_role_of(session);
     call->who = session_identity_ref(session->who);
     call->paced = paced;
     calls->under_way++;
@@ -187,7 +187,7 @@ static void part_with_unbind(struct session *session)
 void session_call_part(struct session *session, bool unbind)
 {
     uint64_t seq = session_ack_due(session);
-    if (session->state == CONN_LIVE && seq > session->logged)
+    if (session->state == CONN_LIVE && session->busy != NULL && seq > session->busy->logged)
         part_with_ack(session, seq);
     if (unbind)
         part_with_unbind(session);

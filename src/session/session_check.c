@@ -19,7 +19,7 @@
 static void on_verdict(struct session *session, enum peer_verdict verdict)
 {
     if (verdict != PEER_SAME)
-        metrics_add(session->role->metrics, METRIC_CHECKS_FAILED, 1);
+        metrics_add(session_role_of(session)->metrics, METRIC_CHECKS_FAILED, 1);
     switch (verdict) {
     case PEER_SAME:
         return;
@@ -77,12 +77,12 @@ void session_check_ask(struct session *session)
         .attempt = call->who->attempt,
     };
     session->flags |= SESSION_CHECKING;
-    metrics_add(session->role->metrics, METRIC_CHECKS, 1);
+    metrics_add(session_role_of(session)->metrics, METRIC_CHECKS, 1);
     if (session_call_ask(call, on_checked) == 0)
         return;
     session->flags &= (uint8_t)~SESSION_CHECKING;
     session_agenda_want(session, SESSION_WANT_CHECK);
-    session_agenda_failed(session->role);
+    session_agenda_failed(session_role_of(session));
 }
 
 /* ---- the sweep ---- */
@@ -95,37 +95,31 @@ static bool silent(const struct session *session, uint32_t now_s)
 
 static bool expired(const struct session *session)
 {
-    uint64_t now_s = loop_wall_ms(session->role->loop) / 1000;
+    uint64_t now_s = loop_wall_ms(session_role_of(session)->loop) / 1000;
     return now_s > session->who->expires_s + TOKEN_LEEWAY_S;
 }
 
 /* Whether the socket has taken nothing for too long, though there was something to take. */
-static bool stuck(struct session *session, uint32_t now_s)
+static bool stuck(const struct session *session)
 {
-    size_t queued = stream_queued(session->stream);
-    uint32_t taken = session->written - (uint32_t)queued;
-    if (queued == 0 || taken != session->taken) {
-        session->taken = taken;
-        session->progress_s = now_s;
-        return false;
-    }
-    return (uint64_t)(now_s - session->progress_s) * 1000 > session->role->config.slow_timeout_ms;
+    return stream_stalled_ms(session->stream) > session_role_of(session)->config.slow_timeout_ms;
 }
 
 static bool check_due(struct session *session, uint32_t now_s)
 {
-    const struct session_role *role = session->role;
-    bool lost = session->losses != role->sweep.losses;
+    const struct session_role *role = session_role_of(session);
+    uint16_t losses = (uint16_t)role->sweep.losses;
+    bool lost = session->losses != losses;
     if (!lost && now_s - session->checked_s < role->config.check_interval_s)
         return false;
-    session->losses = role->sweep.losses;
+    session->losses = losses;
     session->checked_s = now_s;
     return true;
 }
 
 static bool app_gone(const struct session *session)
 {
-    const struct session_role *role = session->role;
+    const struct session_role *role = session_role_of(session);
     return role->sweep.app_visits > 0 && !session_auth_knows(role->keyring, session_identity_target(session->who).app);
 }
 
@@ -137,7 +131,7 @@ static void visit(struct session *session, uint32_t now_s)
         session_conn_fail(session, SESSION_CODE_TOKEN_EXPIRED, NULL);
     else if (app_gone(session))
         session_conn_fail(session, SESSION_CODE_UNKNOWN_APP, NULL);
-    else if (stuck(session, now_s))
+    else if (stuck(session))
         session_conn_fail(session, SESSION_CODE_SLOW, NULL);
     else if (check_due(session, now_s))
         session_agenda_soon(session, SESSION_WANT_CHECK);
@@ -159,28 +153,32 @@ static void on_sweep(struct timer *timer)
     notice_stall(role);
     struct session_sweep *sweep = &role->sweep;
     uint32_t now_s = session_now_s(role);
-    uint32_t slice = role->table.used / SWEEP_SLICES + 1;
+    uint32_t table_end = session_table_end(&role->table);
+    uint32_t slice = table_end / SWEEP_SLICES + 1;
     slice = slice > SLICE_MIN ? slice : SLICE_MIN;
-    uint32_t end = role->table.used - sweep->slot > slice ? sweep->slot + slice : role->table.used;
+    uint32_t end = sweep->slot + slice < table_end ? sweep->slot + slice : table_end;
     for (uint32_t slot = sweep->slot; slot < end; slot++) {
         struct session *session = session_table_at(&role->table, slot);
         if (session != NULL && session->state == CONN_LIVE)
             visit(session, now_s);
     }
-    sweep->slot = end < role->table.used ? end : 0;
+    sweep->slot = end < table_end ? end : 0;
     sweep->app_visits -= sweep->app_visits > 0;
+    if (sweep->slot == 0)
+        session_role_trim(role);
     if (role->sessions > 0)
         timer_start(role->loop, timer, SWEEP_MS, on_sweep);
+    else
+        session_role_trim(role); /* nobody is left to need what is empty */
 }
 
 void session_check_begin(struct session *session)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     uint32_t now_s = session_now_s(role);
     /* A first check earlier than the interval by up to half of it: sessions that came together check apart. */
     uint32_t spread_s = (uint32_t)rng_below(loop_rng(role->loop), role->config.check_interval_s / 2 + 1);
     session->checked_s = now_s > spread_s ? now_s - spread_s : 0;
-    session->progress_s = now_s;
     if (timer_running(&role->sweep.timer))
         return;
     /* What the loop did while there was no session is no loss of theirs. */

@@ -37,7 +37,7 @@ static const uint8_t moves[] = {
 
 static void count_sessions(struct session *session, enum conn_state from, enum conn_state to)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     bool was = from == CONN_BINDING || from == CONN_LIVE;
     bool is = to == CONN_BINDING || to == CONN_LIVE;
     role->sessions += (uint32_t)is - (uint32_t)was;
@@ -53,15 +53,15 @@ void session_conn_move(struct session *session, enum conn_state to)
 {
     enum conn_state from = (enum conn_state)session->state;
     petrel_assert((moves[from] & (1U << to)) != 0);
-    log_at(LOG_DEBUG, "session", "move", LOG_NUM("slot", session->slot), LOG_NUM("generation", session->generation),
-           LOG_STR("from", state_names[from]), LOG_STR("to", state_names[to]));
+    log_at(LOG_DEBUG, "session", "move", LOG_NUM("slot", session_slot(session)),
+           LOG_NUM("generation", session->generation), LOG_STR("from", state_names[from]),
+           LOG_STR("to", state_names[to]));
     session->state = (uint8_t)to;
     count_sessions(session, from, to);
 }
 
 void session_conn_write(struct session *session, struct bytes frames)
 {
-    session->written += (uint32_t)frames.len;
     stream_write_copy(session->stream, frames);
 }
 
@@ -95,7 +95,7 @@ static bool maybe_routed(const struct session *session)
 {
     if (session->state == CONN_LIVE)
         return true;
-    return session->state == CONN_BINDING && (session->flags & SESSION_PAGING) == 0 && session->door->maybe_bound;
+    return session->state == CONN_BINDING && (session->flags & SESSION_PAGING) == 0 && session->busy->door->maybe_bound;
 }
 
 static void end(struct session *session, bool flushed, bool unbind)
@@ -121,7 +121,7 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
     object_check(session, SESSION_MAGIC);
     if (session->state == CONN_CLOSING)
         return;
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     /* It went where it was told to: that is no other installation's doing, which is what REPLACED says to a client. */
     if (code == SESSION_CODE_REPLACED && (session->flags & SESSION_TOLD) != 0) {
         end(session, true, false);
@@ -129,7 +129,7 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
     }
     if (text == NULL)
         text = session_code_text(code);
-    log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session->slot), LOG_NUM("code", code),
+    log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session_slot(session)), LOG_NUM("code", code),
            LOG_STR("why", text));
     count_end(role, code);
     uint32_t backoff_ms = session_code_retry(code) ? role->config.backoff_ms : 0;
@@ -145,7 +145,7 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
 
 static void on_ping(struct session *session, uint64_t echo)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     /* A client that pings and never reads gets no more: what is queued for it stays bounded. */
     if (stream_queued(session->stream) > role->config.high_water_bytes)
         return;
@@ -197,7 +197,7 @@ static int on_frame(void *ctx, const struct frame *frame)
 {
     struct session *session = ctx;
     struct session_frame decoded;
-    int rc = session_decode(session->role->codec, frame, &decoded);
+    int rc = session_decode(session_role_of(session)->codec, frame, &decoded);
     if (rc != 0)
         fail_decode(session, rc);
     else
@@ -207,22 +207,27 @@ static int on_frame(void *ctx, const struct frame *frame)
 
 static uint32_t max_body(const struct session *session)
 {
-    uint32_t max = session->role->config.max_frame_bytes;
+    uint32_t max = session_role_of(session)->config.max_frame_bytes;
     return session->state == CONN_ACCEPTED && max > SESSION_CONNECT_BYTES_MAX ? SESSION_CONNECT_BYTES_MAX : max;
 }
 
 /* Keep the reader only while it holds part of a frame. */
 static void keep_reader(struct session *session, struct frame_reader *reader)
 {
-    if (session->state != CONN_CLOSING && reader->partial.len > 0) {
-        if (session->reader == NULL)
-            session->reader = object_alloc(sizeof *session->reader);
-        *session->reader = *reader;
-        return;
+    if (session->state != CONN_CLOSING && reader->partial.len > 0)
+        session_busy(session)->reader = *reader;
+    else
+        frame_reader_reset(reader);
+}
+
+static struct frame_reader take_reader(struct session *session)
+{
+    struct frame_reader reader = {0};
+    if (session->busy != NULL) {
+        reader = session->busy->reader;
+        session->busy->reader = (struct frame_reader){0};
     }
-    frame_reader_reset(reader);
-    free(session->reader);
-    session->reader = NULL;
+    return reader;
 }
 
 /* ---- the stream ---- */
@@ -233,16 +238,17 @@ static void on_data(void *owner, struct bytes data)
     object_check(session, SESSION_MAGIC);
     if (session->state == CONN_CLOSING || data.len == 0)
         return;
-    session->heard_s = session_now_s(session->role);
-    if (session->state == CONN_ACCEPTED && session->reader == NULL && protocol_of(data.ptr[0]) == PROTOCOL_NONE) {
+    session->heard_s = session_now_s(session_role_of(session));
+    struct frame_reader reader = take_reader(session);
+    if (session->state == CONN_ACCEPTED && reader.partial.len == 0 && protocol_of(data.ptr[0]) == PROTOCOL_NONE) {
         session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "a connection begins with a CONNECT frame, type 1");
         return;
     }
-    struct frame_reader reader = session->reader != NULL ? *session->reader : (struct frame_reader){0};
     int rc = frame_reader_feed(&reader, max_body(session), data, on_frame, session);
     if (rc == PETREL_E_TOO_LARGE)
         session_conn_fail(session, SESSION_CODE_FRAME_TOO_LARGE, NULL);
     keep_reader(session, &reader);
+    session_busy_settle(session);
 }
 
 static void on_drain(void *owner)
@@ -257,7 +263,8 @@ static void on_end(void *owner, int status)
 {
     struct session *session = owner;
     object_check(session, SESSION_MAGIC);
-    log_at(LOG_DEBUG, "session", "connection ended", LOG_NUM("slot", session->slot), LOG_STR("why", err_name(status)));
+    log_at(LOG_DEBUG, "session", "connection ended", LOG_NUM("slot", session_slot(session)),
+           LOG_STR("why", err_name(status)));
     if (session->state == CONN_CLOSING)
         stream_close(session->stream);
     else
@@ -268,14 +275,11 @@ static void on_closed(void *owner)
 {
     struct session *session = owner;
     object_check(session, SESSION_MAGIC);
-    struct session_role *role = session->role;
-    session_table_remove(&role->table, session);
+    struct session_role *role = session_role_of(session);
     session_identity_unref(session->who);
-    if (session->reader != NULL)
-        frame_reader_reset(session->reader);
-    free(session->reader);
+    session_busy_free(session);
     session->magic = 0;
-    free(session);
+    session_table_give(session);
     role->connections--;
     metrics_add(role->metrics, METRIC_CONNECTIONS, -1);
     session_role_finish_if_idle(role);
@@ -311,13 +315,11 @@ void session_conn_accept(void *ctx, struct stream *stream)
         stream_close(stream);
         return;
     }
-    struct session *session = object_zalloc(sizeof *session);
+    struct session *session = session_table_take(&role->table);
     session->magic = SESSION_MAGIC;
     session->state = CONN_ACCEPTED;
-    session->role = role;
     session->stream = stream;
-    session->heard_s = session->progress_s = session_now_s(role);
-    session_table_add(&role->table, session);
+    session->heard_s = session_now_s(role);
     role->connections++;
     metrics_add(role->metrics, METRIC_CONNECTIONS, 1);
     if (refusal == NULL)

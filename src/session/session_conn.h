@@ -12,7 +12,6 @@ void session_conn_accept(void *ctx, struct stream *stream);
 /* Change state; checks that the move is one of the table's. */
 void session_conn_move(struct session *session, enum conn_state to);
 
-/* Write frames, counted as what a slow reader has to take. */
 void session_conn_write(struct session *session, struct bytes frames);
 
 /* Refuse or end the session: ERROR {code, text}, then close. text NULL: the code's own. Nothing happens when it is closing. A session

@@ -55,7 +55,7 @@ static void on_deadline(struct timer *timer)
 
 void session_door_open(struct session *session, const uint8_t key[16])
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     struct session_address *address = find(role, key);
     if (address == NULL) {
         address = object_zalloc(sizeof *address);
@@ -64,19 +64,20 @@ void session_door_open(struct session *session, const uint8_t key[16])
     }
     address->sockets++;
     role->gate.unauthenticated++;
-    struct session_door *door = object_zalloc(sizeof *door);
+    struct session_door *door = slab_take(&role->doors);
     door->session = session;
     door->address = address;
-    session->door = door;
+    session_busy(session)->door = door;
     timer_start(role->loop, &door->timer, role->config.connect_timeout_ms, on_deadline);
 }
 
 void session_door_pass(struct session *session)
 {
-    struct session_role *role = session->role;
-    struct session_address *address = session->door->address;
-    session->door->address = NULL;
-    timer_stop(&session->door->timer);
+    struct session_role *role = session_role_of(session);
+    struct session_door *door = session->busy->door;
+    struct session_address *address = door->address;
+    door->address = NULL;
+    timer_stop(&door->timer);
     if (address == NULL)
         return;
     role->gate.unauthenticated--;
@@ -88,11 +89,11 @@ void session_door_pass(struct session *session)
 
 void session_door_close(struct session *session)
 {
-    if (session->door == NULL)
+    if (session->busy == NULL || session->busy->door == NULL)
         return;
     session_door_pass(session);
-    free(session->door);
-    session->door = NULL;
+    slab_give(session->busy->door);
+    session->busy->door = NULL;
 }
 
 void session_door_note_refusal(struct session_role *role, const char *why)

@@ -16,8 +16,8 @@ static void next_slice(struct session_role *role)
 
 static void tell(struct session *session)
 {
-    const struct session_drain *drain = &session->role->drain;
-    const uint64_t now_ms = loop_now_ms(session->role->loop);
+    const struct session_drain *drain = &session_role_of(session)->drain;
+    const uint64_t now_ms = loop_now_ms(session_role_of(session)->loop);
     if (session->state == CONN_LIVE && (session->flags & SESSION_TOLD) == 0)
         session_goaway_tell(session, drain->code, drain->deadline_ms > now_ms ? drain->deadline_ms - now_ms : 0,
                             drain->spread_ms);
@@ -28,20 +28,21 @@ static void close_one(struct session *session)
     if ((session->flags & SESSION_TOLD) != 0)
         session_conn_end(session, true);
     else
-        session_conn_fail(session, session->role->drain.code, NULL);
+        session_conn_fail(session, session_role_of(session)->drain.code, NULL);
 }
 
 /* Whether this was the last slice. */
 static bool run_slice(struct session_role *role, void (*each)(struct session *session))
 {
     struct session_drain *drain = &role->drain;
-    uint32_t end = role->table.used - drain->slot > SLICE ? drain->slot + SLICE : role->table.used;
+    uint32_t table_end = session_table_end(&role->table);
+    uint32_t end = drain->slot + SLICE < table_end ? drain->slot + SLICE : table_end;
     for (; drain->slot < end; drain->slot++) {
         struct session *session = session_table_at(&role->table, drain->slot);
         if (session != NULL)
             each(session);
     }
-    return end == role->table.used;
+    return end == table_end;
 }
 
 static void begin_close(struct session_role *role)
@@ -131,7 +132,7 @@ void session_drain_greet(struct session *session)
 {
     if (session->state != CONN_LIVE)
         return;
-    if (session_drain_begun(session->role))
+    if (session_drain_begun(session_role_of(session)))
         tell(session);
     else
         session_move_greet(session);

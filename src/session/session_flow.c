@@ -5,24 +5,27 @@
 
 static bool socket_full(const struct session *session)
 {
-    return stream_queued(session->stream) > session->role->config.high_water_bytes;
+    return stream_queued(session->stream) > session_role_of(session)->config.high_water_bytes;
 }
 
 /* ---- Delivers ---- */
 
 static void miss(struct session *session, struct position position)
 {
+    struct session_busy *busy = session_busy(session);
     session->flags |= SESSION_NEWS;
-    if (session_later(position, session->missed))
-        session->missed = position;
+    if (session_later(position, busy->missed))
+        busy->missed = position;
 }
 
 static void push(struct session *session, uint64_t seq, struct bytes message)
 {
+    struct session_role *role = session_role_of(session);
+    struct session_busy *busy = session_busy(session);
     struct position position = {session->at.epoch, seq};
-    session_encode_push(&session->role->out, 0, position, session->told, message);
-    session->told = seq;
-    metrics_add(session->role->metrics, METRIC_PUSHES, 1);
+    session_encode_push(&role->out, 0, position, busy->told, message);
+    busy->told = seq;
+    metrics_add(role->metrics, METRIC_PUSHES, 1);
 }
 
 static void mark_behind(struct session *session)
@@ -30,7 +33,7 @@ static void mark_behind(struct session *session)
     if ((session->flags & SESSION_BEHIND) != 0)
         return;
     session->flags |= SESSION_BEHIND;
-    metrics_add(session->role->metrics, METRIC_BEHIND, 1);
+    metrics_add(session_role_of(session)->metrics, METRIC_BEHIND, 1);
 }
 
 void session_flow_fall_behind(struct session *session)
@@ -53,12 +56,14 @@ static void deliver_live(struct session *session, const struct peer_deliver *del
             session_flow_fall_behind(session);
         return;
     }
+    struct session_role *role = session_role_of(session);
+    (void)session_busy(session);
     session->at = position;
     if (deliver->message == NULL)
         return;
-    session->role->out.len = 0;
+    role->out.len = 0;
     push(session, position.seq, buf_bytes(deliver->message));
-    session_conn_write(session, bytes_view(&session->role->out));
+    session_conn_write(session, bytes_view(&role->out));
 }
 
 void session_flow_deliver(struct session *session, const struct peer_deliver *deliver)
@@ -77,7 +82,8 @@ static bool gap_counts(const struct session *session, const struct peer_page *pa
     if (page->gap.reason == SESSION_GAP_NONE)
         return false;
     return page->epoch != session->at.epoch || page->gap.reason == SESSION_GAP_ROLLBACK ||
-           (page->gap.floor > session->at.seq && page->gap.floor > session->who->told_floor);
+           (page->gap.floor > session->at.seq &&
+            (session->busy == NULL || page->gap.floor > session->busy->told_floor));
 }
 
 /* Entries that were left in the middle of a hole come after its GAP, so that one may end where the session stands. */
@@ -89,29 +95,31 @@ static void tell_gap(struct session *session, const struct peer_page *page)
         .lost_at_most = page->gap.lost_at_most,
         .reason = page->gap.reason,
     };
-    session_encode_gap(&session->role->out, &gap);
-    metrics_add(session->role->metrics, METRIC_GAPS, 1);
+    struct session_busy *busy = session_busy(session);
+    session_encode_gap(&session_role_of(session)->out, &gap);
+    metrics_add(session_role_of(session)->metrics, METRIC_GAPS, 1);
     bool rollback = page->gap.reason == SESSION_GAP_ROLLBACK;
     if (rollback && page->epoch == session->at.epoch)
         session->flags |= SESSION_REWOUND;
     session->at = gap.to;
-    session->told = gap.to.seq;
-    session->who->told_floor = page->gap.floor;
+    busy->told = gap.to.seq;
+    busy->told_floor = page->gap.floor;
     /* After a rollback the log goes on before what was acked. It may have what it had dropped before: of that the device has nothing
      * if it was told where to begin, and never said that it heard so. */
     if (rollback && !session->proven)
-        session->acked = 0;
-    if (session->acked > gap.to.seq)
-        session->acked = gap.to.seq;
-    if (session->logged > gap.to.seq)
-        session->logged = gap.to.seq;
+        busy->acked = 0;
+    if (busy->acked > gap.to.seq)
+        busy->acked = gap.to.seq;
+    if (busy->logged > gap.to.seq)
+        busy->logged = gap.to.seq;
     /* And it may have forgotten acks of what is left. */
     if (rollback)
-        session->logged = 0;
+        busy->logged = 0;
 }
 
 static void push_entries(struct session *session, const struct peer_page *page)
 {
+    (void)session_busy(session);
     session->at.epoch = page->epoch;
     for (uint32_t i = 0; i < page->count; i++) {
         const struct peer_entry *entry = &page->entries[i];
@@ -129,10 +137,10 @@ static void push_entries(struct session *session, const struct peer_page *page)
 static void settle(struct session *session, const struct peer_page *page, bool progress)
 {
     bool at_head = page->upto >= page->head;
-    bool news = (session->flags & SESSION_NEWS) != 0 && session_later(session->missed, session->at);
+    bool news = (session->flags & SESSION_NEWS) != 0 && session_later(session_busy(session)->missed, session->at);
     if (at_head && !news) {
         session->flags &= (uint8_t) ~(SESSION_BEHIND | SESSION_NEWS);
-        session->missed = (struct position){0, 0};
+        session_busy(session)->missed = (struct position){0, 0};
         return;
     }
     mark_behind(session);
@@ -144,13 +152,13 @@ static void settle(struct session *session, const struct peer_page *page, bool p
 
 static void write_out(struct session *session)
 {
-    if (session->role->out.len > 0)
-        session_conn_write(session, bytes_view(&session->role->out));
+    if (session_role_of(session)->out.len > 0)
+        session_conn_write(session, bytes_view(&session_role_of(session)->out));
 }
 
 void session_flow_first_page(struct session *session, const struct peer_page *page)
 {
-    session->role->out.len = 0;
+    session_role_of(session)->out.len = 0;
     push_entries(session, page);
     write_out(session);
     settle(session, page, true);
@@ -160,7 +168,7 @@ void session_flow_first_page(struct session *session, const struct peer_page *pa
 void session_flow_page(struct session *session, const struct peer_page *page)
 {
     struct position before = session->at;
-    session->role->out.len = 0;
+    session_role_of(session)->out.len = 0;
     if (gap_counts(session, page))
         tell_gap(session, page);
     push_entries(session, page);
@@ -169,6 +177,7 @@ void session_flow_page(struct session *session, const struct peer_page *page)
     bool news = (session->flags & SESSION_NEWS) != 0;
     settle(session, page, moved || news);
     session_ack_note(session);
+    session_busy_settle(session);
 }
 
 static void on_fetched(struct link_call *link)
@@ -209,7 +218,7 @@ void session_flow_refill(struct session *session)
     call->link.in.fetch = (struct peer_fetch){
         .target = session_identity_target(call->who),
         .position = session->at,
-        .told_floor = call->who->told_floor,
+        .told_floor = session->busy != NULL ? session->busy->told_floor : 0,
         .max_entries = PEER_PAGE_MAX,
         .max_bytes = PEER_PAGE_BYTES,
     };
@@ -219,5 +228,5 @@ void session_flow_refill(struct session *session)
         return;
     session->flags &= (uint8_t)~SESSION_PAGING;
     session_agenda_want(session, SESSION_WANT_FETCH);
-    session_agenda_failed(session->role);
+    session_agenda_failed(session_role_of(session));
 }

@@ -14,7 +14,7 @@ static size_t rank(const struct session_role *role, struct lookup_server out[LOO
 
 void session_goaway_tell(struct session *session, uint32_t code, uint64_t deadline_ms, uint64_t spread_ms)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     petrel_assert(session->state == CONN_LIVE && (session->flags & SESSION_TOLD) == 0);
     struct lookup_server servers[LOOKUP_MAX];
     struct session_goaway goaway = {

@@ -2,41 +2,125 @@
 
 #include "base/object.h"
 
-#include <stdlib.h>
+/* The app's length stands before the texts, so that no two pairs read the same. */
+struct origin {
+    struct map_node node;
+    uint32_t identities;
+    uint8_t client_len;
+    uint8_t app_len;
+    char text[ROUTE_APP_MAX + SESSION_CLIENT_MAX]; /* app, client */
+};
 
-struct session_identity *session_identity_new(const struct token_claims *claims, const struct session_connect *connect,
-                                              uint64_t now_ms)
+static struct bytes key_of(const struct origin *origin)
 {
-    struct bytes parts[] = {bytes_str(claims->app), bytes_str(claims->user), bytes_str(claims->device),
-                            connect->client};
-    size_t len = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        petrel_assert(parts[i].len <= UINT8_MAX);
-        len += parts[i].len;
+    return bytes_of(&origin->app_len, 1U + origin->app_len + origin->client_len);
+}
+
+static struct bytes origin_key(const struct map_node *node)
+{
+    return key_of(container_of(node, const struct origin, node));
+}
+
+static size_t whole_steps(size_t size)
+{
+    return (size + SESSION_IDENTITY_STEP - 1) / SESSION_IDENTITY_STEP * SESSION_IDENTITY_STEP;
+}
+
+static uint32_t seconds(uint64_t value)
+{
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
+void session_identity_init(struct session_identities *identities, uint64_t seed)
+{
+    for (size_t i = 0; i < SESSION_IDENTITY_STEPS; i++) {
+        size_t size = (i + 1) * SESSION_IDENTITY_STEP;
+        if (size >= SLAB_OBJECT_MIN)
+            slab_init(&identities->slabs[i], size, identities);
     }
-    struct session_identity *who = object_alloc(sizeof *who + len);
-    *who = (struct session_identity){
-        .refs = 1,
-        .app_len = (uint8_t)parts[0].len,
-        .user_len = (uint8_t)parts[1].len,
-        .device_len = (uint8_t)parts[2].len,
-        .client_len = (uint8_t)parts[3].len,
-        .attempt = connect->attempt,
-        .issued_ms = claims->issued_s * 1000,
-        .expires_s = claims->expires_s,
-        .since_ms = now_ms,
-    };
-    char *place = who->text;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].len > 0)
-            memcpy(place, parts[i].ptr, parts[i].len);
-        place += parts[i].len;
+    slab_init(&identities->origins, whole_steps(sizeof(struct origin)), identities);
+    map_init(&identities->origins_by_text, origin_key, seed);
+}
+
+void session_identity_reset(struct session_identities *identities)
+{
+    for (size_t i = 0; i < SESSION_IDENTITY_STEPS; i++)
+        slab_reset(&identities->slabs[i]);
+    slab_reset(&identities->origins);
+    map_reset(&identities->origins_by_text);
+}
+
+void session_identity_trim(struct session_identities *identities)
+{
+    for (size_t i = 0; i < SESSION_IDENTITY_STEPS; i++)
+        slab_trim(&identities->slabs[i]);
+    slab_trim(&identities->origins);
+}
+
+static void put_text(char *place, struct bytes text)
+{
+    if (text.len > 0)
+        memcpy(place, text.ptr, text.len);
+}
+
+static struct origin *take_origin(struct session_identities *identities, struct bytes app, struct bytes client)
+{
+    petrel_assert(app.len <= ROUTE_APP_MAX && client.len <= SESSION_CLIENT_MAX);
+    struct origin wanted = {.app_len = (uint8_t)app.len, .client_len = (uint8_t)client.len};
+    put_text(wanted.text, app);
+    put_text(wanted.text + app.len, client);
+    struct map_node *node = map_find(&identities->origins_by_text, key_of(&wanted));
+    struct origin *origin;
+    if (node != NULL) {
+        origin = container_of(node, struct origin, node);
+    } else {
+        origin = slab_take(&identities->origins);
+        *origin = wanted;
+        map_insert(&identities->origins_by_text, &origin->node);
     }
+    origin->identities++;
+    return origin;
+}
+
+static void give_origin(struct session_identities *identities, struct origin *origin)
+{
+    if (--origin->identities > 0)
+        return;
+    map_remove(&identities->origins_by_text, &origin->node);
+    slab_give(origin);
+}
+
+static struct origin *origin_of(const struct session_identity *who)
+{
+    const struct session_identities *identities = slab_keeper(who);
+    return slab_at(&identities->origins, who->origin);
+}
+
+struct session_identity *session_identity_new(struct session_identities *identities, const struct token_claims *claims,
+                                              const struct session_connect *connect, uint64_t now_ms)
+{
+    struct bytes user = bytes_str(claims->user);
+    struct bytes device = bytes_str(claims->device);
+    petrel_assert(user.len <= ROUTE_USER_MAX && device.len <= ROUTE_DEVICE_MAX);
+    size_t size = whole_steps(offsetof(struct session_identity, text) + user.len + device.len);
+    size = size > SLAB_OBJECT_MIN ? size : SLAB_OBJECT_MIN;
+    struct session_identity *who = slab_take(&identities->slabs[size / SESSION_IDENTITY_STEP - 1]);
+    who->refs = 1;
+    who->attempt = connect->attempt;
+    who->issued_s = seconds(claims->issued_s);
+    who->expires_s = seconds(claims->expires_s);
+    who->since_s = seconds(now_ms / 1000);
+    who->origin = slab_index(take_origin(identities, bytes_str(claims->app), connect->client));
+    who->user_len = (uint8_t)user.len;
+    who->device_len = (uint8_t)device.len;
+    put_text(who->text, user);
+    put_text(who->text + user.len, device);
     return who;
 }
 
 struct session_identity *session_identity_ref(struct session_identity *who)
 {
+    petrel_assert(who->refs < UINT16_MAX);
     who->refs++;
     return who;
 }
@@ -46,22 +130,24 @@ void session_identity_unref(struct session_identity *who)
     if (who == NULL)
         return;
     petrel_assert(who->refs > 0);
-    if (--who->refs == 0)
-        free(who);
+    if (--who->refs > 0)
+        return;
+    give_origin(slab_keeper(who), origin_of(who));
+    slab_give(who);
 }
 
 struct peer_target session_identity_target(const struct session_identity *who)
 {
-    const char *user = who->text + who->app_len;
-    const char *device = user + who->user_len;
+    const struct origin *origin = origin_of(who);
     return (struct peer_target){
-        .app = bytes_of(who->text, who->app_len),
-        .user = bytes_of(user, who->user_len),
-        .device = bytes_of(device, who->device_len),
+        .app = bytes_of(origin->text, origin->app_len),
+        .user = bytes_of(who->text, who->user_len),
+        .device = bytes_of(who->text + who->user_len, who->device_len),
     };
 }
 
 struct bytes session_identity_client(const struct session_identity *who)
 {
-    return bytes_of(who->text + who->app_len + who->user_len + who->device_len, who->client_len);
+    const struct origin *origin = origin_of(who);
+    return bytes_of(origin->text + origin->app_len, origin->client_len);
 }

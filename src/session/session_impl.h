@@ -1,18 +1,20 @@
 /* session_impl.h: what a session and its role are made of. Private to this room.
  *
- * told      the last position that the client was told, by CONNECTED, PUSH or GAP; `at` runs ahead of it where entries were
- *           for other devices. A PUSH's prev is `told`, which the client knows, never `at`, which it may not.
- * missed    the newest position heard of and not taken: a session is behind until it has fetched past it
- * logged    the ack that the log has; acks between it and `acked` are still to be sent
+ * at        the position up to which everything meant for the session has been written to its socket
+ * busy      what is not as it is for an idle session: who has been told less than `at`, or has not acked it, has a partial
+ *           frame, or is not live yet (session_busy.h)
  * wants     what the agenda is to do for the session at its next round (session_agenda.h)
  *
- * A session costs this struct, its identity and its stream while idle: no timer, no buffer, no entry in a hash. */
+ * An idle session costs a cache line, its stream (32 bytes) and its identity (28 bytes and the names of user and device): no
+ * timer, no buffer, no entry in a hash, no allocation of its own. All three lie in slabs, which is how a session knows its slot
+ * and its role. */
 #ifndef PETREL_SESSION_SESSION_IMPL_H
 #define PETREL_SESSION_SESSION_IMPL_H
 
 #include "session/session_admission.h"
 #include "session/session_agenda.h"
 #include "session/session_auth.h"
+#include "session/session_busy.h"
 #include "session/session_call.h"
 #include "session/session_check.h"
 #include "session/session_door.h"
@@ -51,32 +53,22 @@ enum session_flag {
 
 struct session {
     uint32_t magic;
-    uint32_t slot;
     uint32_t generation;
     uint8_t state; /* enum conn_state; written by session_conn_move() only */
     uint8_t flags; /* of enum session_flag */
     uint8_t wants; /* of enum session_want */
-    struct session_role *role;
+    bool proven;   /* what is acked is no more than the device has; else it is where CONNECTED's GAP told it to begin */
+    uint16_t heartbeat_s;
+    uint16_t losses; /* of the sweep, as counted at the last check; its lower half */
     struct stream *stream;
     struct session_identity *who; /* NULL before a valid CONNECT */
-    struct session_door *door;    /* NULL once live */
-    struct frame_reader *reader;  /* NULL while no frame is partial */
+    struct session_busy *busy;    /* NULL while idle */
     struct position at;
-    struct position missed;
-    uint64_t told;
-    uint64_t acked;
-    uint64_t logged;
-    uint32_t heard_s; /* these three in seconds of the role */
+    uint32_t heard_s; /* both in seconds of the role */
     uint32_t checked_s;
-    uint32_t progress_s; /* the socket last took bytes, or had none to take */
-    uint32_t losses;     /* of the sweep, as counted at the last check */
-    uint32_t written;    /* bytes given to the stream, modulo 2^32 */
-    uint32_t taken;      /* of them, what the socket had taken when last looked at */
-    uint16_t heartbeat_s;
-    bool proven; /* `acked` is no more than the device has; else it is where CONNECTED's GAP told it to begin */
 };
 
-_Static_assert(sizeof(struct session) <= 160, "a million idle sessions are a million of these");
+_Static_assert(sizeof(struct session) == 64, "a million idle sessions are a million of these");
 
 struct session_role {
     uint32_t magic;
@@ -92,6 +84,9 @@ struct session_role {
     uint32_t sessions;    /* of them, binding or live */
     uint32_t live;        /* of them, live */
     struct session_table table;
+    struct slab busies;
+    struct slab doors;
+    struct session_identities identities;
     struct session_keyring *keyring; /* NULL before the first APPS */
     uint64_t keyring_version;
     struct session_admission admission;
@@ -108,6 +103,16 @@ struct session_role {
     void *done_ctx;
 };
 
+static inline struct session_role *session_role_of(const struct session *session)
+{
+    return slab_keeper(session);
+}
+
+static inline uint32_t session_slot(const struct session *session)
+{
+    return slab_index(session);
+}
+
 /* Seconds since the role began. */
 static inline uint32_t session_now_s(const struct session_role *role)
 {
@@ -116,12 +121,12 @@ static inline uint32_t session_now_s(const struct session_role *role)
 
 static inline struct route session_route(const struct session *session)
 {
-    const struct session_role *role = session->role;
+    const struct session_role *role = session_role_of(session);
     return (struct route){
         .incarnation = role->config.incarnation,
         .node = role->config.node,
         .loop = loop_index(role->loop),
-        .slot = session->slot,
+        .slot = session_slot(session),
         .generation = session->generation,
     };
 }
@@ -132,6 +137,8 @@ static inline bool session_later(struct position a, struct position b)
     return a.epoch != b.epoch ? a.epoch > b.epoch : a.seq > b.seq;
 }
 
+/* Give back what sessions that are gone took, but for what the load of the time since it was last called needs (session_role.c). */
+void session_role_trim(struct session_role *role);
 /* Begin the end of a closing role once nothing is open and nothing under way (session_role.c). */
 void session_role_finish_if_idle(struct session_role *role);
 

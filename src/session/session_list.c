@@ -24,9 +24,9 @@ static void describe(const struct session *session, char address[STREAM_ADDRESS_
         .user = target.user,
         .device = target.device,
         .address = bytes_str(address),
-        .since_ms = session->who->since_ms,
+        .since_ms = (uint64_t)session->who->since_s * 1000,
         .at = session->at,
-        .acked = session->acked,
+        .acked = session->busy != NULL ? session->busy->acked : session->at.seq,
         .behind = (session->flags & SESSION_BEHIND) != 0,
         .client = session_identity_client(session->who),
     };
@@ -37,9 +37,10 @@ struct peer_session_list session_list_collect(const struct session_role *role, c
     struct peer_session records[RECORDS_MAX];
     char addresses[RECORDS_MAX][STREAM_ADDRESS_SIZE];
     const struct session_table *table = &role->table;
+    uint32_t table_end = session_table_end(table);
     uint32_t limit = asked->limit > 0 && asked->limit < RECORDS_MAX ? asked->limit : RECORDS_MAX;
-    uint32_t slot = asked->slot < table->used ? asked->slot : table->used;
-    uint32_t end = table->used - slot > SLOTS_MAX ? slot + SLOTS_MAX : table->used;
+    uint32_t slot = asked->slot < table_end ? asked->slot : table_end;
+    uint32_t end = table_end - slot > SLOTS_MAX ? slot + SLOTS_MAX : table_end;
     uint32_t count = 0;
     for (; slot < end && count < limit; slot++) {
         const struct session *session = session_table_at(table, slot);
@@ -51,6 +52,6 @@ struct peer_session_list session_list_collect(const struct session_role *role, c
     return (struct peer_session_list){
         .records = peer_record_pack_sessions(records, count),
         .count = count,
-        .next_slot = slot < table->used ? slot : 0,
+        .next_slot = slot < table_end ? slot : 0,
     };
 }

@@ -35,12 +35,13 @@ static void push_told(struct session_move *move, const struct session *session, 
         move->told_size = move->told_size == 0 ? TOLD_FIRST : move->told_size * 2;
         move->told = object_realloc(move->told, move->told_size * sizeof *move->told);
     }
-    move->told[move->told_count++] = (struct session_move_told){session->slot, session->generation, deadline_ms};
+    move->told[move->told_count++] =
+        (struct session_move_told){session_slot(session), session->generation, deadline_ms};
 }
 
 static void tell(struct session *session)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     session_goaway_tell(session, SESSION_CODE_DRAIN, DEADLINE_MS, SPREAD_MS);
     push_told(&role->move, session, loop_now_ms(role->loop) + DEADLINE_MS);
 }
@@ -91,9 +92,10 @@ static void tell_due(struct session_role *role)
 {
     struct session_move *move = &role->move;
     earn(role);
+    const uint32_t table_end = session_table_end(&role->table);
     for (uint32_t scanned = 0; scanned < SCAN_MAX && move->credit >= WHOLE && to_tell(role) > 0; scanned++) {
-        if (move->slot >= role->table.used)
-            move->slot %= role->table.used;
+        if (move->slot >= table_end)
+            move->slot %= table_end;
         struct session *session = session_table_at(&role->table, move->slot);
         const bool next = session != NULL && session->state == CONN_LIVE && (session->flags & SESSION_TOLD) == 0;
         move->slot += next ? move->stride : 1;
@@ -196,9 +198,10 @@ static int begin_move(struct session_role *role, uint32_t count, uint32_t per_se
     set_pace(role, per_second);
     role->goaway.left = 0;
     move->to_move = count < untold ? count : untold;
-    move->stride = move->to_move > 0 ? role->table.used / move->to_move : 1;
+    const uint32_t table_end = session_table_end(&role->table);
+    move->stride = move->to_move > 0 ? table_end / move->to_move : 1;
     move->stride = move->stride > 0 ? move->stride : 1;
-    move->slot = role->table.used > 0 ? (uint32_t)rng_below(loop_rng(role->loop), role->table.used) : 0;
+    move->slot = table_end > 0 ? (uint32_t)rng_below(loop_rng(role->loop), table_end) : 0;
     log_at(LOG_INFO, "session", "sessions are moved", LOG_NUM("loop", loop_index(role->loop)),
            LOG_NUM("count", move->to_move), LOG_NUM("sessions", role->live), LOG_NUM("per_second", per_second));
     return 0;
@@ -239,7 +242,7 @@ int session_move_serve(struct session_role *role, const struct peer_drain *asked
 
 void session_move_greet(struct session *session)
 {
-    struct session_role *role = session->role;
+    struct session_role *role = session_role_of(session);
     if (!role->move.draining)
         return;
     tell(session);

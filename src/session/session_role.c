@@ -125,6 +125,9 @@ static void finish(struct loop_task *task)
     session_door_reset(role);
     session_auth_keyring_free(&role->keyring);
     session_table_reset(&role->table);
+    session_identity_reset(&role->identities);
+    slab_reset(&role->busies);
+    slab_reset(&role->doors);
     session_codec_free(&role->codec);
     bytes_reset(&role->out);
     free((char *)role->config.host);
@@ -133,6 +136,14 @@ static void finish(struct loop_task *task)
     free(role);
     log_event(LOG_INFO, "session", "role stopped");
     done(ctx);
+}
+
+void session_role_trim(struct session_role *role)
+{
+    slab_trim(&role->table.sessions);
+    slab_trim(&role->busies);
+    slab_trim(&role->doors);
+    session_identity_trim(&role->identities);
 }
 
 void session_role_finish_if_idle(struct session_role *role)
@@ -156,6 +167,10 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
     role->codec = session_codec_new();
     role->start_ms = loop_now_ms(loop);
     role->finish.run = finish;
+    session_table_init(&role->table, role);
+    session_identity_init(&role->identities, rng_u64(loop_rng(loop)));
+    slab_init(&role->busies, sizeof(struct session_busy), role);
+    slab_init(&role->doors, sizeof(struct session_door), role);
     session_door_init(role);
     session_call_init(&role->calls);
     session_agenda_init(role);

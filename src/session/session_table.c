@@ -1,60 +1,42 @@
 #include "session/session_impl.h"
 
-#include "base/object.h"
-
-#include <stdlib.h>
-
-#define SLOTS_FIRST 64U
-
-static uint32_t take_slot(struct session_table *table)
+void session_table_init(struct session_table *table, struct session_role *role)
 {
-    if (table->free != 0) {
-        uint32_t slot = table->free - 1;
-        table->free = table->slots[slot].next_free;
-        return slot;
-    }
-    if (table->used == table->size) {
-        table->size = table->size == 0 ? SLOTS_FIRST : table->size * 2;
-        table->slots = object_realloc(table->slots, table->size * sizeof *table->slots);
-    }
-    table->slots[table->used] = (struct session_slot){.generation = 1};
-    return table->used++;
-}
-
-void session_table_add(struct session_table *table, struct session *session)
-{
-    uint32_t slot = take_slot(table);
-    table->slots[slot].session = session;
-    session->slot = slot;
-    session->generation = table->slots[slot].generation;
-}
-
-void session_table_remove(struct session_table *table, struct session *session)
-{
-    struct session_slot *slot = &table->slots[session->slot];
-    petrel_assert(slot->session == session && slot->generation == session->generation);
-    slot->session = NULL;
-    if (++slot->generation == 0)
-        slot->generation = 1;
-    slot->next_free = table->free;
-    table->free = session->slot + 1;
-}
-
-struct session *session_table_find(const struct session_table *table, uint32_t slot, uint32_t generation)
-{
-    if (slot >= table->used || table->slots[slot].generation != generation)
-        return NULL;
-    return table->slots[slot].session;
-}
-
-struct session *session_table_at(const struct session_table *table, uint32_t slot)
-{
-    petrel_assert(slot < table->used);
-    return table->slots[slot].session;
+    *table = (struct session_table){0};
+    slab_init(&table->sessions, sizeof(struct session), role);
 }
 
 void session_table_reset(struct session_table *table)
 {
-    free(table->slots);
-    *table = (struct session_table){0};
+    slab_reset(&table->sessions);
+}
+
+struct session *session_table_take(struct session_table *table)
+{
+    struct session *session = slab_take(&table->sessions);
+    if (++table->generation == 0)
+        table->generation = 1;
+    session->generation = table->generation;
+    return session;
+}
+
+void session_table_give(struct session *session)
+{
+    slab_give(session);
+}
+
+struct session *session_table_find(const struct session_table *table, uint32_t slot, uint32_t generation)
+{
+    struct session *session = session_table_at(table, slot);
+    return session != NULL && session->generation == generation ? session : NULL;
+}
+
+struct session *session_table_at(const struct session_table *table, uint32_t slot)
+{
+    return slab_at(&table->sessions, slot);
+}
+
+uint32_t session_table_end(const struct session_table *table)
+{
+    return slab_end(&table->sessions);
 }

@@ -1,34 +1,30 @@
-/* session_table.h: the loop's connections by slot. A slot's generation grows each time it is let go, so that a route to a
- * session that is gone finds nothing. Private to this room. One owner thread. */
+/* session_table.h: the loop's connections by slot. A slot is the session's place in a slab; each session has a generation of its
+ * own, so that a route to one that is gone finds nothing. Private to this room. One owner thread. */
 #ifndef PETREL_SESSION_SESSION_TABLE_H
 #define PETREL_SESSION_SESSION_TABLE_H
 
-#include <stdint.h>
+#include "base/slab.h"
 
 struct session;
+struct session_role;
 
-struct session_slot {
-    struct session *session; /* NULL: free */
-    uint32_t generation;     /* never 0 */
-    uint32_t next_free;
-};
-
-/* {0} is empty. */
 struct session_table {
-    struct session_slot *slots;
-    uint32_t size; /* slots that there is memory for */
-    uint32_t used; /* slots ever taken: the rest was never looked at */
-    uint32_t free; /* the first free one among them, plus 1; 0: none */
+    struct slab sessions;
+    uint32_t generation; /* of the newest session; never 0 */
 };
 
-/* Give the session a slot and generation, which it keeps in itself. */
-void session_table_add(struct session_table *table, struct session *session);
-/* Free its slot; ids of it find nothing from now on. */
-void session_table_remove(struct session_table *table, struct session *session);
-/* NULL: free, never used, or of another generation. */
-struct session *session_table_find(const struct session_table *table, uint32_t slot, uint32_t generation);
-/* Whatever is in the slot; NULL when it is free. slot < table->used. */
-struct session *session_table_at(const struct session_table *table, uint32_t slot);
+void session_table_init(struct session_table *table, struct session_role *role);
 void session_table_reset(struct session_table *table);
+
+/* A zeroed session with a generation, at a slot that is its own until it is given back. */
+struct session *session_table_take(struct session_table *table);
+/* Free it; ids of it find nothing from now on. */
+void session_table_give(struct session *session);
+/* NULL: gone, or never was. */
+struct session *session_table_find(const struct session_table *table, uint32_t slot, uint32_t generation);
+/* Whatever is in the slot; NULL when it is free. */
+struct session *session_table_at(const struct session_table *table, uint32_t slot);
+/* Where a walk over the slots ends; less than before when sessions have gone. */
+uint32_t session_table_end(const struct session_table *table);
 
 #endif
