@@ -108,6 +108,7 @@ static struct slab_block *add_block(struct slab *slab)
     ASAN_POISON_MEMORY_REGION((char *)block + HEADER_BYTES, SLAB_BLOCK_BYTES - HEADER_BYTES);
     slab->blocks[number] = block;
     slab->blocks_held++;
+    slab->blocks_empty++;
     set_room(slab, number, true);
     return block;
 }
@@ -117,6 +118,7 @@ static void drop_block(struct slab *slab, uint32_t number)
     struct slab_block *block = slab->blocks[number];
     slab->blocks[number] = NULL;
     slab->blocks_held--;
+    slab->blocks_empty--;
     set_room(slab, number, false);
     ASAN_UNPOISON_MEMORY_REGION(block, SLAB_BLOCK_BYTES);
     (void)munmap(block, SLAB_BLOCK_BYTES);
@@ -168,6 +170,7 @@ void *slab_take(struct slab *slab)
     struct slab_block *block = block_with_room(slab);
     uint32_t place = first_free(block);
     block->taken[place / WORD_BITS] |= (uint64_t)1 << place % WORD_BITS;
+    slab->blocks_empty -= block->count == 0;
     if (++block->count == slab->per_block)
         set_room(slab, block->number, false);
     if (++slab->taken > slab->peak)
@@ -187,6 +190,7 @@ void slab_give(void *object)
     if (block->count-- == slab->per_block)
         set_room(slab, block->number, true);
     slab->taken--;
+    slab->blocks_empty += block->count == 0;
     ASAN_POISON_MEMORY_REGION(object, slab->object_size);
 }
 
@@ -229,8 +233,7 @@ uint32_t slab_end(const struct slab *slab)
 
 void slab_trim(struct slab *slab)
 {
-    for (uint32_t left = slab->blocks_count; left > 0; left--) {
-        uint32_t number = left - 1;
+    for (uint32_t number = slab->blocks_count; number-- > 0 && slab->blocks_empty > 0;) {
         uint32_t fewer = slab->blocks_held - 1;
         if ((uint64_t)fewer * slab->per_block < slab->peak)
             break;

@@ -31,7 +31,8 @@ struct slab {
     uint64_t *room;             /* a bit for each block that is there and not full */
     uint32_t blocks_count;      /* the last of them is there */
     uint32_t blocks_size;
-    uint32_t blocks_held; /* of them, those that are there */
+    uint32_t blocks_held;  /* of them, those that are there */
+    uint32_t blocks_empty; /* of those, the ones without an object */
 };
 
 /* Of objects of that size, SLAB_OBJECT_MIN to SLAB_OBJECT_MAX, a multiple of 8. No memory is taken before the first object. */

@@ -164,8 +164,7 @@ static void on_sweep(struct timer *timer)
     }
     sweep->slot = end < table_end ? end : 0;
     sweep->app_visits -= sweep->app_visits > 0;
-    if (sweep->slot == 0)
-        session_role_trim(role);
+    session_role_trim(role);
     if (role->sessions > 0)
         timer_start(role->loop, timer, SWEEP_MS, on_sweep);
     else

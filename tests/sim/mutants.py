@@ -23,7 +23,7 @@ MUTANTS = [
      "    if (bind->live)\n        at.proven = 0;\n",
      ""),
     ("ack-beyond-what-is-acked", "src/session/session_ack.c",
-     "session->acked >= session->told ? session->at.seq : session->acked",
+     "busy == NULL || busy->acked >= busy->told ? session->at.seq : busy->acked",
      "session->at.seq"),
     ("retry-is-another-message", "src/store/inbox_append.c",
      "if (recent->hash == hash)",
