@@ -99,8 +99,10 @@ static void say_hello(struct work *work, uint32_t index)
     snprintf(claims.app, sizeof claims.app, "%s", target->app);
     snprintf(claims.user, sizeof claims.user, "user-%08u", work->first + index);
     snprintf(claims.device, sizeof claims.device, "device-%08u", work->first + index);
-    char client[32]; /* petrel-limit knows the user by it */
-    snprintf(client, sizeof client, "bench-%08u", work->first + index);
+    /* As in life, the same for all who use one library; but petrel-limit, which reads no token, knows the user by it. */
+    char client[32] = "petrel-bench";
+    if (work->fleet->bench->server == BENCH_LIMIT)
+        snprintf(client, sizeof client, "bench-%08u", work->first + index);
     work->token.len = work->frame.len = 0;
     if (token_mint(target->token_key, &claims, &work->token) != 0)
         bench_die(work->fleet->bench, "a token can't be minted");
