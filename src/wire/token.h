@@ -1,5 +1,5 @@
 /* token.h: device tokens: JWTs (RFC 7519) signed with the app's secret, HS256 by the key's own type, never by the header's
- * word. Claims: app, sub (the user), device, exp, iat; seconds since 1970. On cjose. Sans-I/O. */
+ * word. Claims: app, sub (the user), device, exp, iat; seconds since 1970. Minted by cjose. Sans-I/O. */
 #ifndef PETREL_WIRE_TOKEN_H
 #define PETREL_WIRE_TOKEN_H
 
@@ -7,6 +7,7 @@
 #include "base/route.h"
 
 #define TOKEN_MAX 4096
+#define TOKEN_KID_MAX 64
 #define TOKEN_SECRET_BYTES 32 /* made by the registry */
 #define TOKEN_LEEWAY_S 30     /* clocks differ: exp is over, iat and nbf are in the future, only beyond this */
 
@@ -24,13 +25,25 @@ struct token_key;
 struct token_key *token_key_new(struct bytes kid, struct bytes secret);
 void token_key_free(struct token_key **key);
 
+/* What a token says, read once and not trusted yet: by it the app's keys are found. */
+struct token_reading {
+    struct token_claims claims;
+    uint64_t not_before_s;
+    char kid[TOKEN_KID_MAX + 1]; /* of the header; empty when there is none */
+};
+
+/* 0; PETREL_E_INVALID: not a JWT, alg is not HS256, a claim is missing, of the wrong type, or no valid name. */
+int token_read(struct bytes token, struct token_reading *out);
+/* Whether what was read of the token holds: the signature is that key's, and it is valid now. 0; PETREL_E_UNAUTHENTICATED: the
+ * signature is wrong; PETREL_E_EXPIRED: exp + leeway is before now_s, or nbf/iat - leeway is after it. */
+int token_check(const struct token_key *key, struct bytes token, const struct token_reading *reading, uint64_t now_s);
+
 /* Read the claims without trusting them, to find the app's keys, and the header's kid (text of kid_size bytes with its NUL,
  * empty when there is none). 0; PETREL_E_INVALID: not a JWT, alg is not HS256, a claim is missing, of the wrong type, or
  * no valid name. */
 int token_peek(struct bytes token, struct token_claims *out, char *kid, size_t kid_size);
 
-/* Verify with that key. 0 and the claims; PETREL_E_INVALID as above; PETREL_E_UNAUTHENTICATED: the signature is wrong;
- * PETREL_E_EXPIRED: exp + leeway is before now_s, or nbf/iat - leeway is after it. */
+/* Both: 0 and the claims, or either's error. */
 int token_verify(const struct token_key *key, struct bytes token, uint64_t now_s, struct token_claims *out);
 
 /* Append the compact form. 0, PETREL_E_INVALID (a claim is no valid name), PETREL_E_INTERNAL. */
