@@ -37,8 +37,8 @@ static bool switch_on(int fd, int level, int option)
 }
 
 /* Listening on fd, or a negative error with errno's meaning; fd is the caller's in any case. Connections inherit
- * TCP_NODELAY, which saves a system call for each. */
-static int bind_and_listen(int fd, union address *address, socklen_t size, int backlog)
+ * TCP_NODELAY and TCP_NOTSENT_LOWAT, which saves system calls for each. */
+static int bind_and_listen(int fd, union address *address, socklen_t size, const struct listener_config *config)
 {
     if (!switch_on(fd, SOL_SOCKET, SO_REUSEADDR) || !switch_on(fd, SOL_SOCKET, SO_REUSEPORT) ||
         !switch_on(fd, IPPROTO_TCP, TCP_NODELAY))
@@ -46,9 +46,12 @@ static int bind_and_listen(int fd, union address *address, socklen_t size, int b
     int both = 0; /* "::" takes IPv4 as well, whatever the machine's default is */
     if (address->any.sa_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &both, sizeof both);
+    int unsent = config->unsent_bytes < INT32_MAX ? (int)config->unsent_bytes : INT32_MAX;
+    if (unsent > 0 && setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) != 0)
+        return PETREL_E_IO;
     if (bind(fd, &address->any, size) != 0)
         return errno == EADDRNOTAVAIL ? PETREL_E_INVALID : err_from_errno(errno);
-    if (listen(fd, backlog > 0 ? backlog : LISTENER_BACKLOG) != 0)
+    if (listen(fd, config->backlog > 0 ? config->backlog : LISTENER_BACKLOG) != 0)
         return err_from_errno(errno);
     return getsockname(fd, &address->any, &size) == 0 ? 0 : PETREL_E_IO;
 }
@@ -139,7 +142,7 @@ int listener_open(struct listener **out, struct loop *loop, const struct listene
         return err_from_errno(errno);
     struct listener *listener = object_zalloc(sizeof *listener);
     listener->endpoint = (struct endpoint){LISTENER_MAGIC, fd};
-    rc = bind_and_listen(fd, &address, size, config->backlog);
+    rc = bind_and_listen(fd, &address, size, config);
     if (rc == 0)
         rc = pollset_add(loop, &listener->endpoint, EPOLLIN);
     if (rc != 0) {

@@ -11,6 +11,9 @@ struct listener_config {
     const char *host; /* numeric IPv4 or IPv6 address */
     uint16_t port;    /* 0: the kernel chooses; see listener_port() */
     int backlog;      /* 0: 4096 */
+    uint32_t
+        unsent_bytes; /* the kernel takes at most so many of a connection that it can't send yet (TCP_NOTSENT_LOWAT), so
+                              that a slow reader shows early; 0: as the machine is set */
 };
 
 /* A connection: the callee owns the stream and attaches it, or closes it, before this returns. */

@@ -441,14 +441,6 @@ void stream_close_flushed(struct stream *stream, uint32_t timeout_ms)
     watch(stream);
 }
 
-void stream_limit_unsent(struct stream *stream, uint32_t bytes)
-{
-    if (stream->closing)
-        return;
-    int value = bytes < INT32_MAX ? (int)bytes : INT32_MAX;
-    (void)setsockopt(stream->endpoint.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
-}
-
 bool stream_blocked(const struct stream *stream)
 {
     return stream->blocked;

@@ -64,8 +64,6 @@ void stream_close(struct stream *stream);
  * meanwhile; what the peer still sends is read and dropped. Also for a stream that was never attached. */
 void stream_close_flushed(struct stream *stream, uint32_t timeout_ms);
 
-/* Give the kernel at most this many unsent bytes (TCP_NOTSENT_LOWAT), so that a slow reader shows early. */
-void stream_limit_unsent(struct stream *stream, uint32_t bytes);
 /* Address and port of the peer into out, also as 16 bytes (IPv4 mapped) by stream_peer_key(), for caps per address. */
 void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE]);
 void stream_peer_key(const struct stream *stream, uint8_t out[16]);

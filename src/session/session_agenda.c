@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define ITEMS_FIRST 64U
+#define ITEMS_KEPT 4096U
 #define RETRY_FIRST_MS 200U
 #define RETRY_MAX_MS 5000U
 
@@ -93,6 +94,16 @@ void session_agenda_reset(struct session_role *role)
     loop_undefer(&role->agenda.resume);
     free(role->agenda.items);
     session_agenda_init(role);
+}
+
+void session_agenda_trim(struct session_role *role)
+{
+    struct session_agenda *agenda = &role->agenda;
+    if (agenda->head < agenda->count || agenda->size <= ITEMS_KEPT)
+        return;
+    free(agenda->items);
+    agenda->items = NULL;
+    agenda->head = agenda->count = agenda->size = 0;
 }
 
 static void append(struct session_agenda *agenda, const struct session *session)

@@ -36,6 +36,8 @@ struct session_agenda {
 
 void session_agenda_init(struct session_role *role);
 void session_agenda_reset(struct session_role *role);
+/* Give back what a time when all sessions stood on the list took, once it is empty. */
+void session_agenda_trim(struct session_role *role);
 
 /* Do it at the next round, ack_delay_ms from now at most. */
 void session_agenda_want(struct session *session, enum session_want want);

@@ -115,13 +115,13 @@ static uint32_t code_of(int rc)
 }
 
 /* By the key that the token names; a token that names none may be signed with any of the app's. */
-static uint32_t verify_with(const struct auth_app *app, const char *kid, struct bytes token, uint64_t now_s,
-                            struct token_claims *out)
+static uint32_t check_with(const struct auth_app *app, struct bytes token, const struct token_reading *reading,
+                           uint64_t now_s)
 {
     int rc = PETREL_E_UNAUTHENTICATED;
     for (size_t i = 0; i < app->keys_count && rc == PETREL_E_UNAUTHENTICATED; i++) {
-        if (kid[0] == '\0' || strcmp(kid, app->keys[i].kid) == 0)
-            rc = token_verify(app->keys[i].key, token, now_s, out);
+        if (reading->kid[0] == '\0' || strcmp(reading->kid, app->keys[i].kid) == 0)
+            rc = token_check(app->keys[i].key, token, reading, now_s);
     }
     return code_of(rc);
 }
@@ -129,14 +129,14 @@ static uint32_t verify_with(const struct auth_app *app, const char *kid, struct 
 uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes token, uint64_t now_s,
                              struct token_claims *out)
 {
-    struct token_claims claims;
-    char kid[KID_MAX + 1];
-    if (token_peek(token, &claims, kid, sizeof kid) != 0)
+    struct token_reading reading;
+    if (token_read(token, &reading) != 0)
         return SESSION_CODE_TOKEN_INVALID;
     if (keyring == NULL)
         return SESSION_CODE_UNAVAILABLE;
-    const struct map_node *node = map_find(&keyring->apps, bytes_str(claims.app));
+    const struct map_node *node = map_find(&keyring->apps, bytes_str(reading.claims.app));
     if (node == NULL)
         return SESSION_CODE_UNKNOWN_APP;
-    return verify_with(container_of(node, const struct auth_app, node), kid, token, now_s, out);
+    *out = reading.claims;
+    return check_with(container_of(node, const struct auth_app, node), token, &reading, now_s);
 }

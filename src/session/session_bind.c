@@ -99,7 +99,6 @@ static void go_live(struct session *session, const struct peer_bound *bound)
     struct session_role *role = session_role_of(session);
     session_conn_move(session, CONN_LIVE);
     session_door_close(session);
-    stream_limit_unsent(session->stream, role->config.high_water_bytes);
     struct session_busy *busy = session_busy(session);
     session->at = bound->position;
     /* A position that the device brings is an ack, which the bind told the log. */

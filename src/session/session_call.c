@@ -5,23 +5,17 @@
 #include "session/session_ack.h"
 #include "session/session_impl.h"
 
-#include <stdlib.h>
-
-#define FREE_MAX 1024U
-
-void session_call_init(struct session_calls *calls)
+void session_call_init(struct session_role *role)
 {
-    *calls = (struct session_calls){0};
-    list_init(&calls->free);
-    list_init(&calls->parting);
+    role->calls = (struct session_calls){0};
+    slab_init(&role->calls.slab, sizeof(struct session_call), role);
+    list_init(&role->calls.parting);
 }
 
 void session_call_reset(struct session_calls *calls)
 {
     petrel_assert(calls->under_way == 0 && list_empty(&calls->parting));
-    for (struct list *node; (node = list_pop_front(&calls->free)) != NULL;)
-        free(container_of(node, struct session_call, node));
-    calls->free_count = 0;
+    slab_reset(&calls->slab);
 }
 
 bool session_call_room(const struct session_calls *calls)
@@ -32,15 +26,8 @@ bool session_call_room(const struct session_calls *calls)
 struct session_call *session_call_take(struct session *session, bool paced)
 {
     struct session_calls *calls = &session_role_of(session)->calls;
-    struct list *node = list_pop_front(&calls->free);
-    struct session_call *call;
-    if (node != NULL) {
-        call = container_of(node, struct session_call, node);
-        calls->free_count--;
-    } else {
-        call = object_zalloc(sizeof *call);
-        list_init(&call->node);
-    }
+    struct session_call *call = slab_take(&calls->slab);
+    list_init(&call->node);
     call->magic = SESSION_CALL_MAGIC;
     call->slot = session_slot(session);
     call->generation = session->generation;
@@ -59,17 +46,11 @@ void session_call_give(struct session_call *call)
     struct session_role *role = call->role;
     struct session_calls *calls = &role->calls;
     session_identity_unref(call->who);
-    call->who = NULL;
     call->magic = 0;
     calls->under_way--;
     if (call->paced)
         calls->paced--;
-    if (calls->free_count < FREE_MAX) {
-        calls->free_count++;
-        list_push_front(&calls->free, &call->node);
-    } else {
-        free(call);
-    }
+    slab_give(call);
     session_agenda_resume(role);
     session_role_finish_if_idle(role);
 }

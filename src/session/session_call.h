@@ -1,4 +1,4 @@
-/* session_call.h: calls to the message role, from a free list. Private to this room.
+/* session_call.h: calls to the message role, from a slab. Private to this room.
  *
  * A call names its session by slot and generation, never by pointer, and holds the identity whose texts it borrows: the
  * session may be gone when the answer comes.
@@ -8,6 +8,7 @@
 #ifndef PETREL_SESSION_SESSION_CALL_H
 #define PETREL_SESSION_SESSION_CALL_H
 
+#include "base/slab.h"
 #include "discovery/link.h"
 
 #define SESSION_CALL_MAGIC OBJECT_MAGIC('S', 'C', 'A', 'L')
@@ -26,20 +27,19 @@ struct session_call {
     bool paced;
     struct session_role *role;
     struct session_identity *who;
-    struct list node; /* free, or parting */
+    struct list node; /* parting */
     struct link_call link;
 };
 
 struct session_calls {
-    struct list free;
-    uint32_t free_count;
+    struct slab slab;
     struct list parting;
     uint32_t parting_count;
     uint32_t under_way;
     uint32_t paced; /* of them */
 };
 
-void session_call_init(struct session_calls *calls);
+void session_call_init(struct session_role *role);
 /* Nothing may be under way. */
 void session_call_reset(struct session_calls *calls);
 /* Whether there is room for a paced call. */

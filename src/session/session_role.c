@@ -143,6 +143,8 @@ void session_role_trim(struct session_role *role)
     slab_trim(&role->table.sessions);
     slab_trim(&role->busies);
     slab_trim(&role->doors);
+    slab_trim(&role->calls.slab);
+    session_agenda_trim(role);
     session_identity_trim(&role->identities);
 }
 
@@ -172,7 +174,7 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
     slab_init(&role->busies, sizeof(struct session_busy), role);
     slab_init(&role->doors, sizeof(struct session_door), role);
     session_door_init(role);
-    session_call_init(&role->calls);
+    session_call_init(role);
     session_agenda_init(role);
     link_serve(link, LINK_SESSION,
                (struct link_server){.ctx = role, .on_call = on_call, .on_tell = on_tell, .on_dirty = on_dirty});
@@ -187,6 +189,7 @@ int session_role_listen(struct session_role *role, uint16_t *port)
         .host = role->config.host,
         .port = role->config.port,
         .backlog = session_admission_backlog(role),
+        .unsent_bytes = role->config.high_water_bytes,
     };
     int rc = listener_open(&role->listener, role->loop, &config, session_conn_accept, role);
     if (rc != 0)

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #define CONNECTS_MAX 1000
+#define UNSENT 12345
 
 /* A listener that closes what it accepts, and counts. */
 struct door {
@@ -29,7 +30,7 @@ struct door {
     int rc;
     int accepted;
     bool close_listener; /* in the accept callback */
-    int nodelay;
+    int nodelay, unsent;
     int warned, relieved;
 };
 
@@ -37,7 +38,9 @@ static void on_accept(void *ctx, struct stream *stream)
 {
     struct door *door = ctx;
     socklen_t size = sizeof door->nodelay;
-    (void)getsockopt(((struct endpoint *)(void *)stream)->fd, IPPROTO_TCP, TCP_NODELAY, &door->nodelay, &size);
+    const int fd = ((struct endpoint *)(void *)stream)->fd;
+    (void)getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &door->nodelay, &size);
+    (void)getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &door->unsent, &size);
     stream_close(stream);
     if (door->close_listener)
         listener_close(&door->listener);
@@ -70,7 +73,7 @@ static void resume_door(void *arg)
 
 static void start(struct door *door, const char *host, uint16_t port)
 {
-    *door = (struct door){.config = {.host = host, .port = port}};
+    *door = (struct door){.config = {.host = host, .port = port, .unsent_bytes = UNSENT}};
     loop_rig_start(&door->loop);
     loop_rig_call(&door->loop, open_door, door);
 }
@@ -104,6 +107,7 @@ static void two_loops_share_a_port(void **state)
     stop(&two);
     assert_int_equal(one.accepted + two.accepted, connects);
     assert_int_equal(one.nodelay, 1);
+    assert_int_equal(one.unsent, UNSENT);
 }
 
 /* SO_REUSEPORT would let a second server in; the connections that were closed on the port are no reason to stay out. */

@@ -343,7 +343,6 @@ static void name_peer(void *arg)
     petrel_assert(stream_loop(naming->rig->last) == naming->rig->loop.loop);
     stream_peer(naming->rig->last, naming->text);
     stream_peer_key(naming->rig->last, naming->key);
-    stream_limit_unsent(naming->rig->last, 4096);
 }
 
 static void the_peer_has_an_address(void **state)

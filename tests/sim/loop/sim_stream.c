@@ -182,13 +182,6 @@ void stream_close_flushed(struct stream *stream, uint32_t timeout_ms)
     sim_loop_wake(stream->loop);
 }
 
-/* The window says how much is unsent. */
-void stream_limit_unsent(struct stream *stream, uint32_t bytes)
-{
-    (void)stream;
-    (void)bytes;
-}
-
 void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE])
 {
     (void)snprintf(out, STREAM_ADDRESS_SIZE, "device:%u", (unsigned)stream->number);
