@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/socket.h>
@@ -20,6 +21,8 @@ static void open_socket(struct client *client, uint16_t port, int receive_bytes)
     struct timeval patience = {.tv_sec = 30};
     assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
     assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience), 0);
+    const int at_once = 1; /* small frames one after the other must not wait for the peer's kernel */
+    assert_int_equal(setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once), 0);
     if (receive_bytes > 0)
         assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
