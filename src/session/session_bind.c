@@ -100,7 +100,7 @@ static void go_live(struct session *session, const struct peer_bound *bound)
     session_conn_move(session, CONN_LIVE);
     session_door_close(session);
     struct session_busy *busy = session_busy(session);
-    session->at = bound->position;
+    session_busy_move(session, bound->position);
     /* A position that the device brings is an ack, which the bind told the log. */
     busy->told = busy->acked = bound->position.seq;
     session->proven = bound->verdict != SESSION_GAPPED;
@@ -200,7 +200,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
     session_door_pass(session);
     session->who = session_identity_new(&role->identities, &claims, connect, wall_ms);
     session->heartbeat_s = heartbeat_of(&role->config, connect->heartbeat_s);
-    session->at = connect->position;
+    session_busy_move(session, connect->position);
     session_conn_move(session, CONN_BINDING);
     ask_first(session);
 }

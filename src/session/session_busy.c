@@ -13,6 +13,12 @@ struct session_busy *session_busy(struct session *session)
     return busy;
 }
 
+void session_busy_move(struct session *session, struct position at)
+{
+    (void)session_busy(session);
+    session->at = at;
+}
+
 /* A floor that was told is of no more use once `at` has reached it: no page tells a gap below `at` but a rollback's, whose count is
  * what may be lost at most. */
 static bool is_idle(const struct session *session)

@@ -6,7 +6,8 @@
  * missed    the newest position heard of and not taken: a session is behind until it has fetched past it
  * logged    the ack that the log has; acks between it and `acked` are still to be sent
  *
- * Whoever moves `at` takes the session_busy() before: what it is to remember of the old `at` is in there. */
+ * `at` moves only by session_busy_move(): what the old one said of an idle session is remembered here. A session stays busy
+ * while `told` lags, as after an entry for another device: until its next PUSH. */
 #ifndef PETREL_SESSION_SESSION_BUSY_H
 #define PETREL_SESSION_SESSION_BUSY_H
 
@@ -27,6 +28,8 @@ struct session_busy {
 
 /* The session's; of one that was idle, it says what idle means. */
 struct session_busy *session_busy(struct session *session);
+/* What is told, acked and logged stays as it was. */
+void session_busy_move(struct session *session, struct position at);
 /* Let go of it if the session is idle again. */
 void session_busy_settle(struct session *session);
 /* Free it; nothing happens when there is none. The door is closed. */

@@ -57,8 +57,7 @@ static void deliver_live(struct session *session, const struct peer_deliver *del
         return;
     }
     struct session_role *role = session_role_of(session);
-    (void)session_busy(session);
-    session->at = position;
+    session_busy_move(session, position);
     if (deliver->message == NULL)
         return;
     role->out.len = 0;
@@ -101,7 +100,7 @@ static void tell_gap(struct session *session, const struct peer_page *page)
     bool rollback = page->gap.reason == SESSION_GAP_ROLLBACK;
     if (rollback && page->epoch == session->at.epoch)
         session->flags |= SESSION_REWOUND;
-    session->at = gap.to;
+    session_busy_move(session, gap.to);
     busy->told = gap.to.seq;
     busy->told_floor = page->gap.floor;
     /* After a rollback the log goes on before what was acked. It may have what it had dropped before: of that the device has nothing
@@ -119,17 +118,16 @@ static void tell_gap(struct session *session, const struct peer_page *page)
 
 static void push_entries(struct session *session, const struct peer_page *page)
 {
-    (void)session_busy(session);
-    session->at.epoch = page->epoch;
+    session_busy_move(session, (struct position){page->epoch, session->at.seq});
     for (uint32_t i = 0; i < page->count; i++) {
         const struct peer_entry *entry = &page->entries[i];
         if (entry->seq <= session->at.seq)
             continue;
         push(session, entry->seq, buf_bytes(entry->message));
-        session->at.seq = entry->seq;
+        session_busy_move(session, (struct position){page->epoch, entry->seq});
     }
     if (page->upto > session->at.seq)
-        session->at.seq = page->upto;
+        session_busy_move(session, (struct position){page->epoch, page->upto});
 }
 
 /* What is to come after a page. `missed` counts only when it was heard of after the page was asked for: what was heard of
@@ -137,10 +135,11 @@ static void push_entries(struct session *session, const struct peer_page *page)
 static void settle(struct session *session, const struct peer_page *page, bool progress)
 {
     bool at_head = page->upto >= page->head;
-    bool news = (session->flags & SESSION_NEWS) != 0 && session_later(session_busy(session)->missed, session->at);
+    struct session_busy *busy = session_busy(session);
+    bool news = (session->flags & SESSION_NEWS) != 0 && session_later(busy->missed, session->at);
     if (at_head && !news) {
         session->flags &= (uint8_t) ~(SESSION_BEHIND | SESSION_NEWS);
-        session_busy(session)->missed = (struct position){0, 0};
+        busy->missed = (struct position){0, 0};
         return;
     }
     mark_behind(session);
@@ -152,8 +151,9 @@ static void settle(struct session *session, const struct peer_page *page, bool p
 
 static void write_out(struct session *session)
 {
-    if (session_role_of(session)->out.len > 0)
-        session_conn_write(session, bytes_view(&session_role_of(session)->out));
+    const struct session_role *role = session_role_of(session);
+    if (role->out.len > 0)
+        session_conn_write(session, bytes_view(&role->out));
 }
 
 void session_flow_first_page(struct session *session, const struct peer_page *page)

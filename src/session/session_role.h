@@ -9,11 +9,12 @@
  * It asks the message role through the link and never a store. Rules it keeps: a Deliver is accepted iff prev <= at < seq,
  * dropped if seq <= at, else the session is behind; nothing is queued per session but what its socket holds.
  *
- * Read: session_impl.h (what a session is), session_role.c (life of the role), session_table (slots), session_conn (one
- * connection's states), session_door (before CONNECT), session_auth (keys, tokens), session_bind (from CONNECT to live),
- * session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks),
- * session_admission (how many come in), session_goaway (telling one to go elsewhere), session_move (an operator's drain and move),
- * session_drain (the end), session_call (calls to the message role). */
+ * Read: session_impl.h (what a session is), session_busy (what only a busy one has), session_identity (for whom it is),
+ * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_door (before
+ * CONNECT), session_auth (keys, tokens), session_bind (from CONNECT to live), session_flow (at, behind, pages), session_ack,
+ * session_agenda (what waits), session_check (the sweep, paced checks), session_admission (how many come in), session_goaway
+ * (telling one to go elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
+ * the message role). */
 #ifndef PETREL_SESSION_SESSION_ROLE_H
 #define PETREL_SESSION_SESSION_ROLE_H
 
