@@ -1,18 +1,14 @@
 #include "discovery/discovery_zookeeper_copy.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/object.h"
 #include "discovery/discovery_zookeeper_node.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FIRST_LINE "petrel nodes 1"
 #define LAST_LINE "end"
@@ -146,69 +142,21 @@ void discovery_zookeeper_copy_reset(struct discovery_zookeeper_copy *copy)
 
 /* ---- the file ---- */
 
-/* 0, or an errno. */
-static int write_all(int fd, struct bytes data)
-{
-    while (data.len > 0) {
-        const ssize_t done = write(fd, data.ptr, data.len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return errno;
-        data = bytes_of(data.ptr + done, data.len - (size_t)done);
-    }
-    return fsync(fd) == 0 ? 0 : errno;
-}
-
-static int write_beside(const char *path, struct bytes data)
-{
-    (void)unlink(path);
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno;
-    const int error = write_all(fd, data);
-    return close(fd) == 0 || error != 0 ? error : errno;
-}
-
 int discovery_zookeeper_copy_write(const char *path, struct bytes text)
 {
-    char beside[PATH_MAX];
-    if ((size_t)snprintf(beside, sizeof beside, "%s.new", path) >= sizeof beside)
-        return PETREL_E_IO;
-    int error = write_beside(beside, text);
-    if (error == 0 && rename(beside, path) != 0)
-        error = errno;
-    if (error == 0)
-        return 0;
-    (void)unlink(beside);
-    log_at(LOG_WARN, "discovery", "the copy of the nodes can't be written", LOG_STR("path", path),
-           LOG_STR("error", strerror(error)));
+    const int error = file_replace(path, text);
+    if (error != 0)
+        log_at(LOG_WARN, "discovery", "the copy of the nodes can't be written", LOG_STR("path", path),
+               LOG_STR("error", strerror(error)));
     return err_from_errno(error);
-}
-
-static bool read_file(const char *path, struct bytebuf *out)
-{
-    struct stat st;
-    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= (off_t)DISCOVERY_ZOOKEEPER_COPY_BYTES_MAX;
-    if (ok)
-        (void)bytes_reserve(out, (size_t)st.st_size + 1);
-    while (ok && out->len < (size_t)st.st_size) {
-        const ssize_t got = read(fd, out->ptr + out->len, (size_t)st.st_size - out->len);
-        ok = got > 0;
-        out->len += ok ? (size_t)got : 0;
-    }
-    close(fd);
-    return ok;
 }
 
 int discovery_zookeeper_copy_read(const char *path, const char *root, struct discovery_zookeeper_copy *copy)
 {
     struct bytebuf text = {0};
     *copy = (struct discovery_zookeeper_copy){0};
-    const bool found = read_file(path, &text) && discovery_zookeeper_copy_unpack(bytes_view(&text), root, copy) == 0;
+    const bool found = file_read(path, DISCOVERY_ZOOKEEPER_COPY_BYTES_MAX, &text) &&
+                       discovery_zookeeper_copy_unpack(bytes_view(&text), root, copy) == 0;
     bytes_reset(&text);
     return found ? 0 : PETREL_E_NOT_FOUND;
 }

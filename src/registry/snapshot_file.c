@@ -1,16 +1,14 @@
 #include "registry/snapshot_file.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/object.h"
 #include "wire/digest.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FORM "petrel snapshot 1"
@@ -57,69 +55,21 @@ static void encode(const char *source, const struct snapshot *snapshot, struct b
     hash_content(bytes_view(out), out->ptr + offsetof(struct header, sha256));
 }
 
-/* 0, or an errno. */
-static int write_all(int fd, struct bytes data)
-{
-    while (data.len > 0) {
-        const ssize_t done = write(fd, data.ptr, data.len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return errno;
-        data = bytes_of(data.ptr + done, data.len - (size_t)done);
-    }
-    return fsync(fd) == 0 ? 0 : errno;
-}
-
-static int write_beside(const char *path, struct bytes data)
-{
-    (void)unlink(path);
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno;
-    const int error = write_all(fd, data);
-    return close(fd) == 0 || error != 0 ? error : errno;
-}
-
 int snapshot_file_write(const char *path, const char *source, const struct snapshot *snapshot)
 {
-    char beside[PATH_MAX];
     struct bytebuf file = {0};
-    if ((size_t)snprintf(beside, sizeof beside, "%s.new", path) >= sizeof beside)
-        return PETREL_E_IO;
     encode(source, snapshot, &file);
-    int error = write_beside(beside, bytes_view(&file));
+    const int error = file_replace(path, bytes_view(&file));
     explicit_bzero(file.ptr, file.len);
     bytes_reset(&file);
-    if (error == 0 && rename(beside, path) != 0)
-        error = errno;
     if (error == 0)
         return 0;
-    (void)unlink(beside);
     log_at(LOG_WARN, "registry", "the snapshot's copy can't be written", LOG_STR("path", path),
            LOG_STR("error", strerror(error)));
     return error == ENOSPC || error == EDQUOT ? PETREL_E_FULL : PETREL_E_IO;
 }
 
 /* ---- reading ---- */
-
-static bool read_file(const char *path, struct bytebuf *out)
-{
-    struct stat st;
-    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= (off_t)BYTES_MAX;
-    if (ok)
-        (void)bytes_reserve(out, (size_t)st.st_size + 1);
-    while (ok && out->len < (size_t)st.st_size) {
-        const ssize_t got = read(fd, out->ptr + out->len, (size_t)st.st_size - out->len);
-        ok = got > 0;
-        out->len += ok ? (size_t)got : 0;
-    }
-    close(fd);
-    return ok;
-}
 
 /* Whether it is whole, of this layout, and of that source. */
 static bool is_ours(struct bytes file, const char *source, struct header *header)
@@ -161,7 +111,7 @@ int snapshot_file_read(const char *path, const char *source, struct snapshot **o
 {
     struct bytebuf file = {0};
     struct header header;
-    const bool ok = read_file(path, &file) && is_ours(bytes_view(&file), source, &header);
+    const bool ok = file_read(path, BYTES_MAX, &file) && is_ours(bytes_view(&file), source, &header);
     *out = ok ? decode(&header, file.ptr + sizeof header) : NULL;
     if (file.ptr != NULL)
         explicit_bzero(file.ptr, file.len);
