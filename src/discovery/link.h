@@ -64,6 +64,7 @@ struct link_ops {
     int (*call)(struct link *link, struct link_call *call);
     int (*call_at)(struct link *link, uint32_t node, uint16_t loop, struct link_call *call);
     int (*tell)(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg);
+    int (*tell_node)(struct link *link, uint32_t node, const struct peer_msg *msg);
     int (*tell_sessions)(struct link *link, const struct peer_msg *msg);
     void (*lost)(struct link *link);
     void (*answer)(struct link *link, struct link_call *call);
@@ -102,10 +103,25 @@ static inline int link_ask_at(struct link *link, uint32_t node, uint16_t loop, s
     return link->ops->call_at(link, node, loop, call);
 }
 
-/* Tell the session role of that loop of that node (DELIVER, EVICT). 0, or an error when it was dropped. */
+/* Tell the session role of that loop of that node (DELIVER, EVICT, RESUBSCRIBED). 0, or an error when it was dropped. */
 static inline int link_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
 {
     return link->ops->tell(link, node, loop, msg);
+}
+
+/* Tell the session roles of all loops of that node (TOPIC_DELIVER). 0, or an error when it was dropped for some of them. */
+static inline int link_tell_node(struct link *link, uint32_t node, const struct peer_msg *msg)
+{
+    return link->ops->tell_node(link, node, msg);
+}
+
+/* The session that a tell to one loop is for. */
+static inline const struct route *link_route_of(const struct peer_msg *msg)
+{
+    if (msg->type == PEER_DELIVER)
+        return &msg->deliver.route;
+    petrel_assert(msg->type == PEER_EVICT || msg->type == PEER_RESUBSCRIBED);
+    return msg->type == PEER_EVICT ? &msg->evict.route : &msg->resubscribed.route;
 }
 
 /* Tell every session role that this node serves (APPS). */

@@ -138,7 +138,7 @@ static void on_store_lost(void *link)
 static int open_message(struct server_loop *node, struct metrics_shard *shard)
 {
     backends_watch_store(&node->server->backends, node->loop, on_store_lost, node->link);
-    struct message_config config = {.max_inflight = 16384};
+    struct message_config config = {.max_inflight = 16384, .topics = node->server->backends.topics};
     return message_role_new(&node->message, node->loop, node->link, node->server->backends.store, &config, shard);
 }
 

@@ -4,7 +4,7 @@
  * call   a question with one answer (BIND, SEND ...); its reply is a status and, when that is 0, the reply struct
  * tell   a hint with none (DELIVER, EVICT ...)
  *
- * Read peer_inbox.h (what the session role asks) and peer_send.h (what the API asks) with it.
+ * Read peer_inbox.h (what the session role asks), peer_send.h (what the API asks) and peer_topic.h with it.
  * To add a message: its number and struct here, its place in peer_msg, its body in proto/peer.proto, its rows in the tables of
  * peer_codec_encode.c and peer_codec_decode.c. */
 #ifndef PETREL_WIRE_PEER_H
@@ -12,6 +12,7 @@
 
 #include "wire/peer_inbox.h"
 #include "wire/peer_send.h"
+#include "wire/peer_topic.h"
 
 #define PEER_PROTOCOL_VERSION 1
 
@@ -26,6 +27,11 @@ enum peer_type {
     PEER_FETCH = 18,
     PEER_ACK = 19,
     PEER_CHECK = 20,
+    PEER_TOPIC_INTEREST = 21,
+    PEER_TOPIC_FETCH = 22, /* these four by the API role, too */
+    PEER_SUBSCRIBE = 23,
+    PEER_UNSUBSCRIBE = 24,
+    PEER_SUBSCRIPTIONS = 25,
     /* by the API role */
     PEER_SEND = 32,
     PEER_RECALL = 33,
@@ -33,6 +39,7 @@ enum peer_type {
     PEER_ENROL = 35,
     PEER_REMOVE = 36,
     PEER_USER = 37,
+    PEER_TOPIC_SEND = 38,
     /* 48 to 63: calls to the session role, by the API role */
     PEER_SESSIONS = 48,
     PEER_DRAIN = 49,
@@ -41,6 +48,8 @@ enum peer_type {
     PEER_EVICT = 65,
     PEER_APPS = 66,
     PEER_DIRTY = 67, /* of the connection: tells were dropped */
+    PEER_TOPIC_DELIVER = 68,
+    PEER_RESUBSCRIBED = 69,
 };
 
 /* SESSIONS of one loop: from `slot` on, at most limit. The answer is a buf of packed peer_session records. */
@@ -116,6 +125,13 @@ struct peer_msg {
         struct peer_deliver deliver;
         struct peer_evict evict;
         struct peer_apps apps;
+        struct peer_topic_interest topic_interest;
+        struct peer_topic_fetch topic_fetch;
+        struct peer_topic_send topic_send;
+        struct peer_subscribe subscribe; /* UNSUBSCRIBE, too */
+        struct peer_target subscriptions;
+        struct peer_topic_deliver topic_deliver;
+        struct peer_resubscribed resubscribed;
     };
 };
 
@@ -131,6 +147,10 @@ struct peer_reply {
         const struct peer_user *user;
         struct peer_session_list sessions;
         struct peer_drained drained;
+        struct position topic_head; /* TOPIC_INTEREST */
+        const struct peer_topic_page *topic_page;
+        struct peer_subscribed subscribed; /* UNSUBSCRIBE, too */
+        const struct peer_subscriptions *subscriptions;
     };
 };
 

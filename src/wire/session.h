@@ -18,6 +18,9 @@
 #define SESSION_NODE_MAX 255
 #define SESSION_TARGET_MAX 261 /* a host name of 255, ':', a port */
 #define SESSION_ERROR_TEXT_MAX 512
+#define SESSION_TOPIC_MAX 64   /* bytes of a topic's name */
+#define SESSION_TOPICS_MAX 65  /* in CONNECT: those of the largest set, and `all` */
+#define SESSION_LOG_TOPIC 1    /* PUSH and GAP: of the topic they name; 0: of the inbox */
 
 enum session_type {
     SESSION_CONNECT = 1,
@@ -46,6 +49,12 @@ enum session_gap_reason {
     SESSION_GAP_TRIMMED
 };
 
+/* How far the app has processed a topic. */
+struct session_topic_position {
+    struct bytes topic;
+    struct position position;
+};
+
 struct session_connect {
     uint32_t version;
     struct bytes token;
@@ -53,6 +62,9 @@ struct session_connect {
     struct position position; /* none: {0, 0} */
     struct bytes client;
     uint32_t heartbeat_s;
+    bool takes_topics;
+    uint32_t topics_count;
+    const struct session_topic_position *topics; /* decoded: in the codec */
 };
 
 struct session_connected {
@@ -70,6 +82,7 @@ struct session_push {
     uint32_t log;
     struct position position;
     uint64_t prev;
+    struct bytes topic;
     struct session_message message; /* when decoding */
 };
 
@@ -79,6 +92,17 @@ struct session_gap {
     struct position to;
     uint64_t lost_at_most;
     enum session_gap_reason reason;
+    struct bytes topic;
+};
+
+/* What became of a topic: the device follows it from `position` on; position none: it does not; refused: nothing has changed. */
+struct session_subscribed {
+    struct bytes topic;
+    struct position position;
+    enum session_verdict verdict;
+    uint64_t lost_at_most;
+    enum session_gap_reason reason;
+    uint32_t refused; /* a code */
 };
 
 #define SESSION_TARGETS_MAX 5
@@ -108,6 +132,8 @@ struct session_frame {
         struct session_connected connected;
         struct session_push push;
         struct session_gap gap;
+        struct bytes topic; /* SUBSCRIBE, UNSUBSCRIBE */
+        struct session_subscribed subscribed;
         struct session_goaway goaway;
         struct session_error error;
     };
@@ -132,6 +158,12 @@ void session_encode_disconnect(struct bytebuf *out, uint32_t reason);
 void session_encode_connected(struct bytebuf *out, const struct session_connected *connected);
 void session_encode_pong(struct bytebuf *out, uint64_t echo);
 void session_encode_push(struct bytebuf *out, uint32_t log, struct position at, uint64_t prev, struct bytes message);
+/* Of a topic: the same for whoever is sent it. */
+void session_encode_topic_push(struct bytebuf *out, struct bytes topic, struct position at, uint64_t prev,
+                               struct bytes message);
+void session_encode_topic_subscribe(struct bytebuf *out, struct bytes topic);
+void session_encode_topic_unsubscribe(struct bytebuf *out, struct bytes topic);
+void session_encode_topic_subscribed(struct bytebuf *out, const struct session_subscribed *subscribed);
 void session_encode_gap(struct bytebuf *out, const struct session_gap *gap);
 void session_encode_goaway(struct bytebuf *out, const struct session_goaway *goaway);
 void session_encode_error(struct bytebuf *out, uint32_t code, const char *message, uint32_t backoff_ms);
