@@ -33,9 +33,9 @@ struct bench_options {
     uint32_t users;
     uint32_t seconds;
     uint32_t payload_bytes;
-    uint32_t rate;  /* sends a second; 0: as many as go */
+    uint32_t rate;     /* sends a second; 0: as many as go */
     uint32_t every_ms; /* broadcast: one in so long */
-    uint32_t loops; /* of the server that is started; 0: as many as cores, and as sessions need */
+    uint32_t loops;    /* of the server that is started; 0: as many as cores, and as sessions need */
 };
 
 /* What petrel-bench starts: the real thing, or what does its socket work and no more. */

@@ -28,7 +28,7 @@ struct device {
     uint32_t attempt;
     struct position at;
     struct position topic_at; /* in `all` */
-    uint64_t begun_us; /* the connect; of a session, the PING that is not answered yet */
+    uint64_t begun_us;        /* the connect; of a session, the PING that is not answered yet */
     struct frame_reader reader;
 };
 
@@ -146,8 +146,7 @@ static void on_push(struct work *work, struct device *device, const struct sessi
     const bool again = push->position.epoch == device->at.epoch && push->position.seq <= device->at.seq;
     const struct bytes body = push->message.body; /* a JSON text that begins with the stamp */
     uint64_t number = 0, sent_us = 0;
-    const bool stamped =
-        body.len > 1 && bench_stamp_read((const char *)body.ptr + 1, body.len - 1, &number, &sent_us);
+    const bool stamped = body.len > 1 && bench_stamp_read((const char *)body.ptr + 1, body.len - 1, &number, &sent_us);
     atomic_fetch_add_explicit(&out->pushes, 1, memory_order_relaxed);
     if (is_broadcast(work, push, number)) {
         on_broadcast(work, device, push, sent_us);

@@ -32,12 +32,13 @@ struct sending {
     struct bench *bench;
     int epoll_fd;
     struct sender *senders;
-    struct sender *idle;
+    struct sender *idle; /* in turn: a connection that is left alone is closed by the server after a while */
+    struct sender *last_idle;
     char *filler;
     uint64_t numbers; /* that there are */
     uint64_t next;
     uint64_t broadcasts; /* begun; their numbers are those after the messages' */
-    uint8_t *took; /* by number: answered 2xx */
+    uint8_t *took;       /* by number: answered 2xx */
     uint64_t accepted;
     uint64_t refused;
     unsigned last_refusal;
@@ -93,6 +94,16 @@ static unsigned status_of(struct bench *bench, struct sender *sender)
     return sender->have >= whole ? status : 0;
 }
 
+static void put_idle(struct sending *sending, struct sender *sender)
+{
+    sender->next_idle = NULL;
+    if (sending->idle == NULL)
+        sending->idle = sender;
+    else
+        sending->last_idle->next_idle = sender;
+    sending->last_idle = sender;
+}
+
 static void on_readable(struct sending *sending, struct sender *sender)
 {
     ssize_t got = recv(sender->fd, sender->answer + sender->have, sizeof sender->answer - 1 - sender->have, 0);
@@ -115,8 +126,7 @@ static void on_readable(struct sending *sending, struct sender *sender)
         sending->refused++;
         sending->last_refusal = status;
     }
-    sender->next_idle = sending->idle;
-    sending->idle = sender;
+    put_idle(sending, sender);
 }
 
 static void serve(struct sending *sending, int timeout_ms)
@@ -138,8 +148,7 @@ static void open_senders(struct sending *sending)
         if (sender->fd < 0 || connect(sender->fd, (const struct sockaddr *)to, sizeof *to) != 0 ||
             epoll_ctl(sending->epoll_fd, EPOLL_CTL_ADD, sender->fd, &event) != 0)
             bench_die(bench, "a sender can't connect: %s", strerror(errno));
-        sender->next_idle = sending->idle;
-        sending->idle = sender;
+        put_idle(sending, sender);
     }
 }
 
@@ -302,8 +311,8 @@ int bench_send(struct bench *bench)
     }
     sending.senders = calloc(options->senders, sizeof *sending.senders);
     sending.filler = malloc(options->payload_bytes + 1);
-    sending.took =
-        mmap(NULL, sending.numbers + BROADCASTS_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    sending.took = mmap(NULL, sending.numbers + BROADCASTS_MAX, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (sending.epoll_fd < 0 || sending.senders == NULL || sending.filler == NULL || sending.took == MAP_FAILED)
         bench_die(bench, "out of memory or descriptors");
     const size_t stamp = BENCH_STAMP_BYTES - 1;

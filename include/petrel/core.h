@@ -24,7 +24,6 @@ extern "C" {
 #define PETREL_RECENT_IDS 256 /* message ids remembered against duplicates */
 #define PETREL_TOPICS 65      /* topics that a device follows, at most: 64 that it is subscribed to, and "all" */
 #define PETREL_TOPIC_NAME 64  /* bytes of a topic's name */
-
 /* How far the app has processed a topic. */
 struct petrel_topic {
     char name[PETREL_TOPIC_NAME + 1];

@@ -60,11 +60,8 @@ struct to {
     }
 
 static const struct api_json_field to_fields[] = {
-    TO_FIELD("user", user),
-    TO_FIELD("device", device),
-    TO_FIELD("token", token),
-    TO_FIELD("topic", topic),
-    TO_FIELD("condition", condition),
+    TO_FIELD("user", user),   TO_FIELD("device", device),       TO_FIELD("token", token),
+    TO_FIELD("topic", topic), TO_FIELD("condition", condition),
 };
 
 static int read_body(struct api_send *send, const json_t *object, enum api_send_key where, struct body *body)
@@ -436,7 +433,10 @@ void api_send_count(const struct api_send *send)
     if (send->error.kind != API_ERROR_NONE)
         metrics_add(shard, METRIC_SENDS_REFUSED, 1);
     else if (!send->validate_only)
-        metrics_add(shard, (send->topic.is ? send->topic.duplicate : send->call.reply.sent.duplicate) ? METRIC_SENDS_DUPLICATE : METRIC_SENDS, 1);
+        metrics_add(shard,
+                    (send->topic.is ? send->topic.duplicate : send->call.reply.sent.duplicate) ? METRIC_SENDS_DUPLICATE
+                                                                                               : METRIC_SENDS,
+                    1);
     const uint64_t took_ms = clock_mono_ms(loop_clock(send->role->loop)) - send->began_ms;
     metrics_observe_us(shard, METRIC_SEND_SECONDS, took_ms * 1000);
 }

@@ -69,8 +69,8 @@ static void change(struct api_exchange *exchange, const struct api_request *requ
         return;
     }
     exchange->call.in.type = type;
-    exchange->call.in.subscribe = (struct peer_subscribe){.target = api_address_peer_target(&exchange->target),
-                                                          .topic = bytes_str(name->text)};
+    exchange->call.in.subscribe =
+        (struct peer_subscribe){.target = api_address_peer_target(&exchange->target), .topic = bytes_str(name->text)};
     api_exchange_ask(exchange, on_changed);
 }
 
@@ -143,9 +143,7 @@ void api_topics_show(struct api_exchange *exchange, const struct api_request *re
     if (name == NULL)
         return;
     exchange->call.in.type = PEER_TOPIC_FETCH;
-    exchange->call.in.topic_fetch = (struct peer_topic_fetch){.app = bytes_str(exchange->target.app),
-                                                              .topic = bytes_str(name->text),
-                                                              .max_entries = 1,
-                                                              .max_bytes = 1};
+    exchange->call.in.topic_fetch = (struct peer_topic_fetch){
+        .app = bytes_str(exchange->target.app), .topic = bytes_str(name->text), .max_entries = 1, .max_bytes = 1};
     api_exchange_ask(exchange, on_head);
 }

@@ -115,15 +115,6 @@ static inline int link_tell_node(struct link *link, uint32_t node, const struct 
     return link->ops->tell_node(link, node, msg);
 }
 
-/* The session that a tell to one loop is for. */
-static inline const struct route *link_route_of(const struct peer_msg *msg)
-{
-    if (msg->type == PEER_DELIVER)
-        return &msg->deliver.route;
-    petrel_assert(msg->type == PEER_EVICT || msg->type == PEER_RESUBSCRIBED);
-    return msg->type == PEER_EVICT ? &msg->evict.route : &msg->resubscribed.route;
-}
-
 /* Tell every session role that this node serves (APPS). */
 static inline int link_tell_sessions(struct link *link, const struct peer_msg *msg)
 {
@@ -137,15 +128,13 @@ static inline void link_lost(struct link *link)
     link->ops->lost(link);
 }
 
-/* Whether the route's process is this one, or its loop is connected to this one: then the route may live, whatever discovery says
- * (PROMISE §3, §11). On the link's loop. */
+/* Whether the route's process is this one, or its loop is connected to this one: then it may live, whatever discovery says (§3, §11). */
 static inline bool link_knows(struct link *link, const struct route *route)
 {
     return link->ops->knows(link, route);
 }
 
-/* Whether a newer process of the route's node is this one, or its loop has said hello to this one: the route leads nowhere any more. On
- * the link's loop. */
+/* Whether a newer process of the route's node is this one, or its loop has said hello to this one: the route leads nowhere any more. */
 static inline bool link_outlived(struct link *link, const struct route *route)
 {
     return link->ops->outlived(link, route);

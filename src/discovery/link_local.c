@@ -232,7 +232,7 @@ static bool is_far(const struct link_local *set, const struct peer_msg *msg)
 {
     if (msg->type == PEER_APPS)
         return false;
-    return (msg->type == PEER_TOPIC_DELIVER ? msg->topic_deliver.node : link_route_of(msg)->node) != set->node;
+    return (msg->type == PEER_TOPIC_DELIVER ? msg->topic_deliver.node : peer_route_of(msg)->node) != set->node;
 }
 
 static int hand_over(struct local *to, const struct peer_msg *msg)
@@ -362,7 +362,7 @@ int link_local_carry(struct link *from, size_t index, const struct peer_msg *msg
 /* Whether the session it names can be of this process: a route of an earlier start of the node leads nowhere. */
 static bool is_of_this_start(const struct link_local *set, const struct peer_msg *msg)
 {
-    return link_route_of(msg)->incarnation == set->incarnation;
+    return peer_route_of(msg)->incarnation == set->incarnation;
 }
 
 static int local_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)

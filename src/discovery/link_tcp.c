@@ -132,7 +132,7 @@ static void on_far_tell(void *ctx, const struct peer_msg *msg)
         (void)tell_connected(home, msg);
         return;
     }
-    const struct link_tcp_entry *entry = find_told(home, link_route_of(msg));
+    const struct link_tcp_entry *entry = find_told(home, peer_route_of(msg));
     /* It has gone meanwhile, which the next hello makes good. */
     if (entry != NULL && entry->conn != NULL)
         (void)link_tcp_conn_tell(entry->conn, msg);
@@ -196,12 +196,12 @@ static int tcp_call_at(struct link *link, uint32_t node, uint16_t loop, struct l
 static int tcp_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
 {
     struct link_tcp_loop *home = loop_of(link);
-    petrel_assert(link_route_of(msg)->node == node && link_route_of(msg)->loop == loop);
+    petrel_assert(peer_route_of(msg)->node == node && peer_route_of(msg)->loop == loop);
     if (home->closed)
         return PETREL_E_CLOSING;
     if (node == home->set->config.node)
         return link_tell(home->inner, node, loop, msg);
-    const struct link_tcp_entry *entry = find_told(home, link_route_of(msg));
+    const struct link_tcp_entry *entry = find_told(home, peer_route_of(msg));
     if (entry == NULL)
         return PETREL_E_UNAVAILABLE;
     if (entry->conn != NULL)

@@ -315,7 +315,7 @@ static bool is_for_us(const struct link_tcp_conn *conn, const struct peer_msg *m
     const struct link_tcp_config *config = config_of(conn);
     if (msg->type == PEER_APPS || msg->type == PEER_TOPIC_DELIVER)
         return true;
-    const struct route *route = link_route_of(msg);
+    const struct route *route = peer_route_of(msg);
     return route->node == config->node && route->incarnation == config->incarnation && route->loop == conn->home->index;
 }
 

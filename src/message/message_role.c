@@ -163,8 +163,7 @@ static void finish(struct loop_task *task)
 
 static void finish_if_idle(struct message_role *role)
 {
-    if (role->closing && role->ops.inflight == 0 && message_dead_idle(role->dead) &&
-        message_topic_idle(role->topic))
+    if (role->closing && role->ops.inflight == 0 && message_dead_idle(role->dead) && message_topic_idle(role->topic))
         loop_defer(role->loop, &role->finish);
 }
 

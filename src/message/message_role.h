@@ -15,7 +15,8 @@
 struct message_role;
 
 struct message_config {
-    uint32_t max_inflight; /* store operations under way for this loop; beyond: BUSY. Default 16,384; of topics, as many again */
+    uint32_t
+        max_inflight; /* store operations under way for this loop; beyond: BUSY. Default 16,384; of topics, as many again */
     struct topics *topics; /* NULL: calls about topics are UNSUPPORTED */
     uint32_t
         settle_ms; /* a node that discovery does not list, and no link leads to, is dead after so long. Default 30,000 */

@@ -212,8 +212,8 @@ static void on_subscribed(struct topics_request *request)
 static void subscribe_from(struct op *op, struct position position)
 {
     const struct peer_subscribe *subscribe = &op->call->in.subscribe;
-    op->topics.in.subscribe = (struct topics_subscription){
-        .device = subscribe->target, .topic = subscribe->topic, .position = position};
+    op->topics.in.subscribe =
+        (struct topics_subscription){.device = subscribe->target, .topic = subscribe->topic, .position = position};
     const int rc = submit(op, TOPICS_SUBSCRIBE, on_subscribed);
     if (rc != 0)
         answer(op, rc);
@@ -251,8 +251,7 @@ static void change_set(struct op *op)
         subscribe_from(op, subscribe->position);
         return;
     }
-    op->topics.in.unsubscribe =
-        (struct topics_subscription){.device = subscribe->target, .topic = subscribe->topic};
+    op->topics.in.unsubscribe = (struct topics_subscription){.device = subscribe->target, .topic = subscribe->topic};
     const int rc = submit(op, TOPICS_UNSUBSCRIBE, on_subscribed);
     if (rc != 0)
         answer(op, rc);

@@ -82,7 +82,8 @@ static enum command_exit put_target(json_t *body, const struct invocation *call)
                  (topic == NULL || json_object_set_new(to, "topic", json_string(topic)) == 0) &&
                  (condition == NULL || json_object_set_new(to, "condition", json_string(condition)) == 0);
     json_object_set_new(body, "to", to);
-    return valid ? COMMAND_OK : command_fail(COMMAND_USAGE, "--user, --device, --address, --topic or --condition is not UTF-8");
+    return valid ? COMMAND_OK
+                 : command_fail(COMMAND_USAGE, "--user, --device, --address, --topic or --condition is not UTF-8");
 }
 
 static enum command_exit put_rest(json_t *body, const struct invocation *call)

@@ -101,8 +101,8 @@ static int read_seeds(const char *text, struct redis_config *redis)
 }
 
 /* Inboxes and topics are in the same Redis, each with connections of its own. open takes the configuration before it returns. */
-static int with_redis(const struct backends_env *env, int (*open)(struct backends *, const struct backends_env *,
-                                                                  const struct redis_config *),
+static int with_redis(const struct backends_env *env,
+                      int (*open)(struct backends *, const struct backends_env *, const struct redis_config *),
                       struct backends *backends)
 {
     char password[SECRET_MAX];

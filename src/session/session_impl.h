@@ -53,9 +53,9 @@ struct session {
     uint32_t magic;
     uint32_t slot;
     uint32_t generation;
-    uint8_t state; /* enum conn_state; written by session_conn_move() only */
-    uint8_t flags; /* of enum session_flag */
-    uint8_t wants; /* of enum session_want */
+    uint8_t state;  /* enum conn_state; written by session_conn_move() only */
+    uint8_t flags;  /* of enum session_flag */
+    uint8_t wants;  /* of enum session_want */
     uint8_t topics; /* of enum session_topics_flag */
     struct session_role *role;
     struct stream *stream;

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "session/session_call.h"
 #include "session/session_conn.h"
-#include "session/session_topics_impl.h"
+#include "session/session_topics_follow.h"
 
 #include <stdlib.h>
 
@@ -80,7 +80,8 @@ void session_topics_close(struct session_role *role)
     timer_stop(&topics->retry);
     loop_undefer(&topics->pump);
     loop_undefer(&topics->slice);
-    for (struct map_node *node = map_next(&topics->topics, NULL); node != NULL; node = map_next(&topics->topics, node)) {
+    for (struct map_node *node = map_next(&topics->topics, NULL); node != NULL;
+         node = map_next(&topics->topics, node)) {
         struct session_topic *topic = container_of(node, struct session_topic, node);
         timer_stop(&topic->renew);
         timer_stop(&topic->pace);
@@ -119,8 +120,7 @@ static void keep_wanted(struct session_set *set, const struct session_connect *c
     for (uint32_t i = 0; i < connect->topics_count; i++) {
         const struct session_topic_position *from = &connect->topics[i];
         memcpy(place, from->topic.ptr, from->topic.len);
-        set->wanted[i] =
-            (struct session_topic_position){bytes_of(place, from->topic.len), from->position};
+        set->wanted[i] = (struct session_topic_position){bytes_of(place, from->topic.len), from->position};
         place += from->topic.len;
     }
 }
@@ -149,9 +149,8 @@ void session_topics_end(struct session *session)
     if (set != NULL)
         session_topics_set_free(set);
     if ((session->topics & SESSION_TOPICS_WITH) != 0) {
-        struct session_topic *topic =
-            session_topics_log_find(session->role->topics, session_identity_target(session->who).app,
-                                    bytes_str(PEER_TOPIC_ALL));
+        struct session_topic *topic = session_topics_log_find(
+            session->role->topics, session_identity_target(session->who).app, bytes_str(PEER_TOPIC_ALL));
         topic->followers--;
     }
     session->topics = 0;
@@ -183,15 +182,15 @@ static void take_subscribed(struct session *session, struct session_set *set, st
                             const struct peer_subscribed *subscribed)
 {
     struct topic_follow *follow = session_topics_set_follow(set, name);
-    struct session_topic *topic =
-        session_topics_log_get(set->topics, session_identity_target(session->who).app, name);
+    struct session_topic *topic = session_topics_log_get(set->topics, session_identity_target(session->who).app, name);
     set->version = subscribed->version;
     if (follow == NULL) {
         follow = session_topics_follow_new(set, topic, subscribed->position, false);
         session_topics_follow_tell(session, name, subscribed->position, SESSION_NEW, 0);
         session_topics_follow_settle(follow);
     } else {
-        session_topics_follow_tell(session, name, (struct position){follow->at.epoch, follow->told}, SESSION_RESUMED, 0);
+        session_topics_follow_tell(session, name, (struct position){follow->at.epoch, follow->told}, SESSION_RESUMED,
+                                   0);
     }
 }
 
@@ -237,9 +236,8 @@ void session_topics_asked(struct session *session, enum session_type type, struc
     struct session_call *call = session_call_take(session, false);
     struct session_topic *topic = session_topics_log_get(topics, session_identity_target(call->who).app, name);
     call->link.in = (struct peer_msg){.type = type == SESSION_SUBSCRIBE ? PEER_SUBSCRIBE : PEER_UNSUBSCRIBE};
-    call->link.in.subscribe = (struct peer_subscribe){.target = session_identity_target(call->who),
-                                                      .topic = topic->name,
-                                                      .asked_by = session_route(session)};
+    call->link.in.subscribe = (struct peer_subscribe){
+        .target = session_identity_target(call->who), .topic = topic->name, .asked_by = session_route(session)};
     topic->pins++;
     set->asking++;
     const int rc = session_call_ask(call, on_changed);

@@ -8,7 +8,7 @@
  * apart     a follower with a position of its own: it has just come, or its socket was full. It fetches for itself until it is with
  *           the loop again
  *
- * Read: session_topics_impl.h, session_topics_log.c (the loop's position), session_topics_slice.c (sending), session_topics_follow.c
+ * Read: session_topics_impl.h, session_topics_follow.h, session_topics_log.c (the loop's position), session_topics_slice.c (sending), session_topics_follow.c
  * (coming to be with the loop), session_topics_set.c (what a device follows), session_topics.c (these hooks). */
 #ifndef PETREL_SESSION_SESSION_TOPICS_H
 #define PETREL_SESSION_SESSION_TOPICS_H

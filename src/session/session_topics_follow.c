@@ -1,8 +1,8 @@
 /* session_topics_follow.c: a session that is apart from the loop in a topic comes to be with it, by fetches of its own. */
+#include "session/session_topics_follow.h"
 #include "base/err.h"
 #include "session/session_call.h"
 #include "session/session_conn.h"
-#include "session/session_topics_impl.h"
 
 #include <stdlib.h>
 
@@ -16,15 +16,14 @@ static bool same(struct position a, struct position b)
 void session_topics_follow_tell(struct session *session, struct bytes topic, struct position at,
                                 enum session_verdict verdict, uint32_t refused)
 {
-    const struct session_subscribed told = {
-        .topic = topic, .position = at, .verdict = verdict, .refused = refused};
+    const struct session_subscribed told = {.topic = topic, .position = at, .verdict = verdict, .refused = refused};
     session->role->out.len = 0;
     session_encode_topic_subscribed(&session->role->out, &told);
     session_conn_write(session, bytes_view(&session->role->out));
 }
 
-struct topic_follow *session_topics_follow_new(struct session_set *set, struct session_topic *topic,
-                                               struct position at, bool anew)
+struct topic_follow *session_topics_follow_new(struct session_set *set, struct session_topic *topic, struct position at,
+                                               bool anew)
 {
     struct topic_follow *follow = object_zalloc(sizeof *follow);
     follow->set = set;
@@ -240,8 +239,7 @@ static void on_fetched(struct link_call *link)
     struct session *session = session_call_session(call);
     struct session_topics *topics = call->role->topics;
     const struct peer_topic_fetch *asked = &link->in.topic_fetch;
-    struct session_topic *topic =
-        session_topics_log_find(topics, session_identity_target(call->who).app, asked->topic);
+    struct session_topic *topic = session_topics_log_find(topics, session_identity_target(call->who).app, asked->topic);
     struct session_set *set = session != NULL ? session_topics_set_find(session) : NULL;
     struct topic_follow *follow = set != NULL ? session_topics_set_follow(set, asked->topic) : NULL;
     topics->fetches--;

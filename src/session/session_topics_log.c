@@ -1,7 +1,7 @@
 /* session_topics_log.c: the loop's position in one topic: Delivers that follow on, fetches where they don't, the lease. */
 #include "base/err.h"
 #include "base/log.h"
-#include "session/session_topics_impl.h"
+#include "session/session_topics_follow.h"
 
 #include <stdlib.h>
 

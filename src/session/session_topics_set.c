@@ -2,7 +2,7 @@
  * changed. */
 #include "base/err.h"
 #include "session/session_call.h"
-#include "session/session_topics_impl.h"
+#include "session/session_topics_follow.h"
 
 #include <stdlib.h>
 
@@ -95,8 +95,7 @@ static void begin(struct session_set *set, struct bytes name, struct position be
 {
     struct session *session = set->session;
     const struct position had = wanted_at(set, name);
-    struct session_topic *topic =
-        session_topics_log_get(set->topics, session_identity_target(session->who).app, name);
+    struct session_topic *topic = session_topics_log_get(set->topics, session_identity_target(session->who).app, name);
     const bool anew = position_is_none(had);
     session_topics_follow_settle(session_topics_follow_new(set, topic, anew ? begins : had, anew));
 }

@@ -1,12 +1,12 @@
 /* session_topics_slice.c: items on their way to the followers that are with the loop: a bounded number of sessions at a time, so that
  * acks, heartbeats and unicasts go on between them; the items of one topic strictly one after the other. */
-#include "session/session_topics_impl.h"
+#include "session/session_topics_follow.h"
 
 #include <stdlib.h>
 
-#define SLICE_WRITES 64U    /* sockets that are written to between two looks at the clock */
-#define SLICE_VISITS 4096U  /* slots that are looked at */
-#define SLICE_TURN_MS 3U    /* a turn that has taken so long ends without a further slice */
+#define SLICE_WRITES 64U   /* sockets that are written to between two looks at the clock */
+#define SLICE_VISITS 4096U /* slots that are looked at */
+#define SLICE_TURN_MS 3U   /* a turn that has taken so long ends without a further slice */
 #define PACE_MS 20U
 
 struct budget {

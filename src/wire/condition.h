@@ -27,7 +27,8 @@ struct condition {
     char topics[CONDITION_TOPICS_MAX][CONDITION_NAME_MAX + 1];
     uint32_t terms_count;
     struct condition_term terms[CONDITION_TERMS_MAX];
-    uint32_t term; /* the one that this part is for; terms after it do not count. Nothing is for nobody: no terms, for everybody */
+    uint32_t
+        term; /* the one that this part is for; terms after it do not count. Nothing is for nobody: no terms, for everybody */
     uint32_t rate; /* devices a second, over all nodes; 0: as fast as it goes */
 };
 

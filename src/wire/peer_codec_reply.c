@@ -23,7 +23,7 @@ static void put_prefix(uint8_t *out, uint32_t number, int status)
 }
 
 int peer_codec_reply_frame(struct bytebuf *out, uint32_t number, enum peer_type type, int status,
-                     const ProtobufCMessage *body)
+                           const ProtobufCMessage *body)
 {
     const size_t len = REPLY_PREFIX + (body != NULL ? protobuf_c_message_get_packed_size(body) : 0);
     if (len > FRAME_BODY_MAX)

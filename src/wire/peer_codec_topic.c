@@ -268,8 +268,7 @@ static const struct row ROWS[] = {
 
 int peer_codec_topic_unpack(struct peer_codec *codec, struct bytes record, struct peer_topic_news *out)
 {
-    const Petrel__Peer__TopicDeliver *body =
-        peer_codec_unpack(codec, &petrel__peer__topic_deliver__descriptor, record);
+    const Petrel__Peer__TopicDeliver *body = peer_codec_unpack(codec, &petrel__peer__topic_deliver__descriptor, record);
     if (body == NULL)
         return PETREL_E_PROTOCOL;
     *out = (struct peer_topic_news){.app = text_borrow(body->app),

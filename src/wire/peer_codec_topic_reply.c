@@ -223,8 +223,8 @@ static int answer_subscriptions(struct peer_codec *codec, const void *unpacked, 
     set->version = body->version;
     set->count = (uint32_t)body->n_topics;
     for (uint32_t i = 0; i < set->count; i++) {
-        set->all[i] = (struct peer_subscription){text_borrow(body->topics[i]->topic),
-                                                 read_position(body->topics[i]->position)};
+        set->all[i] =
+            (struct peer_subscription){text_borrow(body->topics[i]->topic), read_position(body->topics[i]->position)};
         if (set->all[i].topic.len == 0 || !text_is_printable(set->all[i].topic, PEER_TOPIC_NAME_MAX) ||
             position_is_none(set->all[i].position))
             return PETREL_E_PROTOCOL;

@@ -11,6 +11,7 @@
 #include "wire/frame.h"
 #include "wire/session_code.h"
 #include "wire/session_message.h"
+#include "wire/session_topic.h"
 
 #define SESSION_PROTOCOL_VERSION 1
 #define SESSION_TOKEN_MAX 4096
@@ -18,9 +19,6 @@
 #define SESSION_NODE_MAX 255
 #define SESSION_TARGET_MAX 261 /* a host name of 255, ':', a port */
 #define SESSION_ERROR_TEXT_MAX 512
-#define SESSION_TOPIC_MAX 64   /* bytes of a topic's name */
-#define SESSION_TOPICS_MAX 65  /* in CONNECT: those of the largest set, and `all` */
-#define SESSION_LOG_TOPIC 1    /* PUSH and GAP: of the topic they name; 0: of the inbox */
 
 enum session_type {
     SESSION_CONNECT = 1,
@@ -38,21 +36,6 @@ enum session_type {
     SESSION_GOAWAY = 70,
     SESSION_ERROR = 71,
     SESSION_EVENT_ACK = 72,
-};
-
-enum session_verdict { SESSION_NEW = 1, SESSION_RESUMED = 2, SESSION_GAPPED = 3 };
-enum session_gap_reason {
-    SESSION_GAP_NONE,
-    SESSION_GAP_CAP,
-    SESSION_GAP_ROLLBACK,
-    SESSION_GAP_LAPSED,
-    SESSION_GAP_TRIMMED
-};
-
-/* How far the app has processed a topic. */
-struct session_topic_position {
-    struct bytes topic;
-    struct position position;
 };
 
 struct session_connect {
@@ -93,16 +76,6 @@ struct session_gap {
     uint64_t lost_at_most;
     enum session_gap_reason reason;
     struct bytes topic;
-};
-
-/* What became of a topic: the device follows it from `position` on; position none: it does not; refused: nothing has changed. */
-struct session_subscribed {
-    struct bytes topic;
-    struct position position;
-    enum session_verdict verdict;
-    uint64_t lost_at_most;
-    enum session_gap_reason reason;
-    uint32_t refused; /* a code */
 };
 
 #define SESSION_TARGETS_MAX 5
@@ -158,12 +131,6 @@ void session_encode_disconnect(struct bytebuf *out, uint32_t reason);
 void session_encode_connected(struct bytebuf *out, const struct session_connected *connected);
 void session_encode_pong(struct bytebuf *out, uint64_t echo);
 void session_encode_push(struct bytebuf *out, uint32_t log, struct position at, uint64_t prev, struct bytes message);
-/* Of a topic: the same for whoever is sent it. */
-void session_encode_topic_push(struct bytebuf *out, struct bytes topic, struct position at, uint64_t prev,
-                               struct bytes message);
-void session_encode_topic_subscribe(struct bytebuf *out, struct bytes topic);
-void session_encode_topic_unsubscribe(struct bytebuf *out, struct bytes topic);
-void session_encode_topic_subscribed(struct bytebuf *out, const struct session_subscribed *subscribed);
 void session_encode_gap(struct bytebuf *out, const struct session_gap *gap);
 void session_encode_goaway(struct bytebuf *out, const struct session_goaway *goaway);
 void session_encode_error(struct bytebuf *out, uint32_t code, const char *message, uint32_t backoff_ms);

@@ -64,7 +64,6 @@ void api_rig_run(struct api_rig *rig, void (*fn)(struct api_rig *rig))
 }
 
 /* ---- the message server ---- */
-
 static void keep_text(char *out, size_t size, struct bytes text)
 {
     (void)snprintf(out, size, "%.*s", (int)text.len, text.len > 0 ? (const char *)text.ptr : "");

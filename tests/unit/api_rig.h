@@ -4,10 +4,10 @@
 #define PETREL_TESTS_API_RIG_H
 
 #include "api/api_role.h"
-#include "wire/condition.h"
 #include "base/err.h"
 #include "discovery/link_local.h"
 #include "unit/api_client.h"
+#include "wire/condition.h"
 
 #include <pthread.h>
 

@@ -58,7 +58,8 @@ static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *mes
     else if (type == PEER_DRAIN)
         msg->drain = (struct peer_drain){PEER_DRAIN_MOVE, 250, 1000};
     else if (type == PEER_TOPIC_INTEREST)
-        msg->topic_interest = (struct peer_topic_interest){bytes_str("demo"), bytes_str("news"), 2, 1700000000123, 60000};
+        msg->topic_interest =
+            (struct peer_topic_interest){bytes_str("demo"), bytes_str("news"), 2, 1700000000123, 60000};
     else if (type == PEER_TOPIC_FETCH)
         msg->topic_fetch = (struct peer_topic_fetch){bytes_str("demo"), bytes_str("news"), AT, 64, 65536};
     else if (type == PEER_TOPIC_SEND)

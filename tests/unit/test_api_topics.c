@@ -52,9 +52,11 @@ static void a_condition_is_an_append_for_each_of_its_parts(void **state)
     struct api_rig *rig = *state;
     assert_string_equal(
         asked(rig, "POST", PATH, "{\"to\":{\"condition\":\"'a' in topics && !('b' in topics)\"},\"data\":1}"), "a(1) ");
-    assert_string_equal(asked(rig, "POST", PATH, "{\"to\":{\"condition\":\"!('a' in topics)\"},\"data\":1}"), "all(1) ");
+    assert_string_equal(asked(rig, "POST", PATH, "{\"to\":{\"condition\":\"!('a' in topics)\"},\"data\":1}"),
+                        "all(1) ");
     /* The second part says who has the first. */
-    const char *both = asked(rig, "POST", PATH, "{\"to\":{\"condition\":\"'a' in topics || 'b' in topics\"},\"data\":1}");
+    const char *both =
+        asked(rig, "POST", PATH, "{\"to\":{\"condition\":\"'a' in topics || 'b' in topics\"},\"data\":1}");
     assert_true(strcmp(both, "a(1) b(2) ") == 0 || strcmp(both, "b(1) a(2) ") == 0);
 }
 
@@ -63,7 +65,8 @@ static void a_key_gives_the_same_id_to_the_same_target_only(void **state)
     struct api_rig *rig = *state;
     char headers[512];
     struct id ids[3];
-    static const char *const bodies[] = {"{\"to\":{\"topic\":\"a\"},\"data\":1}", "{\"to\":{\"topic\":\"a\"},\"data\":1}",
+    static const char *const bodies[] = {"{\"to\":{\"topic\":\"a\"},\"data\":1}",
+                                         "{\"to\":{\"topic\":\"a\"},\"data\":1}",
                                          "{\"to\":{\"topic\":\"b\"},\"data\":1}"};
     (void)snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\nIdempotency-Key: k\r\n", rig->key);
     for (size_t i = 0; i < 3; i++) {

@@ -132,8 +132,7 @@ static void gaps_and_ends_are_told(void **state)
     subscribed(script, "more", 0, 0, SESSION_CODE_TOO_MANY_TOPICS);
     subscribed(script, "news", 0, 0, 0);
     assert_int_equal(script_feed(script, 0), 0);
-    assert_string_equal(script_seen(script),
-                        "follows news 0; gap news 10; news 31; leaves more 3512; leaves news 0; ");
+    assert_string_equal(script_seen(script), "follows news 0; gap news 10; news 31; leaves more 3512; leaves news 0; ");
     assert_int_equal(script->saved.topics_count, 0);
 }
 
@@ -169,10 +168,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(positions_are_saved_and_carried),
-        TEST(gaps_and_ends_are_told),
-        TEST(holes_break_the_connection),
-        TEST(another_epoch_without_a_word_breaks_it),
+        TEST(positions_are_saved_and_carried), TEST(gaps_and_ends_are_told),
+        TEST(holes_break_the_connection),      TEST(another_epoch_without_a_word_breaks_it),
         TEST(subscriptions_are_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

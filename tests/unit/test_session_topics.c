@@ -205,9 +205,8 @@ static struct position publish_text(struct node *node, const char *topic, const 
 static int change(struct node *node, enum peer_type type, const char *device, const char *topic)
 {
     struct asked asked = {.node = node, .call.in.type = type};
-    asked.call.in.subscribe =
-        (struct peer_subscribe){.target = {bytes_str("demo"), bytes_str("ada"), bytes_str(device)},
-                                .topic = bytes_str(topic)};
+    asked.call.in.subscribe = (struct peer_subscribe){
+        .target = {bytes_str("demo"), bytes_str("ada"), bytes_str(device)}, .topic = bytes_str(topic)};
     return ask(&asked);
 }
 

@@ -262,8 +262,7 @@ static void large_pushes_come_back(void **state)
 static void topics_come_back(void **state)
 {
     struct fixture *fixture = *state;
-    const struct session_topic_position topics[] = {{bytes_str("all"), {EPOCH, 9}},
-                                                    {bytes_str("news:uk"), {EPOCH, 3}}};
+    const struct session_topic_position topics[] = {{bytes_str("all"), {EPOCH, 9}}, {bytes_str("news:uk"), {EPOCH, 3}}};
     struct session_connect connect = {.version = 1,
                                       .token = bytes_str("a.b.c"),
                                       .attempt = 1,
@@ -294,10 +293,19 @@ static void topic_frames_without_their_meaning_are_refused(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBE, ""), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBE, "\x0a\x03" "a/b"), PETREL_E_PROTOCOL);
+    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBE,
+                             "\x0a\x03"
+                             "a/b"),
+                     PETREL_E_PROTOCOL);
     assert_int_equal(BODY_RC(fixture, SESSION_UNSUBSCRIBE, "\x0a\x01 "), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBED, "\x0a\x01" "a\x30\x05"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBED, "\x0a\x01" "a"), 0);
+    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBED,
+                             "\x0a\x01"
+                             "a\x30\x05"),
+                     PETREL_E_PROTOCOL);
+    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBED,
+                             "\x0a\x01"
+                             "a"),
+                     0);
     struct session_gap gap = {.log = SESSION_LOG_TOPIC, .to = {EPOCH, 2}, .reason = SESSION_GAP_CAP};
     struct session_frame frame;
     session_encode_gap(&fixture->wire, &gap);
