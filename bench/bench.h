@@ -33,8 +33,9 @@ struct bench_options {
     uint32_t users;
     uint32_t seconds;
     uint32_t payload_bytes;
-    uint32_t rate;  /* sends a second; 0: as many as go */
-    uint32_t loops; /* of the server that is started; 0: as many as cores, and as sessions need */
+    uint32_t rate;     /* sends a second; 0: as many as go */
+    uint32_t every_ms; /* broadcast: one in so long */
+    uint32_t loops;    /* of the server that is started; 0: as many as cores, and as sessions need */
 };
 
 /* What petrel-bench starts: the real thing, or what does its socket work and no more. */
@@ -43,6 +44,7 @@ enum bench_server { BENCH_PETRELD, BENCH_LIMIT };
 struct bench {
     struct bench_options options;
     enum bench_server server;
+    bool broadcasts; /* the devices take topics, and the run sends to all of them now and then */
     struct bench_target target;
     struct bench_fleet *fleet; /* NULL: none */
     size_t figures_count;
@@ -58,6 +60,7 @@ struct bench_latency;
 void bench_figure_latency(struct bench *bench, const char *name, const struct bench_latency *latency);
 void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+int bench_broadcast(struct bench *bench);
 int bench_compare(struct bench *bench, int (*run)(struct bench *bench));
 int bench_hold(struct bench *bench);
 int bench_send(struct bench *bench);

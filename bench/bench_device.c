@@ -27,7 +27,8 @@ struct device {
     uint8_t state; /* of enum device_state */
     uint32_t attempt;
     struct position at;
-    uint64_t begun_us; /* the connect; of a session, the PING that is not answered yet */
+    struct position topic_at; /* in `all` */
+    uint64_t begun_us;        /* the connect; of a session, the PING that is not answered yet */
     struct frame_reader reader;
 };
 
@@ -110,7 +111,8 @@ static void say_hello(struct work *work, uint32_t index)
                                       .token = bytes_view(&work->token),
                                       .attempt = ++device->attempt,
                                       .position = device->at,
-                                      .client = bytes_str(client)};
+                                      .client = bytes_str(client),
+                                      .takes_topics = work->fleet->bench->broadcasts};
     session_encode_connect(&work->frame, &connect);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
     if (send(device->fd, work->frame.ptr, work->frame.len, MSG_NOSIGNAL) != (ssize_t)work->frame.len)
@@ -121,37 +123,74 @@ static void say_hello(struct work *work, uint32_t index)
 
 /* ---- what a server says ---- */
 
+/* petrel-limit has no topics: there the number says what it is. */
+static bool is_broadcast(const struct work *work, const struct session_push *push, uint64_t number)
+{
+    return push->log == SESSION_LOG_TOPIC || (work->fleet->bench->broadcasts && number >= work->fleet->numbers);
+}
+
+static void on_broadcast(struct work *work, struct device *device, const struct session_push *push, uint64_t sent_us)
+{
+    struct bench_worker *out = work->out;
+    if (push->position.epoch == device->topic_at.epoch && push->position.seq <= device->topic_at.seq) {
+        atomic_fetch_add(&out->backwards, 1);
+        return;
+    }
+    device->topic_at = push->position;
+    atomic_fetch_add_explicit(&out->broadcasts, 1, memory_order_relaxed);
+    bench_latency_add(&out->broadcast, bench_now_us() - sent_us);
+}
+
 static void on_push(struct work *work, struct device *device, const struct session_push *push)
 {
     struct bench_worker *out = work->out;
     const struct bench_fleet *fleet = work->fleet;
     const bool again = push->position.epoch == device->at.epoch && push->position.seq <= device->at.seq;
-    uint64_t number, sent_us;
+    const struct bytes body = push->message.body; /* a JSON text that begins with the stamp */
+    uint64_t number = 0, sent_us = 0;
+    const bool stamped = body.len > 1 && bench_stamp_read((const char *)body.ptr + 1, body.len - 1, &number, &sent_us);
     atomic_fetch_add_explicit(&out->pushes, 1, memory_order_relaxed);
+    if (is_broadcast(work, push, number)) {
+        on_broadcast(work, device, push, sent_us);
+        return;
+    }
     if (again) {
         atomic_fetch_add(&out->backwards, 1);
         return;
     }
     device->at = push->position;
     work->acked = true;
-    const struct bytes body = push->message.body; /* a JSON text that begins with the stamp */
-    if (body.len > 1 && bench_stamp_read((const char *)body.ptr + 1, body.len - 1, &number, &sent_us) &&
-        number < fleet->numbers) {
+    if (stamped && number < fleet->numbers) {
         if (atomic_load_explicit(&fleet->seen[number], memory_order_relaxed) < UINT8_MAX)
             atomic_fetch_add_explicit(&fleet->seen[number], 1, memory_order_relaxed);
         bench_latency_add(&out->push, bench_now_us() - sent_us);
     }
 }
 
-static void on_connected(struct work *work, struct device *device, const struct session_connected *connected)
+static void go_up(struct work *work, struct device *device)
 {
     device->state = DEVICE_UP;
-    device->at = connected->position;
     work->in_flight--;
     atomic_fetch_add(&work->out->connected, 1);
     atomic_fetch_add(&work->out->connects, 1);
-    atomic_fetch_add(&work->out->gaps, connected->lost_at_most);
     bench_latency_add(&work->out->connect, bench_now_us() - device->begun_us);
+}
+
+static void on_connected(struct work *work, struct device *device, const struct session_connected *connected)
+{
+    const struct bench *bench = work->fleet->bench;
+    device->at = connected->position;
+    atomic_fetch_add(&work->out->gaps, connected->lost_at_most);
+    /* Who is to have the first broadcast waits until it follows. */
+    if (!bench->broadcasts || bench->server == BENCH_LIMIT)
+        go_up(work, device);
+}
+
+static void on_subscribed(struct work *work, struct device *device, const struct session_subscribed *subscribed)
+{
+    device->topic_at = subscribed->position;
+    if (device->state == DEVICE_WAITING)
+        go_up(work, device);
 }
 
 struct arrival {
@@ -177,7 +216,13 @@ static int on_frame(void *ctx, const struct frame *raw)
         return 0;
     case SESSION_GAP:
         atomic_fetch_add(&work->out->gaps, frame.gap.lost_at_most);
-        device->at = frame.gap.to;
+        if (frame.gap.log == SESSION_LOG_TOPIC)
+            device->topic_at = frame.gap.to;
+        else
+            device->at = frame.gap.to;
+        return 0;
+    case SESSION_SUBSCRIBED:
+        on_subscribed(work, device, &frame.subscribed);
         return 0;
     case SESSION_PONG:
         atomic_fetch_add(&work->out->pongs, 1);

@@ -120,9 +120,11 @@ struct bench_fleet_sums bench_fleet_sum(const struct bench_fleet *fleet)
         sums.backwards += atomic_load(&worker->backwards);
         sums.gaps += atomic_load(&worker->gaps);
         sums.pongs += atomic_load(&worker->pongs);
+        sums.broadcasts += atomic_load(&worker->broadcasts);
         bench_latency_merge(&sums.connect, &worker->connect);
         bench_latency_merge(&sums.push, &worker->push);
         bench_latency_merge(&sums.pong, &worker->pong);
+        bench_latency_merge(&sums.broadcast, &worker->broadcast);
         if (worker->why[0] != '\0')
             sums.why = worker->why;
     }

@@ -35,9 +35,11 @@ struct bench_worker {
     _Atomic(uint64_t) backwards; /* pushes at or before the session's position: duplicates */
     _Atomic(uint64_t) gaps;      /* messages that a GAP says are lost, at most */
     _Atomic(uint64_t) pongs;
+    _Atomic(uint64_t) broadcasts; /* pushes of them */
     struct bench_latency connect; /* read when its order is done */
     struct bench_latency push;    /* from the message's sending to its arrival */
     struct bench_latency pong;
+    struct bench_latency broadcast;
     char why[BENCH_WHY_MAX]; /* of the last failure */
 };
 
@@ -61,8 +63,8 @@ struct bench_fleet {
 };
 
 struct bench_fleet_sums {
-    uint64_t connected, connects, failed, pushes, backwards, gaps, pongs;
-    struct bench_latency connect, push, pong;
+    uint64_t connected, connects, failed, pushes, backwards, gaps, pongs, broadcasts;
+    struct bench_latency connect, push, pong, broadcast;
     const char *why; /* NULL: nothing failed */
 };
 

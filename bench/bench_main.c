@@ -18,6 +18,8 @@ static const struct {
     const char *text;
 } runs[] = {
     {"hold", bench_hold, "connect sessions with valid tokens, hold them, and say what each costs the server"},
+    {"broadcast", bench_broadcast,
+     "send to all sessions now and then, and meanwhile to single ones at --rate: each has all of it, and how late"},
     {"send", bench_send,
      "send over the HTTP API, each message durable before its answer; with --sessions also push and ack"},
 };
@@ -42,6 +44,8 @@ static const struct {
     {"--bytes", "N", offsetof(struct bench_options, payload_bytes), 100, 32, 8192, "send: length of a message's data"},
     {"--rate", "N", offsetof(struct bench_options, rate), 0, 1, 200000,
      "send: messages a second, in place of as many as go"},
+    {"--every", "MS", offsetof(struct bench_options, every_ms), 2000, 10, 3600000,
+     "broadcast: milliseconds from one to the next"},
     {"--loops", "N", offsetof(struct bench_options, loops), 0, 1, 128,
      "of the server that is started; as many as cores, or as sessions need"},
     {"--petreld", "PATH", offsetof(struct bench_options, petreld), 0, 0, 0,

@@ -15,6 +15,8 @@
 
 #define CONNECT_SECONDS 300
 #define DELIVER_SECONDS 30
+#define BROADCAST_RATE 100 /* unicasts beside broadcasts, whose latency says what those cost others */
+#define BROADCASTS_MAX 1000000
 #define RATE_MAX 200000 /* no machine takes more from us: what numbers are there for */
 
 struct sender {
@@ -30,11 +32,13 @@ struct sending {
     struct bench *bench;
     int epoll_fd;
     struct sender *senders;
-    struct sender *idle;
+    struct sender *idle; /* in turn: a connection that is left alone is closed by the server after a while */
+    struct sender *last_idle;
     char *filler;
     uint64_t numbers; /* that there are */
     uint64_t next;
-    uint8_t *took; /* by number: answered 2xx */
+    uint64_t broadcasts; /* begun; their numbers are those after the messages' */
+    uint8_t *took;       /* by number: answered 2xx */
     uint64_t accepted;
     uint64_t refused;
     unsigned last_refusal;
@@ -42,18 +46,15 @@ struct sending {
     struct bench_latency latency;
 };
 
-static void send_next(struct sending *sending, struct sender *sender)
+static void send_to(struct sending *sending, struct sender *sender, uint64_t number, const char *to)
 {
     const struct bench *bench = sending->bench;
-    const struct bench_options *options = &bench->options;
-    const uint32_t users = options->sessions > 0 ? options->sessions : options->users;
     char stamp[BENCH_STAMP_BYTES], body[8192 + 256], request[8192 + 1024];
     sender->have = 0;
-    sender->number = sending->next++;
+    sender->number = number;
     sender->begun_us = bench_now_us();
     bench_stamp_write(stamp, sender->number, sender->begun_us);
-    int body_len = snprintf(body, sizeof body, "{\"to\":{\"user\":\"user-%08" PRIu64 "\"},\"data\":\"%s%s\"}",
-                            sender->number % users, stamp, sending->filler);
+    int body_len = snprintf(body, sizeof body, "{\"to\":%s,\"data\":\"%s%s\"}", to, stamp, sending->filler);
     int len = snprintf(request, sizeof request,
                        "POST /v1/apps/%s/messages HTTP/1.1\r\nHost: petrel\r\nAuthorization: Bearer %s\r\n"
                        "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
@@ -61,6 +62,21 @@ static void send_next(struct sending *sending, struct sender *sender)
     if (send(sender->fd, request, (size_t)len, MSG_NOSIGNAL) != len)
         bench_die(sending->bench, "a request can't be written: %s", strerror(errno));
     sending->under_way++;
+}
+
+static void send_next(struct sending *sending, struct sender *sender)
+{
+    const struct bench_options *options = &sending->bench->options;
+    const uint32_t users = options->sessions > 0 ? options->sessions : options->users;
+    const uint64_t number = sending->next++;
+    char to[64];
+    snprintf(to, sizeof to, "{\"user\":\"user-%08" PRIu64 "\"}", number % users);
+    send_to(sending, sender, number, to);
+}
+
+static void send_broadcast(struct sending *sending, struct sender *sender)
+{
+    send_to(sending, sender, sending->numbers + sending->broadcasts++, "{\"topic\":\"all\"}");
 }
 
 /* The status of a whole answer; 0 while it is partial. */
@@ -78,6 +94,16 @@ static unsigned status_of(struct bench *bench, struct sender *sender)
     return sender->have >= whole ? status : 0;
 }
 
+static void put_idle(struct sending *sending, struct sender *sender)
+{
+    sender->next_idle = NULL;
+    if (sending->idle == NULL)
+        sending->idle = sender;
+    else
+        sending->last_idle->next_idle = sender;
+    sending->last_idle = sender;
+}
+
 static void on_readable(struct sending *sending, struct sender *sender)
 {
     ssize_t got = recv(sender->fd, sender->answer + sender->have, sizeof sender->answer - 1 - sender->have, 0);
@@ -90,16 +116,17 @@ static void on_readable(struct sending *sending, struct sender *sender)
     if (status == 0)
         return;
     sending->under_way--;
-    bench_latency_add(&sending->latency, bench_now_us() - sender->begun_us);
+    const bool broadcast = sender->number >= sending->numbers;
+    if (!broadcast)
+        bench_latency_add(&sending->latency, bench_now_us() - sender->begun_us);
     if (status / 100 == 2) {
-        sending->accepted++;
+        sending->accepted += !broadcast;
         sending->took[sender->number] = 1;
     } else {
         sending->refused++;
         sending->last_refusal = status;
     }
-    sender->next_idle = sending->idle;
-    sending->idle = sender;
+    put_idle(sending, sender);
 }
 
 static void serve(struct sending *sending, int timeout_ms)
@@ -121,8 +148,7 @@ static void open_senders(struct sending *sending)
         if (sender->fd < 0 || connect(sender->fd, (const struct sockaddr *)to, sizeof *to) != 0 ||
             epoll_ctl(sending->epoll_fd, EPOLL_CTL_ADD, sender->fd, &event) != 0)
             bench_die(bench, "a sender can't connect: %s", strerror(errno));
-        sender->next_idle = sending->idle;
-        sending->idle = sender;
+        put_idle(sending, sender);
     }
 }
 
@@ -134,16 +160,28 @@ static uint64_t allowed(const struct sending *sending, uint64_t passed_us)
     return due < sending->numbers ? due : sending->numbers;
 }
 
+static struct sender *take_idle(struct sending *sending)
+{
+    struct sender *sender = sending->idle;
+    sending->idle = sender->next_idle;
+    return sender;
+}
+
+static bool is_broadcast_due(const struct sending *sending, uint64_t passed_us)
+{
+    const struct bench *bench = sending->bench;
+    return bench->broadcasts && passed_us / 1000 / bench->options.every_ms >= sending->broadcasts;
+}
+
 static void run_load(struct sending *sending)
 {
     const uint64_t start = bench_now_us(), length = sending->bench->options.seconds * 1000000ULL;
     for (uint64_t now = start, shown = start; now - start < length; now = bench_now_us()) {
         const uint64_t until = allowed(sending, now - start);
-        while (sending->idle != NULL && sending->next < until) {
-            struct sender *sender = sending->idle;
-            sending->idle = sender->next_idle;
-            send_next(sending, sender);
-        }
+        if (sending->idle != NULL && is_broadcast_due(sending, now - start))
+            send_broadcast(sending, take_idle(sending));
+        while (sending->idle != NULL && sending->next < until)
+            send_next(sending, take_idle(sending));
         serve(sending, sending->bench->options.rate > 0 ? 1 : 100);
         if (now - shown > 1000000) {
             shown = now;
@@ -176,11 +214,21 @@ static struct outcome judge(const struct sending *sending)
     return outcome;
 }
 
+/* Of those that were answered 2xx, to each session one. */
+static uint64_t broadcasts_missing(const struct sending *sending)
+{
+    uint64_t expected = 0;
+    for (uint64_t i = 0; i < sending->broadcasts; i++)
+        expected += sending->took[sending->numbers + i] != 0 ? sending->bench->options.sessions : 0;
+    const uint64_t came = sending->broadcasts > 0 ? bench_fleet_sum(sending->bench->fleet).broadcasts : 0;
+    return expected > came ? expected - came : 0;
+}
+
 static struct outcome await_delivery(struct sending *sending)
 {
     const uint64_t deadline = bench_now_us() + DELIVER_SECONDS * 1000000ULL;
     struct outcome outcome;
-    while ((outcome = judge(sending)).lost > 0 && bench_now_us() < deadline)
+    while (((outcome = judge(sending)).lost > 0 || broadcasts_missing(sending) > 0) && bench_now_us() < deadline)
         usleep(10000);
     return outcome;
 }
@@ -195,7 +243,20 @@ static bool report_delivery(struct sending *sending, struct outcome outcome, dou
     bench_figure(bench, "duplicates", (double)(outcome.duplicates + sums.backwards), 0);
     bench_figure(bench, "delivered_per_second", (double)outcome.delivered / seconds, 0);
     bench_figure_latency(bench, "push", &sums.push);
-    return outcome.lost == 0 && outcome.duplicates + sums.backwards == 0;
+    const uint64_t missing = broadcasts_missing(sending);
+    if (bench->broadcasts) {
+        bench_figure(bench, "broadcasts", (double)sending->broadcasts, 0);
+        bench_figure(bench, "broadcast_delivered", (double)sums.broadcasts, 0);
+        bench_figure(bench, "broadcast_lost", (double)missing, 0);
+        bench_figure_latency(bench, "broadcast", &sums.broadcast);
+    }
+    return missing == 0 && outcome.lost == 0 && outcome.duplicates + sums.backwards == 0;
+}
+
+static double pushes_of(const struct bench *bench)
+{
+    const uint64_t pushes = bench_fleet_sum(bench->fleet).pushes;
+    return pushes > 0 ? (double)pushes : 1;
 }
 
 static bool measure(struct sending *sending)
@@ -217,13 +278,23 @@ static bool measure(struct sending *sending)
     bench_figure(bench, "refused", (double)sending->refused, 0);
     bench_figure(bench, "last_refusal", sending->last_refusal, 0);
     bench_figure(bench, "per_second", count / seconds, 0);
-    bench_target_figures(bench, &before, count);
+    bench_target_figures(bench, &before, bench->broadcasts ? pushes_of(bench) : count);
     commits = bench_target_metric(bench, "petrel_store_commits_total") - commits;
     if (commits > 0)
         bench_figure(bench, "sends_per_commit", count / commits, 1);
     bench_figure_latency(bench, "send", &sending->latency);
     const bool good = !whole_way || report_delivery(sending, outcome, all_seconds);
     return good && sending->refused == 0 && sending->accepted > 0;
+}
+
+int bench_broadcast(struct bench *bench)
+{
+    if (bench->options.sessions == 0)
+        bench_die(bench, "broadcast needs --sessions");
+    bench->broadcasts = true;
+    if (bench->options.rate == 0)
+        bench->options.rate = BROADCAST_RATE;
+    return bench_send(bench);
 }
 
 int bench_send(struct bench *bench)
@@ -240,8 +311,8 @@ int bench_send(struct bench *bench)
     }
     sending.senders = calloc(options->senders, sizeof *sending.senders);
     sending.filler = malloc(options->payload_bytes + 1);
-    sending.took =
-        mmap(NULL, sending.numbers, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    sending.took = mmap(NULL, sending.numbers + BROADCASTS_MAX, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (sending.epoll_fd < 0 || sending.senders == NULL || sending.filler == NULL || sending.took == MAP_FAILED)
         bench_die(bench, "out of memory or descriptors");
     const size_t stamp = BENCH_STAMP_BYTES - 1;
@@ -253,7 +324,7 @@ int bench_send(struct bench *bench)
     for (uint32_t i = 0; i < options->senders; i++)
         close(sending.senders[i].fd);
     close(sending.epoll_fd);
-    munmap(sending.took, sending.numbers);
+    munmap(sending.took, sending.numbers + BROADCASTS_MAX);
     free(sending.senders);
     free(sending.filler);
     return good ? 0 : 1;

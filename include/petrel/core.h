@@ -22,6 +22,14 @@
 extern "C" {
 #endif
 #define PETREL_RECENT_IDS 256 /* message ids remembered against duplicates */
+#define PETREL_TOPICS 65      /* topics that a device follows, at most: 64 that it is subscribed to, and "all" */
+#define PETREL_TOPIC_NAME 64  /* bytes of a topic's name */
+/* How far the app has processed a topic. */
+struct petrel_topic {
+    char name[PETREL_TOPIC_NAME + 1];
+    uint64_t epoch;
+    uint64_t seq;
+};
 
 /* What an installation keeps between runs. All zero: never connected. */
 struct petrel_state {
@@ -30,6 +38,8 @@ struct petrel_state {
     uint64_t attempt;
     uint32_t recent_count; /* ids in recent[], oldest first */
     uint8_t recent[PETREL_RECENT_IDS][16];
+    uint32_t topics_count;
+    struct petrel_topic topics[PETREL_TOPICS];
 };
 
 struct petrel_message {
@@ -42,6 +52,7 @@ struct petrel_message {
     uint64_t sent_ms;         /* UTC */
     uint64_t expires_ms;      /* UTC */
     const char *collapse_key; /* "" when there is none */
+    const char *topic;        /* the one it was sent to; "" for the user's own messages */
     bool high;
     bool late; /* came through after the loss of a region */
 };
@@ -50,6 +61,7 @@ enum petrel_gap_reason { PETREL_GAP_CAP = 1, PETREL_GAP_ROLLBACK = 2, PETREL_GAP
 struct petrel_gap {
     uint64_t lost_at_most; /* messages that will not come */
     enum petrel_gap_reason reason;
+    const char *topic; /* whose; "" for the user's own messages */
 };
 enum petrel_verdict { PETREL_NEW = 1, PETREL_RESUMED = 2, PETREL_GAP = 3 };
 struct petrel_callbacks {
@@ -66,6 +78,9 @@ struct petrel_callbacks {
      * people; retry_ms: when the next try is made (0: at once, at another server; a slot that lookup gives comes on top), or -1: never
      * by itself (3500-3999). May be NULL. */
     void (*on_disconnected)(void *ctx, uint32_t code, const char *text, int64_t retry_ms);
+    /* The device follows the topic from here on, or does not: because it asked, or a backend did; every device follows "all". code: 0, or
+     * why what was asked is refused (3000-3999). Order holds within a topic only. May be NULL. */
+    void (*on_topic)(void *ctx, const char *topic, bool follows, uint32_t code);
 };
 
 struct petrel_core;
@@ -75,6 +90,7 @@ struct petrel_core_config {
     const char *client;    /* name and version, for the server's logs; NULL: "libpetrel/<version>" */
     uint32_t heartbeat_s;  /* wished for; 0: the server's choice */
     uint32_t ack_delay_ms; /* acks are batched for so long, or 16 messages; 0: 200 */
+    bool topics;           /* take messages to topics; else none is sent */
     bool lookup;           /* servers are found by lookup, see petrel_core_next(); petrel_client sets it */
     bool fresh_tokens;     /* TOKEN_INVALID (3505) is tried again: there will be another token; petrel_client sets it */
     uint64_t seed;         /* of the jitter: random, or all clients come back at once; 0: petrel_client draws one */
@@ -101,6 +117,9 @@ int64_t petrel_core_lost(struct petrel_core *core, uint64_t now_ms);
 /* Say goodbye: queues the last ACK and DISCONNECT (from inside a callback: at the end of the batch); nothing more is accepted.
  * sign_out gives up the route as well. Send the output, close, call petrel_core_lost() or free. */
 void petrel_core_disconnect(struct petrel_core *core, bool sign_out);
+/* Follow a topic, or no longer: queues SUBSCRIBE or UNSUBSCRIBE; on_topic tells what became of it. It holds until it is changed, whatever
+ * becomes of the connection. 0; -1: the session is not up, or config.topics is off, or that is no name: 1 to 64 of A-Z a-z 0-9 . _ : - */
+int petrel_core_topic(struct petrel_core *core, const char *topic, bool follow);
 /* The caller stops reading for the moment, or goes on: meanwhile the server's silence is no sign. */
 void petrel_core_pause(struct petrel_core *core, uint64_t now_ms, bool paused);
 const struct petrel_state *petrel_core_state(const struct petrel_core *core);
@@ -120,7 +139,7 @@ int64_t petrel_core_servers(struct petrel_core *core, uint64_t now_ms, const cha
 int petrel_core_unanswered(struct petrel_core *core);
 
 /* Pack a state for a file and back. pack returns the bytes written, at most PETREL_STATE_BYTES. unpack: 0, or -1: no such thing. */
-#define PETREL_STATE_BYTES (48 + 16 * PETREL_RECENT_IDS)
+#define PETREL_STATE_BYTES (48 + 16 * PETREL_RECENT_IDS + 80 * PETREL_TOPICS)
 size_t petrel_state_pack(const struct petrel_state *state, uint8_t *out);
 int petrel_state_unpack(const uint8_t *bytes, size_t len, struct petrel_state *state);
 const char *petrel_version(void);

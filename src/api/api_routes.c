@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define SEGMENTS_MAX 8
+#define SEGMENTS_MAX 10
 
 static const struct api_route routes[] = {
 #define ROUTE_ROW(method, pattern, access, handler)                                                                    \

@@ -22,6 +22,10 @@
     X(POST, API_ROUTES_APP "/users/{user}/devices", APP, api_devices_register)                                         \
     X(GET, API_ROUTES_APP "/users/{user}/devices", APP, api_devices_list)                                              \
     X(DELETE, API_ROUTES_APP "/users/{user}/devices/{device}", APP, api_devices_revoke)                                \
+    X(GET, API_ROUTES_APP "/users/{user}/devices/{device}/topics", APP, api_topics_list)                               \
+    X(PUT, API_ROUTES_APP "/users/{user}/devices/{device}/topics/{topic}", APP, api_topics_subscribe)                  \
+    X(DELETE, API_ROUTES_APP "/users/{user}/devices/{device}/topics/{topic}", APP, api_topics_unsubscribe)             \
+    X(GET, API_ROUTES_APP "/topics/{topic}", APP, api_topics_show)                                                     \
     X(GET, API_ROUTES_APP "/users/{user}/presence", APP, api_users_presence)                                           \
     X(GET, "/v1/lookup", OPEN, api_lookup_get)                                                                         \
     X(GET, "/healthz", OPEN, api_health_alive)                                                                         \

@@ -13,6 +13,7 @@ struct body {
     json_t *data;
     struct bytes payload;
     struct api_json_uint ttl;
+    struct api_json_uint rate;
     struct bytes priority;
     struct bytes collapse_key;
     struct bytes durability;
@@ -36,6 +37,7 @@ static const struct api_json_field body_fields[] = {
     FIELD("to", OBJECT, to),
     FIELD("data", ANY, data),
     FIELD("payload", TEXT, payload),
+    {.name = "rate", .type = API_JSON_UINT, .offset = offsetof(struct body, rate), .min = 1, .max = UINT32_MAX},
     FIELD("priority", TEXT, priority),
     FIELD("collapse_key", TEXT, collapse_key),
     FIELD("durability", TEXT, durability),
@@ -48,6 +50,8 @@ struct to {
     struct bytes user;
     struct bytes device;
     struct bytes token;
+    struct bytes topic;
+    struct bytes condition;
 };
 
 #define TO_FIELD(name_, member_)                                                                                       \
@@ -56,11 +60,8 @@ struct to {
     }
 
 static const struct api_json_field to_fields[] = {
-    TO_FIELD("user", user),
-    TO_FIELD("device", device),
-    TO_FIELD("token", token),
-    {.name = "topic", .type = API_JSON_UNSUPPORTED},
-    {.name = "condition", .type = API_JSON_UNSUPPORTED},
+    TO_FIELD("user", user),   TO_FIELD("device", device),       TO_FIELD("token", token),
+    TO_FIELD("topic", topic), TO_FIELD("condition", condition),
 };
 
 static int read_body(struct api_send *send, const json_t *object, enum api_send_key where, struct body *body)
@@ -81,12 +82,13 @@ static int read_body(struct api_send *send, const json_t *object, enum api_send_
 
 static int check_to(const struct to *to, struct api_error *error)
 {
-    if (to->token.ptr != NULL && (to->user.ptr != NULL || to->device.ptr != NULL))
-        return api_error_set(error, API_ERROR_INVALID, "to", "must be exactly one of {user}, {user, device}, {token}");
-    if (to->token.ptr == NULL && to->user.ptr == NULL)
-        return api_error_set(error, API_ERROR_INVALID, to->device.ptr != NULL ? "to.user" : "to",
-                             to->device.ptr != NULL ? "is missing beside to.device"
-                                                    : "must be exactly one of {user}, {user, device}, {token}");
+    const bool to_user = to->user.ptr != NULL || to->device.ptr != NULL;
+    const int ways = (to->token.ptr != NULL) + (to->topic.ptr != NULL) + (to->condition.ptr != NULL) + to_user;
+    if (ways != 1)
+        return api_error_set(error, API_ERROR_INVALID, "to",
+                             "must be exactly one of {user}, {user, device}, {token}, {topic}, {condition}");
+    if (to_user && to->user.ptr == NULL)
+        return api_error_set(error, API_ERROR_INVALID, "to.user", "is missing beside to.device");
     if (to->user.ptr != NULL && !route_valid_user(to->user))
         return api_error_set(error, API_ERROR_INVALID, "to.user", "must be 1 to %d bytes of printable UTF-8",
                              ROUTE_USER_MAX);
@@ -104,6 +106,8 @@ static int read_to(struct api_send *send, const struct snapshot_app *app, const 
         rc = check_to(&to, &send->error);
     if (rc != 0)
         return rc;
+    if (to.topic.ptr != NULL || to.condition.ptr != NULL)
+        return api_topic_send_read(send, bytes_str(app->name), to.topic, to.condition);
     api_address_set_target(&send->target, bytes_str(app->name), to.user, to.device);
     if (to.token.ptr != NULL && api_address_get_device(to.token, &send->target) != 0)
         return api_error_set(&send->error, API_ERROR_INVALID, "to.token", "is not the address of a device of this app");
@@ -180,6 +184,19 @@ static int read_durability(struct api_send *send, struct bytes text, enum peer_d
     return api_error_set(&send->error, API_ERROR_INVALID, "durability", "must be \"standard\" or \"replicated\"");
 }
 
+/* What an inbox has and a topic has not, and the other way round. */
+static int check_kind(struct api_send *send, const struct body *body)
+{
+    if (!send->topic.is)
+        return body->rate.given ? api_error_set(&send->error, API_ERROR_INVALID, "rate", "is for topics and conditions")
+                                : 0;
+    if (body->collapse_key.ptr != NULL)
+        return api_error_set(&send->error, API_ERROR_INVALID, "collapse_key", "is for users: a topic's log keeps all");
+    if (body->require_device)
+        return api_error_set(&send->error, API_ERROR_INVALID, "require_device", "is for users");
+    return 0;
+}
+
 static int read_options(struct api_send *send, const struct body *body)
 {
     struct peer_send *in = &send->call.in.send;
@@ -192,7 +209,9 @@ static int read_options(struct api_send *send, const struct body *body)
         in->collapse_key = bytes_str(send->collapse_key);
     in->require_device = body->require_device;
     send->validate_only = body->validate_only;
-    int rc = read_durability(send, body->durability, &in->durability);
+    int rc = check_kind(send, body);
+    if (rc == 0)
+        rc = read_durability(send, body->durability, &in->durability);
     return rc != 0 ? rc : read_priority(send, body->priority, &in->priority);
 }
 
@@ -294,6 +313,8 @@ static int read_object(struct api_send *send, const struct snapshot_app *app, st
     in->body_hash = hash_body(send, ttl_s, body.data != NULL);
     set_identity(send, app, key);
     encode(send, body.data != NULL);
+    if (send->topic.is)
+        api_topic_send_begin(send, (uint32_t)body.rate.value);
     return 0;
 }
 
@@ -319,6 +340,8 @@ int api_send_read(struct api_send *send, struct api_role *role, const struct sna
 
 static const char *field_of(const struct api_send *send, int status)
 {
+    if (send->topic.is)
+        return status == PETREL_E_CONFLICT ? send->key_field : NULL;
     if (status == PETREL_E_UNREGISTERED)
         return send->target.device[0] != '\0' ? "to.device" : "to.user";
     return status == PETREL_E_CONFLICT ? send->key_field : NULL;
@@ -338,17 +361,44 @@ static bool ask_again(struct api_send *send)
     return link_ask(send->role->link, &send->call, on_sent) == 0;
 }
 
+static void fail(struct api_send *send, int status)
+{
+    api_error_from(&send->error, status, true, field_of(send, status));
+    api_role_refine(send->role, &send->error);
+}
+
+/* A condition is accepted when its last part is; one that fails leaves those before it, which a retry finds. */
+static void on_part_sent(struct api_send *send)
+{
+    const int status = send->call.reply.status;
+    if (status == 0 && send->asked_again && !send->call.in.topic_send.has_key)
+        send->call.reply.sent.duplicate = false;
+    if (status != 0) {
+        fail(send, status);
+    } else if (api_topic_send_next(send)) {
+        send->asked_again = false;
+        const int rc = link_ask(send->role->link, &send->call, on_sent);
+        if (rc == 0)
+            return;
+        fail(send, rc);
+    }
+    send->done(send);
+}
+
 static void on_sent(struct link_call *call)
 {
     struct api_send *send = container_of(call, struct api_send, call);
     if (ask_again(send))
         return;
+    if (send->topic.is) {
+        on_part_sent(send);
+        return;
+    }
     /* Without a key the first answer that was lost is the only thing that it can be a duplicate of. */
     if (call->reply.status == 0 && send->asked_again && !call->in.send.has_key)
         call->reply.sent.duplicate = false;
     if (call->reply.status != 0) {
-        api_error_from(&send->error, call->reply.status, true, field_of(send, call->reply.status));
-        api_role_refine(send->role, &send->error);
+        fail(send, call->reply.status);
     } else if (call->reply.sent.duplicate) {
         call->in.send.id = call->reply.sent.id;
     }
@@ -371,9 +421,10 @@ void api_send_render(const struct api_send *send, struct bytebuf *out)
         bytes_append_str(out, "{\"validate_only\":true}");
         return;
     }
+    const bool duplicate = send->topic.is ? send->topic.duplicate : send->call.reply.sent.duplicate;
     bytes_append_str(out, "{\"id\":\"");
-    api_address_put_message(out, &send->call.in.send.id, &send->target);
-    bytes_append_str(out, send->call.reply.sent.duplicate ? "\",\"duplicate\":true}" : "\"}");
+    api_address_put_message(out, send->topic.is ? &send->topic.id : &send->call.in.send.id, &send->target);
+    bytes_append_str(out, duplicate ? "\",\"duplicate\":true}" : "\"}");
 }
 
 void api_send_count(const struct api_send *send)
@@ -382,7 +433,10 @@ void api_send_count(const struct api_send *send)
     if (send->error.kind != API_ERROR_NONE)
         metrics_add(shard, METRIC_SENDS_REFUSED, 1);
     else if (!send->validate_only)
-        metrics_add(shard, send->call.reply.sent.duplicate ? METRIC_SENDS_DUPLICATE : METRIC_SENDS, 1);
+        metrics_add(shard,
+                    (send->topic.is ? send->topic.duplicate : send->call.reply.sent.duplicate) ? METRIC_SENDS_DUPLICATE
+                                                                                               : METRIC_SENDS,
+                    1);
     const uint64_t took_ms = clock_mono_ms(loop_clock(send->role->loop)) - send->began_ms;
     metrics_observe_us(shard, METRIC_SEND_SECONDS, took_ms * 1000);
 }
@@ -391,4 +445,5 @@ void api_send_reset(struct api_send *send)
 {
     buf_unref(send->message);
     send->message = NULL;
+    api_topic_send_reset(&send->topic);
 }

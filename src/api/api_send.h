@@ -6,6 +6,7 @@
 #include "api/api_address.h"
 #include "api/api_error.h"
 #include "api/api_impl.h"
+#include "api/api_topic_send.h"
 
 #define API_SEND_KEY_MAX 128 /* bytes of an idempotency key, printable ASCII */
 
@@ -19,6 +20,7 @@ struct api_send {
     char collapse_key[ROUTE_COLLAPSE_MAX + 1];
     struct api_role *role;
     struct buf *message;
+    struct api_topic_send topic;
     const char *key_field; /* where the idempotency key stands, for errors */
     uint64_t began_ms;
     bool validate_only;

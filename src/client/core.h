@@ -58,6 +58,7 @@ struct petrel_core {
     uint32_t heartbeat_wish_s;
     uint32_t ack_delay_ms;
     bool fresh_tokens;
+    bool topics;
     struct rng rng;
     struct petrel_state state;
 

@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "client/core.h"
+#include "client/core_topics.h"
 #include "client/state_recent.h"
 
 #include <stdio.h>
@@ -25,9 +26,10 @@ static void set_position(struct petrel_core *core, struct position at)
     core->unsaved = true;
 }
 
-static void tell_gap(struct petrel_core *core, uint64_t lost_at_most, enum session_gap_reason reason)
+static void tell_gap(struct petrel_core *core, uint64_t lost_at_most, enum session_gap_reason reason, const char *topic)
 {
-    const struct petrel_gap gap = {.lost_at_most = lost_at_most, .reason = (enum petrel_gap_reason)reason};
+    const struct petrel_gap gap = {
+        .lost_at_most = lost_at_most, .reason = (enum petrel_gap_reason)reason, .topic = topic};
     if (core->callbacks.on_gap != NULL)
         core->callbacks.on_gap(core->ctx, &gap);
 }
@@ -51,7 +53,7 @@ static int on_connected(struct petrel_core *core, const struct session_connected
     if (core->callbacks.on_connected != NULL)
         core->callbacks.on_connected(core->ctx, (enum petrel_verdict)connected->verdict);
     if (gap)
-        tell_gap(core, connected->lost_at_most, connected->reason);
+        tell_gap(core, connected->lost_at_most, connected->reason, "");
     return after_callback(core);
 }
 
@@ -61,6 +63,9 @@ static void deliver(struct petrel_core *core, const struct session_push *push)
     char collapse_key[ROUTE_COLLAPSE_MAX + 1];
     snprintf(collapse_key, sizeof collapse_key, "%.*s", (int)in->collapse_key.len,
              in->collapse_key.len > 0 ? (const char *)in->collapse_key.ptr : "");
+    char topic[PETREL_TOPIC_NAME + 1];
+    snprintf(topic, sizeof topic, "%.*s", (int)push->topic.len,
+             push->topic.len > 0 ? (const char *)push->topic.ptr : "");
     struct petrel_message message = {
         .is_json = in->is_json,
         .body = in->body.ptr,
@@ -70,6 +75,7 @@ static void deliver(struct petrel_core *core, const struct session_push *push)
         .sent_ms = in->sent_ms,
         .expires_ms = in->expires_ms,
         .collapse_key = collapse_key,
+        .topic = topic,
         .high = in->high,
         .late = in->late,
     };
@@ -77,10 +83,42 @@ static void deliver(struct petrel_core *core, const struct session_push *push)
     core->callbacks.on_message(core->ctx, &message);
 }
 
+/* The state has moved to the message: hand it on, unless it came before under another position. */
+static int hand_on(struct petrel_core *core, const struct session_push *push)
+{
+    if (state_recent_has(&core->state, push->message.id.bytes))
+        return 0;
+    state_recent_add(&core->state, push->message.id.bytes);
+    deliver(core, push);
+    return after_callback(core);
+}
+
+static int on_topic_push(struct petrel_core *core, const struct session_push *push)
+{
+    const char *why = NULL;
+    if (core->phase != CORE_LIVE)
+        return broken(core, "the server sent PUSH before CONNECTED");
+    const int accepted = core->topics ? core_topics_accept(core, push, &why) : 0;
+    if (accepted < 0)
+        return broken(core, why);
+    return accepted > 0 ? hand_on(core, push) : 0;
+}
+
+static int on_subscribed(struct petrel_core *core, const struct session_subscribed *subscribed)
+{
+    if (core->phase != CORE_LIVE)
+        return broken(core, "the server sent SUBSCRIBED before CONNECTED");
+    if (core->topics)
+        core_topics_subscribed(core, subscribed);
+    return after_callback(core);
+}
+
 static int on_push(struct petrel_core *core, const struct session_push *push)
 {
+    if (push->log == SESSION_LOG_TOPIC)
+        return on_topic_push(core, push);
     if (push->log != 0)
-        return 0; /* of a topic: this version subscribes to none */
+        return 0; /* of a kind that this version does not know */
     if (core->phase != CORE_LIVE)
         return broken(core, "the server sent PUSH before CONNECTED");
     /* Epochs change by CONNECTED and GAP alone: only those say from where on the new one counts. */
@@ -90,26 +128,32 @@ static int on_push(struct petrel_core *core, const struct session_push *push)
         return 0;
     if (push->prev > core->state.seq)
         return broken(core, "messages are missing before one that came");
-    bool seen = state_recent_has(&core->state, push->message.id.bytes);
     /* The state moves first, so that the application finds in it, inside on_message, what having the message means. */
     set_position(core, push->position);
     if (core->unacked++ == 0)
         core->ack_due_ms = core->now_ms + core->ack_delay_ms;
-    if (seen)
-        return 0;
-    state_recent_add(&core->state, push->message.id.bytes);
-    deliver(core, push);
+    return hand_on(core, push);
+}
+
+static int on_topic_gap(struct petrel_core *core, const struct session_gap *gap)
+{
+    char topic[PETREL_TOPIC_NAME + 1] = {0};
+    memcpy(topic, gap->topic.ptr, gap->topic.len);
+    core_topics_gap(core, gap);
+    tell_gap(core, gap->lost_at_most, gap->reason, topic);
     return after_callback(core);
 }
 
 static int on_gap(struct petrel_core *core, const struct session_gap *gap)
 {
+    if (gap->log == SESSION_LOG_TOPIC && core->topics && core->phase == CORE_LIVE)
+        return on_topic_gap(core, gap);
     if (gap->log != 0)
         return 0;
     if (core->phase != CORE_LIVE)
         return broken(core, "the server sent GAP before CONNECTED");
     set_position(core, gap->to);
-    tell_gap(core, gap->lost_at_most, gap->reason);
+    tell_gap(core, gap->lost_at_most, gap->reason, "");
     return after_callback(core);
 }
 
@@ -129,6 +173,8 @@ static int handle(struct petrel_core *core, const struct session_frame *frame)
         return on_connected(core, &frame->connected);
     case SESSION_PUSH:
         return on_push(core, &frame->push);
+    case SESSION_SUBSCRIBED:
+        return on_subscribed(core, &frame->subscribed);
     case SESSION_GAP:
         return on_gap(core, &frame->gap);
     case SESSION_GOAWAY:

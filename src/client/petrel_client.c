@@ -70,6 +70,13 @@ static void on_gap(void *ctx, const struct petrel_gap *gap)
         client->callbacks.on_gap(client->ctx, gap);
 }
 
+static void on_topic(void *ctx, const char *topic, bool follows, uint32_t code)
+{
+    struct petrel_client *client = ctx;
+    if (client->phase != CLOSING && client->callbacks.on_topic != NULL)
+        client->callbacks.on_topic(client->ctx, topic, follows, code);
+}
+
 static void on_connected(void *ctx, enum petrel_verdict verdict)
 {
     struct petrel_client *client = ctx;
@@ -98,6 +105,7 @@ static const struct petrel_callbacks CORE_CALLBACKS = {
     .on_message = on_message,
     .on_save = on_save,
     .on_gap = on_gap,
+    .on_topic = on_topic,
     .on_connected = on_connected,
     .on_disconnected = on_disconnected,
 };
@@ -427,6 +435,15 @@ static void set_paused(struct petrel_client *client, bool paused)
     petrel_core_pause(client->core, client_uv_now(client->uv), paused);
     client_uv_read(client->uv, !paused);
     client_uv_timer(client->uv, petrel_core_deadline(client->core));
+}
+
+int petrel_client_topic(struct petrel_client *client, const char *topic, bool follow)
+{
+    object_check(client, CLIENT_MAGIC);
+    if (client->phase != UP || petrel_core_topic(client->core, topic, follow) != 0)
+        return -1;
+    pump(client);
+    return 0;
 }
 
 void petrel_client_pause(struct petrel_client *client)

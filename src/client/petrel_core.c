@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "client/core.h"
+#include "client/core_topics.h"
 
 #include <stdlib.h>
 
@@ -34,13 +35,14 @@ struct petrel_core *petrel_core_new(const struct petrel_core_config *config, con
     core->heartbeat_wish_s = config->heartbeat_s;
     core->ack_delay_ms = config->ack_delay_ms != 0 ? config->ack_delay_ms : CORE_ACK_DELAY_MS;
     core->fresh_tokens = config->fresh_tokens;
+    core->topics = config->topics;
     core->attempt_jump = CORE_ATTEMPT_JUMP;
     core->servers.lookup = config->lookup;
     core->patience_ms = SERVERS_PATIENCE_MS;
     core->codec = session_codec_new();
     rng_seed(&core->rng, config->seed);
     if (state != NULL) {
-        petrel_assert(state->recent_count <= PETREL_RECENT_IDS);
+        petrel_assert(state->recent_count <= PETREL_RECENT_IDS && state->topics_count <= PETREL_TOPICS);
         core->state = *state;
         if (core->state.attempt > CORE_ATTEMPT_MAX)
             core->state.attempt = CORE_ATTEMPT_MAX;
@@ -123,6 +125,7 @@ int petrel_core_connected(struct petrel_core *core, uint64_t now_ms, const char 
     core->busy = true;
     save(core);
     core->busy = false;
+    struct session_topic_position topics[SESSION_TOPICS_MAX];
     const struct session_connect connect = {
         .version = SESSION_PROTOCOL_VERSION,
         .token = text,
@@ -130,6 +133,9 @@ int petrel_core_connected(struct petrel_core *core, uint64_t now_ms, const char 
         .position = position_of(&core->state),
         .client = bytes_str(core->client),
         .heartbeat_s = core->heartbeat_wish_s,
+        .takes_topics = core->topics,
+        .topics_count = core->topics ? core_topics_list(core, topics) : 0,
+        .topics = topics,
     };
     session_encode_connect(&core->out, &connect);
     finish_batch(core, false);
@@ -259,6 +265,19 @@ void petrel_core_disconnect(struct petrel_core *core, bool sign_out)
         core->leave_asked = true;
     else
         say_goodbye(core);
+}
+
+int petrel_core_topic(struct petrel_core *core, const char *topic, bool follow)
+{
+    object_check(core, CORE_MAGIC);
+    const struct bytes name = bytes_str(topic);
+    if (core->phase != CORE_LIVE || !core->topics || name.len > PETREL_TOPIC_NAME || !route_valid_device(name))
+        return -1;
+    if (follow)
+        session_encode_topic_subscribe(&core->out, name);
+    else
+        session_encode_topic_unsubscribe(&core->out, name);
+    return 0;
 }
 
 void petrel_core_pause(struct petrel_core *core, uint64_t now_ms, bool paused)

@@ -64,6 +64,7 @@ struct link_ops {
     int (*call)(struct link *link, struct link_call *call);
     int (*call_at)(struct link *link, uint32_t node, uint16_t loop, struct link_call *call);
     int (*tell)(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg);
+    int (*tell_node)(struct link *link, uint32_t node, const struct peer_msg *msg);
     int (*tell_sessions)(struct link *link, const struct peer_msg *msg);
     void (*lost)(struct link *link);
     void (*answer)(struct link *link, struct link_call *call);
@@ -102,10 +103,16 @@ static inline int link_ask_at(struct link *link, uint32_t node, uint16_t loop, s
     return link->ops->call_at(link, node, loop, call);
 }
 
-/* Tell the session role of that loop of that node (DELIVER, EVICT). 0, or an error when it was dropped. */
+/* Tell the session role of that loop of that node (DELIVER, EVICT, RESUBSCRIBED). 0, or an error when it was dropped. */
 static inline int link_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
 {
     return link->ops->tell(link, node, loop, msg);
+}
+
+/* Tell the session roles of all loops of that node (TOPIC_DELIVER). 0, or an error when it was dropped for some of them. */
+static inline int link_tell_node(struct link *link, uint32_t node, const struct peer_msg *msg)
+{
+    return link->ops->tell_node(link, node, msg);
 }
 
 /* Tell every session role that this node serves (APPS). */
@@ -121,15 +128,13 @@ static inline void link_lost(struct link *link)
     link->ops->lost(link);
 }
 
-/* Whether the route's process is this one, or its loop is connected to this one: then the route may live, whatever discovery says
- * (PROMISE §3, §11). On the link's loop. */
+/* Whether the route's process is this one, or its loop is connected to this one: then it may live, whatever discovery says (§3, §11). */
 static inline bool link_knows(struct link *link, const struct route *route)
 {
     return link->ops->knows(link, route);
 }
 
-/* Whether a newer process of the route's node is this one, or its loop has said hello to this one: the route leads nowhere any more. On
- * the link's loop. */
+/* Whether a newer process of the route's node is this one, or its loop has said hello to this one: the route leads nowhere any more. */
 static inline bool link_outlived(struct link *link, const struct route *route)
 {
     return link->ops->outlived(link, route);

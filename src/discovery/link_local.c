@@ -15,6 +15,8 @@ struct tell {
         struct peer_deliver deliver;
         struct peer_evict evict;
         struct peer_apps apps;
+        struct peer_topic_deliver topic;
+        struct peer_resubscribed resubscribed;
     };
 };
 
@@ -181,6 +183,11 @@ static void tell_take(struct tell *tell, const struct peer_msg *msg)
             buf_ref(tell->deliver.message);
     } else if (msg->type == PEER_EVICT) {
         tell->evict = msg->evict;
+    } else if (msg->type == PEER_TOPIC_DELIVER) {
+        tell->topic = msg->topic_deliver;
+        buf_ref(tell->topic.record);
+    } else if (msg->type == PEER_RESUBSCRIBED) {
+        tell->resubscribed = msg->resubscribed;
     } else {
         tell->apps = msg->apps;
         buf_ref(tell->apps.records);
@@ -194,6 +201,10 @@ static void tell_show(const struct tell *tell, struct peer_msg *msg)
         msg->deliver = tell->deliver;
     else if (tell->type == PEER_EVICT)
         msg->evict = tell->evict;
+    else if (tell->type == PEER_TOPIC_DELIVER)
+        msg->topic_deliver = tell->topic;
+    else if (tell->type == PEER_RESUBSCRIBED)
+        msg->resubscribed = tell->resubscribed;
     else
         msg->apps = tell->apps;
 }
@@ -204,6 +215,8 @@ static void tell_release(struct tell *tell)
         buf_unref(tell->deliver.message);
     else if (tell->type == PEER_APPS)
         buf_unref(tell->apps.records);
+    else if (tell->type == PEER_TOPIC_DELIVER)
+        buf_unref(tell->topic.record);
 }
 
 static void batch_free(struct batch *batch)
@@ -219,7 +232,7 @@ static bool is_far(const struct link_local *set, const struct peer_msg *msg)
 {
     if (msg->type == PEER_APPS)
         return false;
-    return (msg->type == PEER_DELIVER ? msg->deliver.route.node : msg->evict.route.node) != set->node;
+    return (msg->type == PEER_TOPIC_DELIVER ? msg->topic_deliver.node : peer_route_of(msg)->node) != set->node;
 }
 
 static int hand_over(struct local *to, const struct peer_msg *msg)
@@ -349,14 +362,12 @@ int link_local_carry(struct link *from, size_t index, const struct peer_msg *msg
 /* Whether the session it names can be of this process: a route of an earlier start of the node leads nowhere. */
 static bool is_of_this_start(const struct link_local *set, const struct peer_msg *msg)
 {
-    const struct route *route = msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
-    return route->incarnation == set->incarnation;
+    return peer_route_of(msg)->incarnation == set->incarnation;
 }
 
 static int local_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
 {
     struct local *from = local_of(link);
-    petrel_assert(msg->type == PEER_DELIVER || msg->type == PEER_EVICT);
     if (from->closed)
         return PETREL_E_CLOSING;
     if (node != from->set->node || loop >= from->set->count || !is_of_this_start(from->set, msg))
@@ -364,10 +375,8 @@ static int local_tell(struct link *link, uint32_t node, uint16_t loop, const str
     return tell_loop(from, loop, msg);
 }
 
-static int local_tell_sessions(struct link *link, const struct peer_msg *msg)
+static int tell_all(struct local *from, const struct peer_msg *msg)
 {
-    struct local *from = local_of(link);
-    petrel_assert(msg->type == PEER_APPS);
     if (from->closed)
         return PETREL_E_CLOSING;
     int first_error = 0;
@@ -377,6 +386,19 @@ static int local_tell_sessions(struct link *link, const struct peer_msg *msg)
             first_error = err;
     }
     return first_error;
+}
+
+static int local_tell_node(struct link *link, uint32_t node, const struct peer_msg *msg)
+{
+    struct local *from = local_of(link);
+    petrel_assert(msg->type == PEER_TOPIC_DELIVER && msg->topic_deliver.node == node);
+    return node == from->set->node ? tell_all(from, msg) : PETREL_E_UNAVAILABLE;
+}
+
+static int local_tell_sessions(struct link *link, const struct peer_msg *msg)
+{
+    petrel_assert(msg->type == PEER_APPS);
+    return tell_all(local_of(link), msg);
 }
 
 static bool local_knows(struct link *link, const struct route *route)
@@ -404,6 +426,7 @@ static const struct link_ops link_local_ops = {
     .call = local_call,
     .call_at = local_call_at,
     .tell = local_tell,
+    .tell_node = local_tell_node,
     .tell_sessions = local_tell_sessions,
     .lost = local_lost,
     .answer = local_answer,

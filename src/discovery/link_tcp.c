@@ -96,16 +96,29 @@ static void publish_apps(struct link_tcp_loop *home, const struct peer_msg *msg)
     }
 }
 
-static const struct route *route_of(const struct peer_msg *msg)
-{
-    return msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
-}
-
 /* Whose sessions the message is for: the loop that the route names, of that start of the process. NULL: it is not connected. */
 static const struct link_tcp_entry *find_told(const struct link_tcp_loop *home, const struct route *route)
 {
     const struct link_tcp_entry *entry = link_tcp_directory_find(home, route->node, route->loop);
     return entry != NULL && entry->incarnation == route->incarnation ? entry : NULL;
+}
+
+/* To those loops of the node whose connections are this loop's. */
+static int tell_connected(struct link_tcp_loop *home, const struct peer_msg *msg)
+{
+    struct list *node;
+    struct list *next;
+    int first_error = 0;
+    LIST_FOREACH(node, next, &home->conns)
+    {
+        struct link_tcp_conn *conn = container_of(node, struct link_tcp_conn, node);
+        if (!conn->registered || conn->other != msg->topic_deliver.node)
+            continue;
+        const int err = link_tcp_conn_tell(conn, msg);
+        if (first_error == 0)
+            first_error = err;
+    }
+    return first_error;
 }
 
 static void on_far_tell(void *ctx, const struct peer_msg *msg)
@@ -115,7 +128,11 @@ static void on_far_tell(void *ctx, const struct peer_msg *msg)
         publish_apps(home, msg);
         return;
     }
-    const struct link_tcp_entry *entry = find_told(home, route_of(msg));
+    if (msg->type == PEER_TOPIC_DELIVER) {
+        (void)tell_connected(home, msg);
+        return;
+    }
+    const struct link_tcp_entry *entry = find_told(home, peer_route_of(msg));
     /* It has gone meanwhile, which the next hello makes good. */
     if (entry != NULL && entry->conn != NULL)
         (void)link_tcp_conn_tell(entry->conn, msg);
@@ -179,17 +196,48 @@ static int tcp_call_at(struct link *link, uint32_t node, uint16_t loop, struct l
 static int tcp_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
 {
     struct link_tcp_loop *home = loop_of(link);
-    petrel_assert(route_of(msg)->node == node && route_of(msg)->loop == loop);
+    petrel_assert(peer_route_of(msg)->node == node && peer_route_of(msg)->loop == loop);
     if (home->closed)
         return PETREL_E_CLOSING;
     if (node == home->set->config.node)
         return link_tell(home->inner, node, loop, msg);
-    const struct link_tcp_entry *entry = find_told(home, route_of(msg));
+    const struct link_tcp_entry *entry = find_told(home, peer_route_of(msg));
     if (entry == NULL)
         return PETREL_E_UNAVAILABLE;
     if (entry->conn != NULL)
         return link_tcp_conn_tell(entry->conn, msg);
     return link_local_carry(home->inner, entry->owner, msg);
+}
+
+/* Whether a loop of that node has its connection with this loop of ours. */
+static bool holds_node(const struct link_tcp_loop *home, uint32_t node, size_t owner)
+{
+    for (struct map_node *at = map_next(&home->directory, NULL); at != NULL; at = map_next(&home->directory, at)) {
+        const struct link_tcp_entry *entry = container_of(at, struct link_tcp_entry, node);
+        if (entry->key >> 16 == node && entry->owner == owner)
+            return true;
+    }
+    return false;
+}
+
+/* What leaves this loop for another goes there once, however many loops of the node are connected to it. */
+static int tcp_tell_node(struct link *link, uint32_t node, const struct peer_msg *msg)
+{
+    struct link_tcp_loop *home = loop_of(link);
+    petrel_assert(msg->type == PEER_TOPIC_DELIVER && msg->topic_deliver.node == node);
+    if (home->closed)
+        return PETREL_E_CLOSING;
+    if (node == home->set->config.node)
+        return link_tell_node(home->inner, node, msg);
+    int first_error = tell_connected(home, msg);
+    for (size_t i = 0; i < home->set->count; i++) {
+        if (i == home->index || !holds_node(home, node, i))
+            continue;
+        const int err = link_local_carry(home->inner, i, msg);
+        if (first_error == 0)
+            first_error = err;
+    }
+    return first_error;
 }
 
 static int tcp_tell_sessions(struct link *link, const struct peer_msg *msg)
@@ -239,6 +287,7 @@ static const struct link_ops link_tcp_ops = {
     .call = tcp_call,
     .call_at = tcp_call_at,
     .tell = tcp_tell,
+    .tell_node = tcp_tell_node,
     .tell_sessions = tcp_tell_sessions,
     .lost = tcp_lost,
     .answer = link_tcp_calls_answer,

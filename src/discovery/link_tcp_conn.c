@@ -313,9 +313,9 @@ static const char *take_proof(struct link_tcp_conn *conn, struct bytes body)
 static bool is_for_us(const struct link_tcp_conn *conn, const struct peer_msg *msg)
 {
     const struct link_tcp_config *config = config_of(conn);
-    if (msg->type == PEER_APPS)
+    if (msg->type == PEER_APPS || msg->type == PEER_TOPIC_DELIVER)
         return true;
-    const struct route *route = msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
+    const struct route *route = peer_route_of(msg);
     return route->node == config->node && route->incarnation == config->incarnation && route->loop == conn->home->index;
 }
 

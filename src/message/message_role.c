@@ -5,6 +5,7 @@
 #include "base/object.h"
 #include "message/message_dead.h"
 #include "message/message_op.h"
+#include "message/message_topic.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ struct message_role {
     struct metrics_shard *metrics;
     struct message_ops ops;
     struct message_dead *dead;
+    struct message_topic *topic;
     bool closing;
     struct loop_task finish;
     void (*done)(void *ctx);
@@ -100,6 +102,13 @@ static void after_bind(struct message_role *role, const struct store_request *re
         message_dead_met(role->dead, &request->in.bind.target);
 }
 
+static void after_remove(struct message_role *role, const struct store_request *request)
+{
+    if (request->out.removed.route.generation != 0)
+        evict(role, &request->out.removed.route, SESSION_CODE_REVOKED);
+    message_topic_forget(role->topic, &request->in.remove.target);
+}
+
 /* The reply borrows the request's memory; link_answer() carries over what must travel on. */
 static void fill_reply(struct peer_reply *reply, const struct store_request *request)
 {
@@ -145,6 +154,7 @@ static void finish(struct loop_task *task)
     link_serve(role->link, LINK_MESSAGE, (struct link_server){0});
     message_op_reset(&role->ops);
     message_dead_free(role->dead);
+    message_topic_free(role->topic);
     role->magic = 0;
     free(role);
     log_event(LOG_INFO, "message", "role stopped");
@@ -153,11 +163,11 @@ static void finish(struct loop_task *task)
 
 static void finish_if_idle(struct message_role *role)
 {
-    if (role->closing && role->ops.inflight == 0 && message_dead_idle(role->dead))
+    if (role->closing && role->ops.inflight == 0 && message_dead_idle(role->dead) && message_topic_idle(role->topic))
         loop_defer(role->loop, &role->finish);
 }
 
-static void on_dead_idle(void *ctx)
+static void on_part_idle(void *ctx)
 {
     finish_if_idle(ctx);
 }
@@ -175,8 +185,8 @@ static void on_stored(struct store_request *request)
         deliver(role, request);
     else if (request->op == STORE_USER && request->status == 0)
         look_for_dead(role, &request->in.user, request->out.user->devices, request->out.user->count);
-    else if (request->op == STORE_REMOVE && request->status == 0 && request->out.removed.route.generation != 0)
-        evict(role, &request->out.removed.route, SESSION_CODE_REVOKED);
+    else if (request->op == STORE_REMOVE && request->status == 0)
+        after_remove(role, request);
     fill_reply(&call->reply, request);
     link_answer(call);
     message_op_give(&role->ops, op);
@@ -189,6 +199,10 @@ static void on_call(void *ctx, struct link_call *call)
     object_check(role, MESSAGE_ROLE_MAGIC);
     if (role->closing) {
         answer_status(call, PETREL_E_CLOSING);
+        return;
+    }
+    if (message_topic_is(call->in.type)) {
+        message_topic_call(role->topic, call);
         return;
     }
     struct message_op *op = message_op_take(&role->ops);
@@ -233,10 +247,21 @@ int message_role_new(struct message_role **out, struct loop *loop, struct link *
         .link = link,
         .store = store,
         .metrics = metrics,
-        .on_idle = on_dead_idle,
+        .on_idle = on_part_idle,
         .ctx = role,
     };
     role->dead = message_dead_new(&dead);
+    const struct message_topic_config topic = {
+        .max_inflight = role->ops.max_inflight,
+        .loop = loop,
+        .link = link,
+        .store = store,
+        .topics = config != NULL ? config->topics : NULL,
+        .metrics = metrics,
+        .on_idle = on_part_idle,
+        .ctx = role,
+    };
+    role->topic = message_topic_new(&topic);
     link_serve(link, LINK_MESSAGE, (struct link_server){.ctx = role, .on_call = on_call, .on_tell = on_tell});
     log_at(LOG_INFO, "message", "role started", LOG_NUM("loop", loop_index(loop)),
            LOG_NUM("max_inflight", role->ops.max_inflight));

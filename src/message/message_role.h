@@ -1,7 +1,7 @@
 /* message_role.h: the message role: stateless, one object per loop; any of them can serve any user, because each store
  * operation is atomic in the store.
  *
- * It takes calls from the link, asks the store, answers, and sends the hints that follow: after an append a Deliver (or an
+ * It takes calls from the link, asks the stores, answers, and sends the hints that follow: after an append a Deliver (or an
  * advance) to every session found whose process is alive; after a bind or removal an EVICT to the session that lost its place. */
 #ifndef PETREL_MESSAGE_MESSAGE_ROLE_H
 #define PETREL_MESSAGE_MESSAGE_ROLE_H
@@ -10,11 +10,14 @@
 #include "discovery/discovery.h"
 #include "discovery/link.h"
 #include "store/store.h"
+#include "store/topics.h"
 
 struct message_role;
 
 struct message_config {
-    uint32_t max_inflight; /* store operations under way for this loop; beyond: BUSY. Default 16,384 */
+    uint32_t
+        max_inflight; /* store operations under way for this loop; beyond: BUSY. Default 16,384; of topics, as many again */
+    struct topics *topics; /* NULL: calls about topics are UNSUPPORTED */
     uint32_t
         settle_ms; /* a node that discovery does not list, and no link leads to, is dead after so long. Default 30,000 */
 };

@@ -275,7 +275,10 @@ static void begin(struct listen *listen)
         .port = listen->port,
         .token = listen->token,
         .fetch_token = on_fetch,
-        .core = {.callbacks = &callbacks, .ctx = listen, .client = client_name},
+        .core = {.callbacks = &callbacks,
+                 .ctx = listen,
+                 .client = client_name,
+                 .topics = invocation_flag(listen->call, "topics")},
     };
     listen->client = petrel_client_new(&config, &listen->state.position);
     petrel_assert(listen->client != NULL);

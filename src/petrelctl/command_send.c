@@ -67,16 +67,23 @@ static enum command_exit put_target(json_t *body, const struct invocation *call)
     const char *user = invocation_text(call, "user");
     const char *device = invocation_text(call, "device");
     const char *address = invocation_text(call, "address");
-    if ((user != NULL) == (address != NULL))
-        return command_fail(COMMAND_USAGE, "to whom? one of --user and --address is needed");
+    const char *topic = invocation_text(call, "topic");
+    const char *condition = invocation_text(call, "condition");
+    if ((user != NULL) + (address != NULL) + (topic != NULL) + (condition != NULL) != 1)
+        return command_fail(COMMAND_USAGE, "to whom? one of --user, --address, --topic and --condition is needed");
     if (address != NULL && device != NULL)
         return command_fail(COMMAND_USAGE, "--address names a device already: leave --device out");
+    if (user == NULL && device != NULL)
+        return command_fail(COMMAND_USAGE, "--device goes with --user: leave it out");
     json_t *to = json_object();
     bool valid = (user == NULL || json_object_set_new(to, "user", json_string(user)) == 0) &&
                  (device == NULL || json_object_set_new(to, "device", json_string(device)) == 0) &&
-                 (address == NULL || json_object_set_new(to, "token", json_string(address)) == 0);
+                 (address == NULL || json_object_set_new(to, "token", json_string(address)) == 0) &&
+                 (topic == NULL || json_object_set_new(to, "topic", json_string(topic)) == 0) &&
+                 (condition == NULL || json_object_set_new(to, "condition", json_string(condition)) == 0);
     json_object_set_new(body, "to", to);
-    return valid ? COMMAND_OK : command_fail(COMMAND_USAGE, "--user, --device or --address is not UTF-8");
+    return valid ? COMMAND_OK
+                 : command_fail(COMMAND_USAGE, "--user, --device, --address, --topic or --condition is not UTF-8");
 }
 
 static enum command_exit put_rest(json_t *body, const struct invocation *call)
@@ -89,6 +96,8 @@ static enum command_exit put_rest(json_t *body, const struct invocation *call)
         return command_fail(COMMAND_USAGE, "--ttl: whole seconds, please");
     if (ttl_ms != absent)
         json_object_set_new(body, "ttl", json_integer((json_int_t)(ttl_ms / 1000)));
+    if (invocation_number(call, "rate", 0) > 0)
+        json_object_set_new(body, "rate", json_integer((json_int_t)invocation_number(call, "rate", 0)));
     if (priority != NULL)
         json_object_set_new(body, "priority", json_string(priority));
     if (collapse_key != NULL && json_object_set_new(body, "collapse_key", json_string(collapse_key)) != 0)

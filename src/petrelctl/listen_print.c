@@ -47,8 +47,9 @@ void listen_print_line(const struct petrel_message *message, uint64_t now_ms)
     else
         put_base64(&text, message);
     char *safe = human_safe(bytes_view(&text));
-    printf("%s  %s  %s  %s%s%s\n", human_time_ms(now_ms, when), id_text(message, id),
-           human_span(latency(message, now_ms), took), message->late ? "(late) " : "", is_json ? "" : "base64:", safe);
+    printf("%s  %s  %s  %s%s%s%s%s\n", human_time_ms(now_ms, when), id_text(message, id),
+           human_span(latency(message, now_ms), took), message->topic, message->topic[0] != '\0' ? ": " : "",
+           message->late ? "(late) " : "", is_json ? "" : "base64:", safe);
     free(safe);
     bytes_reset(&text);
 }
@@ -67,6 +68,8 @@ void listen_print_json(const struct petrel_message *message, uint64_t now_ms)
     char *quoted = collapse_key != NULL ? json_dumps(collapse_key, JSON_ENCODE_ANY) : NULL;
     if (quoted != NULL)
         bytes_printf(&out, ",\"collapse_key\":%s", quoted);
+    if (message->topic[0] != '\0')
+        bytes_printf(&out, ",\"topic\":\"%s\"", message->topic);
     if (is_json_line(message)) {
         bytes_append_str(&out, ",\"data\":");
         bytes_append(&out, message->body, message->body_len);

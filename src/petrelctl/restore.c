@@ -21,7 +21,7 @@
 static const struct {
     const char *name;
     uint32_t application_id;
-} parts[] = {{"store.db", 0x50745374}, {"registry.db", 0x50745267}};
+} parts[] = {{"store.db", 0x50745374}, {"topics.db", 0x50745470}, {"registry.db", 0x50745267}};
 #define PARTS (sizeof parts / sizeof parts[0])
 
 /* A database and what SQLite keeps beside it. */

@@ -11,12 +11,15 @@
 #include "registry/registry_sqlite.h"
 #include "store/store_redis.h"
 #include "store/store_sqlite.h"
+#include "store/topics_redis.h"
+#include "store/topics_sqlite.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define BACKENDS_STORE_FILE "store.db"
+#define BACKENDS_TOPICS_FILE "topics.db"
 #define BACKENDS_REGISTRY_FILE "registry.db"
 #define BACKENDS_NODES_COPY "nodes.copy"       /* as ZooKeeper told of them last */
 #define BACKENDS_REGISTRY_COPY "registry.copy" /* of a registry elsewhere: its last snapshot */
@@ -54,6 +57,15 @@ static int open_store_sqlite(struct backends *backends, const struct backends_en
     return store_sqlite_open(&backends->store, &config);
 }
 
+static int open_topics_sqlite(struct backends *backends, const struct backends_env *env)
+{
+    char path[PATH_MAX];
+    datadir_path(env->dir, BACKENDS_TOPICS_FILE, path, sizeof path);
+    struct topics_sqlite_config config = {
+        .path = path, .clock = env->clock, .limits = topics_limits_default(), .restored = env->restored};
+    return topics_sqlite_open(&backends->topics, &config);
+}
+
 static int open_registry_sqlite(struct backends *backends, const struct backends_env *env)
 {
     char path[PATH_MAX];
@@ -88,32 +100,66 @@ static int read_seeds(const char *text, struct redis_config *redis)
     return redis->seeds_count > 0 ? 0 : PETREL_E_INVALID;
 }
 
-static int open_store_redis(struct backends *backends, const struct backends_env *env)
+/* Inboxes and topics are in the same Redis, each with connections of its own. open takes the configuration before it returns. */
+static int with_redis(const struct backends_env *env,
+                      int (*open)(struct backends *, const struct backends_env *, const struct redis_config *),
+                      struct backends *backends)
 {
     char password[SECRET_MAX];
-    struct store_redis_config config = {
-        .redis = {.cluster = strcmp(env->config->store_redis_cluster, "yes") == 0,
-                  .username = env->config->store_redis_user[0] != '\0' ? env->config->store_redis_user : NULL,
-                  .timeout_ms = (uint32_t)env->config->store_redis_timeout,
-                  .deadline_ms = (uint32_t)env->config->store_redis_deadline,
-                  .replicated_ms = (uint32_t)env->config->store_redis_replicated},
-        .clock = env->clock,
-        .limits = limits_of(env->config),
-        .loops = env->loops_count,
-        .metrics = env->all_metrics,
+    struct redis_config redis = {
+        .cluster = strcmp(env->config->store_redis_cluster, "yes") == 0,
+        .username = env->config->store_redis_user[0] != '\0' ? env->config->store_redis_user : NULL,
+        .timeout_ms = (uint32_t)env->config->store_redis_timeout,
+        .deadline_ms = (uint32_t)env->config->store_redis_deadline,
+        .replicated_ms = (uint32_t)env->config->store_redis_replicated,
     };
-    int err = read_seeds(env->config->store_redis, &config.redis);
+    int err = read_seeds(env->config->store_redis, &redis);
     if (err != 0)
         log_at(LOG_ERROR, "backends", "store.redis is not host:port, numeric, several by commas",
                LOG_STR("value", env->config->store_redis));
     if (err == 0)
         err = secret_file_read(env->config->store_redis_password_file, password, sizeof password);
     if (err == 0) {
-        config.redis.password = password[0] != '\0' ? password : NULL;
-        err = store_redis_open(&backends->store, &config);
+        redis.password = password[0] != '\0' ? password : NULL;
+        err = open(backends, env, &redis);
     }
     explicit_bzero(password, sizeof password);
     return err;
+}
+
+static int make_store_redis(struct backends *backends, const struct backends_env *env, const struct redis_config *redis)
+{
+    const struct store_redis_config config = {
+        .redis = *redis,
+        .clock = env->clock,
+        .limits = limits_of(env->config),
+        .loops = env->loops_count,
+        .metrics = env->all_metrics,
+    };
+    return store_redis_open(&backends->store, &config);
+}
+
+static int open_store_redis(struct backends *backends, const struct backends_env *env)
+{
+    return with_redis(env, make_store_redis, backends);
+}
+
+static int make_topics_redis(struct backends *backends, const struct backends_env *env,
+                             const struct redis_config *redis)
+{
+    const struct topics_redis_config config = {
+        .redis = *redis,
+        .clock = env->clock,
+        .limits = topics_limits_default(),
+        .loops = env->loops_count,
+        .metrics = env->all_metrics,
+    };
+    return topics_redis_open(&backends->topics, &config);
+}
+
+static int open_topics_redis(struct backends *backends, const struct backends_env *env)
+{
+    return with_redis(env, make_topics_redis, backends);
 }
 
 static int open_registry_mysql(struct backends *backends, const struct backends_env *env)
@@ -195,6 +241,8 @@ static const struct {
 } table[] = {
     {"store", offsetof(struct config, store_backend), DISCOVERY_MESSAGE, "sqlite", open_store_sqlite},
     {"store", offsetof(struct config, store_backend), DISCOVERY_MESSAGE, "redis", open_store_redis},
+    {"topics", offsetof(struct config, store_backend), DISCOVERY_MESSAGE, "sqlite", open_topics_sqlite},
+    {"topics", offsetof(struct config, store_backend), DISCOVERY_MESSAGE, "redis", open_topics_redis},
     {"registry", offsetof(struct config, registry_backend), DISCOVERY_MESSAGE | DISCOVERY_API, "sqlite",
      open_registry_sqlite},
     {"registry", offsetof(struct config, registry_backend), DISCOVERY_MESSAGE | DISCOVERY_API, "mysql",
@@ -238,11 +286,14 @@ void backends_leave(struct backends *backends, struct loop *loop)
 {
     if (is_on_redis(backends))
         store_redis_leave(backends->store, loop);
+    if (is_on_redis(backends) && backends->topics != NULL)
+        topics_redis_leave(backends->topics, loop);
 }
 
 void backends_close(struct backends *backends)
 {
     store_close(&backends->store);
+    topics_close(&backends->topics);
     if (backends->registry != NULL)
         backends->registry->ops->close(backends->registry);
     if (backends->discovery != NULL)
@@ -253,6 +304,7 @@ void backends_close(struct backends *backends)
 struct copy {
     union {
         struct store_sqlite_backup store;
+        struct topics_sqlite_backup topics;
         struct registry_sqlite_backup registry;
     };
     void (*done)(void *arg, int status);
@@ -289,6 +341,22 @@ static int copy_store(struct backends *backends, struct loop *home, const char *
     return err;
 }
 
+static void on_topics_copied(struct topics_sqlite_backup *backup)
+{
+    end_copy(container_of(backup, struct copy, topics), backup->status);
+}
+
+static int copy_topics(struct backends *backends, struct loop *home, const char *path,
+                       void (*done)(void *arg, int status), void *arg)
+{
+    struct copy *copy = new_copy(done, arg);
+    copy->topics.path = path;
+    int err = topics_sqlite_backup(backends->topics, &copy->topics, home, on_topics_copied);
+    if (err != 0)
+        free(copy);
+    return err;
+}
+
 static void on_registry_copied(struct registry_sqlite_backup *backup)
 {
     end_copy(container_of(backup, struct copy, registry), backup->status);
@@ -309,6 +377,7 @@ const struct backends_part *backends_parts(const struct backends *backends, size
 {
     static const struct backends_part parts[] = {
         {BACKENDS_STORE_FILE, copy_store},
+        {BACKENDS_TOPICS_FILE, copy_topics},
         {BACKENDS_REGISTRY_FILE, copy_registry},
     };
     bool embedded = backends->store != NULL && strcmp(backends->store->ops->name, "sqlite") == 0 &&

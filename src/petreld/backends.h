@@ -10,6 +10,7 @@
 #include "petreld/datadir.h"
 #include "registry/registry.h"
 #include "store/store.h"
+#include "store/topics.h"
 
 struct backends_env {
     const struct config *config;
@@ -32,6 +33,7 @@ struct backends_env {
 
 struct backends {
     struct store *store;       /* NULL: not needed */
+    struct topics *topics;     /* beside the store, of its kind */
     struct registry *registry; /* likewise */
     struct discovery *discovery;
     uint32_t node; /* this node's number */

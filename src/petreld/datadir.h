@@ -6,7 +6,7 @@
  *   node.number    the number that ZooKeeper gave this node (node_number.h)
  *   nodes.copy     the other nodes as ZooKeeper told of them last, for a start while it is away
  *   restored       laid by `petrelctl restore`: the next start begins a new epoch
- *   store.db, registry.db   the embedded stores
+ *   store.db, topics.db, registry.db   the embedded stores
  *   registry.copy  the last snapshot of a registry that is elsewhere, for a start while it is away */
 #ifndef PETREL_PETRELD_DATADIR_H
 #define PETREL_PETRELD_DATADIR_H

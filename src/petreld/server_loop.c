@@ -37,6 +37,7 @@ static struct session_config session_config_of(const struct server *server)
     out.node_name = server->node_name;
     out.node = server->backends.node;
     out.incarnation = server->started_ms;
+    out.loops = (uint32_t)server->loops_count;
     out.connects_per_second =
         config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
     out.on_draining = server_announce_draining;
@@ -138,7 +139,7 @@ static void on_store_lost(void *link)
 static int open_message(struct server_loop *node, struct metrics_shard *shard)
 {
     backends_watch_store(&node->server->backends, node->loop, on_store_lost, node->link);
-    struct message_config config = {.max_inflight = 16384};
+    struct message_config config = {.max_inflight = 16384, .topics = node->server->backends.topics};
     return message_role_new(&node->message, node->loop, node->link, node->server->backends.store, &config, shard);
 }
 

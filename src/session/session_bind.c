@@ -5,6 +5,7 @@
 #include "base/object.h"
 #include "session/session_conn.h"
 #include "session/session_flow.h"
+#include "session/session_topics.h"
 
 #define BIND_TRIES_MAX 4U
 #define BIND_RETRY_MS 500U
@@ -109,6 +110,7 @@ static void go_live(struct session *session, const struct peer_bound *bound)
     count_verdict(role, bound->verdict);
     write_connected(session, bound);
     session_flow_first_page(session, &bound->page);
+    session_topics_live(session);
     session_drain_greet(session);
     session_busy_settle(session);
 }
@@ -201,6 +203,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
     session->who = session_identity_new(&role->identities, &claims, connect, wall_ms);
     session->heartbeat_s = heartbeat_of(&role->config, connect->heartbeat_s);
     session_busy_move(session, connect->position);
+    session_topics_connect(session, connect);
     session_conn_move(session, CONN_BINDING);
     ask_first(session);
 }

@@ -5,6 +5,7 @@
 #include "session/session_bind.h"
 #include "session/session_conn.h"
 #include "session/session_flow.h"
+#include "session/session_topics.h"
 
 #define SWEEP_MS 500U
 #define SWEEP_SLICES 16U
@@ -112,6 +113,8 @@ static bool check_due(struct session *session, uint32_t now_s)
     bool lost = session->losses != losses;
     if (!lost && now_s - session->checked_s < role->config.check_interval_s)
         return false;
+    if (lost)
+        session_topics_refresh(session);
     session->losses = losses;
     session->checked_s = now_s;
     return true;
@@ -195,6 +198,7 @@ void session_check_all(struct session_role *role, const char *why)
     struct session_sweep *sweep = &role->sweep;
     uint64_t now_ms = loop_now_ms(role->loop);
     sweep->losses++;
+    session_topics_check(role);
     /* As with the links' first hellos: nobody is here who may have lost anything. */
     if (role->sessions == 0)
         return;

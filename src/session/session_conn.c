@@ -6,6 +6,7 @@
 #include "session/session_ack.h"
 #include "session/session_bind.h"
 #include "session/session_flow.h"
+#include "session/session_topics.h"
 
 #include <stdlib.h>
 
@@ -101,6 +102,7 @@ static bool maybe_routed(const struct session *session)
 static void end(struct session *session, bool flushed, bool unbind)
 {
     session_call_part(session, unbind && maybe_routed(session));
+    session_topics_end(session);
     session_conn_move(session, CONN_CLOSING);
     session_door_close(session);
     if (flushed)
@@ -183,6 +185,13 @@ static void on_decoded(struct session *session, const struct session_frame *fram
         else
             session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "ACK came before CONNECTED");
         return;
+    case SESSION_SUBSCRIBE:
+    case SESSION_UNSUBSCRIBE:
+        if (session->state == CONN_LIVE)
+            session_topics_asked(session, frame->type, frame->topic);
+        else
+            session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "a subscription came before CONNECTED");
+        return;
     case SESSION_DISCONNECT:
         session_conn_end(session, true);
         return;
@@ -257,6 +266,8 @@ static void on_drain(void *owner)
     object_check(session, SESSION_MAGIC);
     if (session->state == CONN_LIVE && (session->flags & SESSION_BEHIND) != 0)
         session_flow_refill(session);
+    if (session->state == CONN_LIVE)
+        session_topics_drained(session);
 }
 
 static void on_end(void *owner, int status)

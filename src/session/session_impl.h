@@ -28,8 +28,8 @@
 #define SESSION_MAGIC OBJECT_MAGIC('S', 'E', 'S', 'S')
 #define SESSION_ROLE_MAGIC OBJECT_MAGIC('S', 'E', 'S', 'R')
 
-/* What a peer without a token may make us hold: a CONNECT with the longest token, and room for fields to come. */
-#define SESSION_CONNECT_BYTES_MAX 8192U
+/* What a peer without a token may make us hold: a CONNECT with the longest token and the most topics, and room for fields to come. */
+#define SESSION_CONNECT_BYTES_MAX 12288U
 /* A last frame has so long to leave. */
 #define SESSION_FLUSH_MS 2000U
 
@@ -57,7 +57,9 @@ struct session {
     uint8_t state; /* enum conn_state; written by session_conn_move() only */
     uint8_t flags; /* of enum session_flag */
     uint8_t wants; /* of enum session_want */
-    bool proven;   /* what is acked is no more than the device has; else it is where CONNECTED's GAP told it to begin */
+    uint8_t
+        proven : 1; /* what is acked is no more than the device has; else it is where CONNECTED's GAP told it to begin */
+    uint8_t topics : 7; /* of enum session_topics_flag */
     uint16_t heartbeat_s;
     uint16_t losses; /* of the sweep, as counted at the last check; its lower half */
     struct stream *stream;
@@ -97,6 +99,7 @@ struct session_role {
     struct session_goaway_state goaway;
     struct session_move move;
     struct session_drain drain;
+    struct session_topics *topics;
     bool closing;
     struct loop_task finish;
     void (*done)(void *ctx);

@@ -6,6 +6,7 @@
 #include "session/session_conn.h"
 #include "session/session_flow.h"
 #include "session/session_list.h"
+#include "session/session_topics.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,7 @@ struct session_config session_role_defaults(void)
         .backoff_ms = 1000,
         .node_name = "petrel",
         .node = 1,
+        .loops = 1,
     };
 }
 
@@ -58,6 +60,13 @@ static void on_evict(struct session_role *role, const struct peer_evict *evict)
         session_conn_fail(session, evict->code, NULL);
 }
 
+static void on_resubscribed(struct session_role *role, const struct peer_resubscribed *resubscribed)
+{
+    struct session *session = find_route(role, &resubscribed->route);
+    if (session != NULL)
+        session_topics_refresh(session);
+}
+
 static void on_apps(struct session_role *role, const struct peer_apps *apps)
 {
     if (role->keyring != NULL && apps->version <= role->keyring_version)
@@ -85,6 +94,10 @@ static void on_tell(void *ctx, const struct peer_msg *msg)
         on_evict(role, &msg->evict);
     else if (msg->type == PEER_APPS)
         on_apps(role, &msg->apps);
+    else if (msg->type == PEER_TOPIC_DELIVER)
+        session_topics_deliver(role, &msg->topic_deliver);
+    else if (msg->type == PEER_RESUBSCRIBED)
+        on_resubscribed(role, &msg->resubscribed);
 }
 
 static void on_call(void *ctx, struct link_call *call)
@@ -118,6 +131,7 @@ static void finish(struct loop_task *task)
     void *ctx = role->done_ctx;
     link_serve(role->link, LINK_SESSION, (struct link_server){0});
     session_drain_reset(role);
+    session_topics_free(role->topics);
     session_goaway_reset(role);
     session_check_stop(role);
     session_agenda_reset(role);
@@ -176,6 +190,7 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
     session_door_init(role);
     session_call_init(role);
     session_agenda_init(role);
+    role->topics = session_topics_new(role);
     link_serve(link, LINK_SESSION,
                (struct link_server){.ctx = role, .on_call = on_call, .on_tell = on_tell, .on_dirty = on_dirty});
     *out = role;
@@ -229,6 +244,7 @@ void session_role_close(struct session_role **inside, void (*done)(void *ctx), v
     session_admission_stop(role);
     listener_close(&role->listener);
     session_check_stop(role);
+    session_topics_close(role);
     session_drain_close_all(role);
 }
 

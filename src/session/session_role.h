@@ -45,6 +45,7 @@ struct session_config {
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;
+    uint32_t loops; /* of this node, with a session role each; default 1 */
     /* The loop began or ended to drain, as an operator asked (PEER_DRAIN): the node's state. On the loop. May be NULL. */
     void (*on_draining)(void *ctx, bool draining);
     void *ctx;

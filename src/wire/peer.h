@@ -4,44 +4,18 @@
  * call   a question with one answer (BIND, SEND ...); its reply is a status and, when that is 0, the reply struct
  * tell   a hint with none (DELIVER, EVICT ...)
  *
- * Read peer_inbox.h (what the session role asks) and peer_send.h (what the API asks) with it.
- * To add a message: its number and struct here, its place in peer_msg, its body in proto/peer.proto, its rows in the tables of
+ * Read peer_inbox.h (what the session role asks), peer_send.h (what the API asks) and peer_topic.h with it.
+ * To add a message: its number in peer_type.h, its struct here, its place in peer_msg, its body in proto/peer.proto, its rows in the tables of
  * peer_codec_encode.c and peer_codec_decode.c. */
 #ifndef PETREL_WIRE_PEER_H
 #define PETREL_WIRE_PEER_H
 
 #include "wire/peer_inbox.h"
 #include "wire/peer_send.h"
+#include "wire/peer_topic.h"
+#include "wire/peer_type.h"
 
 #define PEER_PROTOCOL_VERSION 1
-
-enum peer_type {
-    /* of the connection itself: see peer_codec.h */
-    PEER_HELLO = 1,
-    PEER_PROOF = 2,
-    PEER_PING = 3,
-    /* 16 to 47: calls to the message role; by the session role */
-    PEER_BIND = 16,
-    PEER_UNBIND = 17,
-    PEER_FETCH = 18,
-    PEER_ACK = 19,
-    PEER_CHECK = 20,
-    /* by the API role */
-    PEER_SEND = 32,
-    PEER_RECALL = 33,
-    PEER_STATE = 34,
-    PEER_ENROL = 35,
-    PEER_REMOVE = 36,
-    PEER_USER = 37,
-    /* 48 to 63: calls to the session role, by the API role */
-    PEER_SESSIONS = 48,
-    PEER_DRAIN = 49,
-    /* tells to the session role */
-    PEER_DELIVER = 64,
-    PEER_EVICT = 65,
-    PEER_APPS = 66,
-    PEER_DIRTY = 67, /* of the connection: tells were dropped */
-};
 
 /* SESSIONS of one loop: from `slot` on, at most limit. The answer is a buf of packed peer_session records. */
 struct peer_sessions {
@@ -116,8 +90,23 @@ struct peer_msg {
         struct peer_deliver deliver;
         struct peer_evict evict;
         struct peer_apps apps;
+        struct peer_topic_interest topic_interest;
+        struct peer_topic_fetch topic_fetch;
+        struct peer_topic_send topic_send;
+        struct peer_subscribe subscribe; /* UNSUBSCRIBE, too */
+        struct peer_target subscriptions;
+        struct peer_topic_deliver topic_deliver;
+        struct peer_resubscribed resubscribed;
     };
 };
+
+/* The session that a DELIVER, EVICT or RESUBSCRIBED is for. */
+static inline const struct route *peer_route_of(const struct peer_msg *msg)
+{
+    if (msg->type == PEER_DELIVER)
+        return &msg->deliver.route;
+    return msg->type == PEER_EVICT ? &msg->evict.route : &msg->resubscribed.route;
+}
 
 struct peer_reply {
     int status;
@@ -131,6 +120,10 @@ struct peer_reply {
         const struct peer_user *user;
         struct peer_session_list sessions;
         struct peer_drained drained;
+        struct position topic_head; /* TOPIC_INTEREST */
+        const struct peer_topic_page *topic_page;
+        struct peer_subscribed subscribed; /* UNSUBSCRIBE, too */
+        const struct peer_subscriptions *subscriptions;
     };
 };
 

@@ -28,7 +28,7 @@ void peer_codec_free(struct peer_codec **codec)
 
 bool peer_codec_is_call(uint8_t type)
 {
-    return (type >= PEER_BIND && type <= PEER_CHECK) || (type >= PEER_SEND && type <= PEER_USER) ||
+    return (type >= PEER_BIND && type <= PEER_SUBSCRIPTIONS) || (type >= PEER_SEND && type <= PEER_TOPIC_SEND) ||
            type == PEER_SESSIONS || type == PEER_DRAIN;
 }
 
@@ -39,7 +39,7 @@ bool peer_codec_is_reply(uint8_t type)
 
 bool peer_codec_is_tell(uint8_t type)
 {
-    return type >= PEER_DELIVER && type <= PEER_APPS;
+    return (type >= PEER_DELIVER && type <= PEER_APPS) || type == PEER_TOPIC_DELIVER || type == PEER_RESUBSCRIBED;
 }
 
 void *peer_codec_unpack(struct peer_codec *codec, const ProtobufCMessageDescriptor *type, struct bytes body)
@@ -97,6 +97,12 @@ void peer_codec_release_msg(struct peer_msg *msg)
     } else if (msg->type == PEER_APPS) {
         buf_unref(msg->apps.records);
         msg->apps.records = NULL;
+    } else if (msg->type == PEER_TOPIC_SEND) {
+        buf_unref(msg->topic_send.message);
+        msg->topic_send.message = NULL;
+    } else if (msg->type == PEER_TOPIC_DELIVER) {
+        buf_unref(msg->topic_deliver.record);
+        msg->topic_deliver.record = NULL;
     }
 }
 
@@ -114,6 +120,9 @@ void peer_codec_release_reply(enum peer_type type, struct peer_reply *reply)
         release_page(&reply->bound->page);
     else if (type == PEER_FETCH)
         release_page(reply->fetched);
+    else if (type == PEER_TOPIC_FETCH)
+        for (uint32_t i = 0; i < reply->topic_page->count; i++)
+            buf_unref(reply->topic_page->entries[i].message);
 }
 
 static size_t target_texts(struct peer_target *target, struct bytes *texts[PEER_CODEC_TEXTS_MAX])
@@ -154,6 +163,25 @@ size_t peer_codec_texts(struct peer_msg *call, struct bytes *texts[PEER_CODEC_TE
         texts[0] = &call->sessions.app;
         texts[1] = &call->sessions.user;
         return 2;
+    case PEER_TOPIC_INTEREST:
+        texts[0] = &call->topic_interest.app;
+        texts[1] = &call->topic_interest.topic;
+        return 2;
+    case PEER_TOPIC_FETCH:
+        texts[0] = &call->topic_fetch.app;
+        texts[1] = &call->topic_fetch.topic;
+        return 2;
+    case PEER_TOPIC_SEND:
+        texts[0] = &call->topic_send.app;
+        texts[1] = &call->topic_send.topic;
+        texts[2] = &call->topic_send.condition;
+        return 3;
+    case PEER_SUBSCRIBE:
+    case PEER_UNSUBSCRIBE:
+        texts[3] = &call->subscribe.topic;
+        return target_texts(&call->subscribe.target, texts) + 1;
+    case PEER_SUBSCRIPTIONS:
+        return target_texts(&call->subscriptions, texts);
     default:
         return 0;
     }

@@ -66,6 +66,11 @@ int peer_codec_decode_proof(struct peer_codec *codec, struct bytes body, uint8_t
 /* The same as a decoded hello's version, when nothing else of it can be understood: other versions have other fields. 0: none. */
 uint32_t peer_codec_version(struct bytes body);
 
+/* What a TOPIC_DELIVER says: packed into a buf, one reference; and taken apart, borrowing from the record and the codec. 0 or
+ * PETREL_E_PROTOCOL. */
+struct buf *peer_codec_topic_pack(const struct peer_topic_news *news);
+int peer_codec_topic_unpack(struct peer_codec *codec, struct bytes record, struct peer_topic_news *out);
+
 /* Give back the bufs of a decoded message or reply; but the records of SESSIONS are the caller's, as peer.h says. */
 void peer_codec_release_msg(struct peer_msg *msg);
 void peer_codec_release_reply(enum peer_type type, struct peer_reply *reply);

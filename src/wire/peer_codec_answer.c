@@ -213,5 +213,5 @@ int peer_codec_answer(struct peer_codec *codec, enum peer_type type, struct byte
         const void *unpacked = peer_codec_unpack(codec, ROWS[i].body, body);
         return unpacked != NULL ? ROWS[i].read(codec, unpacked, out) : PETREL_E_PROTOCOL;
     }
-    return body.len == 0 ? 0 : PETREL_E_PROTOCOL;
+    return peer_codec_topic_reply_decode(codec, type, body, out);
 }

@@ -221,7 +221,8 @@ static int read_body(struct peer_codec *codec, uint8_t type, struct bytes body, 
     size_t i = 0;
     while (i < sizeof ROWS / sizeof ROWS[0] && ROWS[i].type != type)
         i++;
-    petrel_assert(i < sizeof ROWS / sizeof ROWS[0]);
+    if (i == sizeof ROWS / sizeof ROWS[0])
+        return peer_codec_topic_decode(codec, (enum peer_type)type, body, out);
     const void *unpacked = peer_codec_unpack(codec, ROWS[i].body, body);
     if (unpacked == NULL)
         return PETREL_E_PROTOCOL;

@@ -56,8 +56,7 @@ static uint8_t *begin_frame(struct bytebuf *out, uint8_t type, size_t len)
     return place + FRAME_HEADER_BYTES;
 }
 
-/* number NULL: a tell. */
-static int put_frame(struct bytebuf *out, uint8_t type, const uint32_t *number, const ProtobufCMessage *body)
+int peer_codec_encode_frame(struct bytebuf *out, uint8_t type, const uint32_t *number, const ProtobufCMessage *body)
 {
     const size_t prefix = number != NULL ? PEER_CODEC_NUMBER_BYTES : 0;
     uint8_t *place = begin_frame(out, type, prefix + protobuf_c_message_get_packed_size(body));
@@ -83,7 +82,7 @@ static int put_bind(struct bytebuf *out, const uint32_t *number, const struct pe
     body.max_entries = bind->max_entries;
     body.max_bytes = bind->max_bytes;
     body.live = bind->live;
-    return put_frame(out, PEER_BIND, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_BIND, number, &body.base);
 }
 
 static int put_unbind(struct bytebuf *out, const uint32_t *number, const struct peer_unbind *unbind)
@@ -92,7 +91,7 @@ static int put_unbind(struct bytebuf *out, const uint32_t *number, const struct 
     Petrel__Peer__Unbind body = PETREL__PEER__UNBIND__INIT;
     PUT_TARGET(&body, &unbind->target);
     body.route = put_route(&parts, &unbind->route);
-    return put_frame(out, PEER_UNBIND, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_UNBIND, number, &body.base);
 }
 
 static int put_fetch(struct bytebuf *out, const uint32_t *number, const struct peer_fetch *fetch)
@@ -104,7 +103,7 @@ static int put_fetch(struct bytebuf *out, const uint32_t *number, const struct p
     body.told_floor = fetch->told_floor;
     body.max_entries = fetch->max_entries;
     body.max_bytes = fetch->max_bytes;
-    return put_frame(out, PEER_FETCH, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_FETCH, number, &body.base);
 }
 
 static int put_ack(struct bytebuf *out, const uint32_t *number, const struct peer_ack *ack)
@@ -113,7 +112,7 @@ static int put_ack(struct bytebuf *out, const uint32_t *number, const struct pee
     Petrel__Peer__Ack body = PETREL__PEER__ACK__INIT;
     PUT_TARGET(&body, &ack->target);
     body.position = put_position(&parts, ack->position);
-    return put_frame(out, PEER_ACK, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_ACK, number, &body.base);
 }
 
 static int put_check(struct bytebuf *out, const uint32_t *number, const struct peer_check *check)
@@ -124,7 +123,7 @@ static int put_check(struct bytebuf *out, const uint32_t *number, const struct p
     body.position = put_position(&parts, check->position);
     body.route = put_route(&parts, &check->route);
     body.attempt = check->attempt;
-    return put_frame(out, PEER_CHECK, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_CHECK, number, &body.base);
 }
 
 static int put_send(struct bytebuf *out, const uint32_t *number, const struct peer_send *send)
@@ -144,7 +143,7 @@ static int put_send(struct bytebuf *out, const uint32_t *number, const struct pe
         body.body_hash = send->body_hash;
         body.key_expires_ms = send->key_expires_ms;
     }
-    return put_frame(out, PEER_SEND, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_SEND, number, &body.base);
 }
 
 /* RECALL and STATE. */
@@ -154,7 +153,7 @@ static int put_message_ref(struct bytebuf *out, const uint32_t *number, enum pee
     Petrel__Peer__MessageRef body = PETREL__PEER__MESSAGE_REF__INIT;
     PUT_TARGET(&body, &ref->target);
     body.id = text_lend(bytes_of(ref->id.bytes, sizeof ref->id.bytes));
-    return put_frame(out, (uint8_t)type, number, &body.base);
+    return peer_codec_encode_frame(out, (uint8_t)type, number, &body.base);
 }
 
 /* ENROL and USER. */
@@ -163,7 +162,7 @@ static int put_target(struct bytebuf *out, const uint32_t *number, enum peer_typ
 {
     Petrel__Peer__Target body = PETREL__PEER__TARGET__INIT;
     PUT_TARGET(&body, target);
-    return put_frame(out, (uint8_t)type, number, &body.base);
+    return peer_codec_encode_frame(out, (uint8_t)type, number, &body.base);
 }
 
 static int put_remove(struct bytebuf *out, const uint32_t *number, const struct peer_remove *remove)
@@ -171,7 +170,7 @@ static int put_remove(struct bytebuf *out, const uint32_t *number, const struct 
     Petrel__Peer__Remove body = PETREL__PEER__REMOVE__INIT;
     PUT_TARGET(&body, &remove->target);
     body.revoked_ms = remove->revoked_ms;
-    return put_frame(out, PEER_REMOVE, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_REMOVE, number, &body.base);
 }
 
 static int put_sessions(struct bytebuf *out, const uint32_t *number, const struct peer_sessions *sessions)
@@ -181,7 +180,7 @@ static int put_sessions(struct bytebuf *out, const uint32_t *number, const struc
     body.user = text_lend(sessions->user);
     body.slot = sessions->slot;
     body.limit = sessions->limit;
-    return put_frame(out, PEER_SESSIONS, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_SESSIONS, number, &body.base);
 }
 
 static int put_drain(struct bytebuf *out, const uint32_t *number, const struct peer_drain *drain)
@@ -190,7 +189,7 @@ static int put_drain(struct bytebuf *out, const uint32_t *number, const struct p
     body.verb = drain->verb;
     body.per_second = drain->per_second;
     body.count = drain->count;
-    return put_frame(out, PEER_DRAIN, number, &body.base);
+    return peer_codec_encode_frame(out, PEER_DRAIN, number, &body.base);
 }
 
 int peer_codec_encode_call(struct bytebuf *out, uint32_t number, const struct peer_msg *msg)
@@ -223,7 +222,7 @@ int peer_codec_encode_call(struct bytebuf *out, uint32_t number, const struct pe
     case PEER_DRAIN:
         return put_drain(out, &number, &msg->drain);
     default:
-        object_panic(__FILE__, __LINE__, "no call");
+        return peer_codec_topic_encode_call(out, number, msg);
     }
 }
 
@@ -237,7 +236,7 @@ static int put_deliver(struct bytebuf *out, const struct peer_deliver *deliver)
     body.position = put_position(&parts, deliver->position);
     body.prev = deliver->prev;
     body.message = text_lend(buf_bytes(deliver->message));
-    return put_frame(out, PEER_DELIVER, NULL, &body.base);
+    return peer_codec_encode_frame(out, PEER_DELIVER, NULL, &body.base);
 }
 
 static int put_evict(struct bytebuf *out, const struct peer_evict *evict)
@@ -246,7 +245,7 @@ static int put_evict(struct bytebuf *out, const struct peer_evict *evict)
     Petrel__Peer__Evict body = PETREL__PEER__EVICT__INIT;
     body.route = put_route(&parts, &evict->route);
     body.code = evict->code;
-    return put_frame(out, PEER_EVICT, NULL, &body.base);
+    return peer_codec_encode_frame(out, PEER_EVICT, NULL, &body.base);
 }
 
 /* By hand: the records are packed already. */
@@ -277,7 +276,7 @@ int peer_codec_encode_tell(struct bytebuf *out, const struct peer_msg *msg)
     case PEER_APPS:
         return put_apps(out, &msg->apps);
     default:
-        object_panic(__FILE__, __LINE__, "no tell");
+        return peer_codec_topic_encode_tell(out, msg);
     }
 }
 
@@ -294,7 +293,7 @@ void peer_codec_encode_hello(struct bytebuf *out, const struct peer_hello *hello
     body.loop = hello->loop;
     body.serial = hello->serial;
     body.nonce = text_lend(bytes_of(hello->nonce, sizeof hello->nonce));
-    const int rc = put_frame(out, PEER_HELLO, NULL, &body.base);
+    const int rc = peer_codec_encode_frame(out, PEER_HELLO, NULL, &body.base);
     petrel_assert(rc == 0);
 }
 
@@ -302,7 +301,7 @@ void peer_codec_encode_proof(struct bytebuf *out, const uint8_t mac[DIGEST_SHA25
 {
     Petrel__Peer__Proof body = PETREL__PEER__PROOF__INIT;
     body.mac = text_lend(bytes_of(mac, DIGEST_SHA256_BYTES));
-    const int rc = put_frame(out, PEER_PROOF, NULL, &body.base);
+    const int rc = peer_codec_encode_frame(out, PEER_PROOF, NULL, &body.base);
     petrel_assert(rc == 0);
 }
 

@@ -19,8 +19,25 @@ struct peer_codec {
         struct peer_page page;
         struct peer_stated stated;
         struct peer_user user;
+        struct peer_topic_page topic_page;
+        struct peer_subscriptions subscriptions;
     } scratch; /* what a decoded reply points to */
 };
+
+/* Append a frame of that body, 0, or PETREL_E_TOO_LARGE with nothing appended. number NULL: of a tell. */
+int peer_codec_encode_frame(struct bytebuf *out, uint8_t type, const uint32_t *number, const ProtobufCMessage *body);
+/* The same for a reply; body NULL: a status says it all. */
+int peer_codec_reply_frame(struct bytebuf *out, uint32_t number, enum peer_type type, int status,
+                           const ProtobufCMessage *body);
+
+/* The messages of peer_topic.h, as the functions of peer_codec.h without `topic` in their names. */
+int peer_codec_topic_encode_call(struct bytebuf *out, uint32_t number, const struct peer_msg *msg);
+int peer_codec_topic_encode_tell(struct bytebuf *out, const struct peer_msg *msg);
+int peer_codec_topic_decode(struct peer_codec *codec, enum peer_type type, struct bytes body, struct peer_msg *out);
+int peer_codec_topic_reply_encode(struct bytebuf *out, uint32_t number, enum peer_type type,
+                                  const struct peer_reply *reply);
+int peer_codec_topic_reply_decode(struct peer_codec *codec, enum peer_type type, struct bytes body,
+                                  struct peer_reply *out);
 
 /* 0 or PETREL_E_PROTOCOL; body is what follows the number and the status of a reply that is 0. */
 int peer_codec_answer(struct peer_codec *codec, enum peer_type type, struct bytes body, struct peer_reply *out);

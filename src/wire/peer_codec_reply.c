@@ -22,9 +22,8 @@ static void put_prefix(uint8_t *out, uint32_t number, int status)
     put_u32(out + PEER_CODEC_NUMBER_BYTES, (uint32_t)-status);
 }
 
-/* body NULL: a status says it all. */
-static int put_frame(struct bytebuf *out, uint32_t number, enum peer_type type, int status,
-                     const ProtobufCMessage *body)
+int peer_codec_reply_frame(struct bytebuf *out, uint32_t number, enum peer_type type, int status,
+                           const ProtobufCMessage *body)
 {
     const size_t len = REPLY_PREFIX + (body != NULL ? protobuf_c_message_get_packed_size(body) : 0);
     if (len > FRAME_BODY_MAX)
@@ -104,21 +103,21 @@ static int put_bound(struct bytebuf *out, uint32_t number, const struct peer_bou
     body.page = &page.body;
     body.replaced = bound->replaced.generation != 0 ? &replaced : NULL;
     body.unnoted = bound->unnoted;
-    return put_frame(out, number, PEER_BIND, 0, &body.base);
+    return peer_codec_reply_frame(out, number, PEER_BIND, 0, &body.base);
 }
 
 static int put_fetched(struct bytebuf *out, uint32_t number, const struct peer_page *fetched)
 {
     struct page_parts page;
     fill_page(&page, fetched);
-    return put_frame(out, number, PEER_FETCH, 0, &page.body.base);
+    return peer_codec_reply_frame(out, number, PEER_FETCH, 0, &page.body.base);
 }
 
 static int put_checked(struct bytebuf *out, uint32_t number, enum peer_verdict verdict)
 {
     Petrel__Peer__Checked body = PETREL__PEER__CHECKED__INIT;
     body.verdict = verdict;
-    return put_frame(out, number, PEER_CHECK, 0, &body.base);
+    return peer_codec_reply_frame(out, number, PEER_CHECK, 0, &body.base);
 }
 
 static int put_sent(struct bytebuf *out, uint32_t number, const struct peer_sent *sent)
@@ -128,7 +127,7 @@ static int put_sent(struct bytebuf *out, uint32_t number, const struct peer_sent
     body.position = &position;
     body.duplicate = sent->duplicate;
     body.id = text_lend(bytes_of(sent->id.bytes, sizeof sent->id.bytes));
-    return put_frame(out, number, PEER_SEND, 0, &body.base);
+    return peer_codec_reply_frame(out, number, PEER_SEND, 0, &body.base);
 }
 
 struct device_parts {
@@ -163,7 +162,7 @@ static int put_stated(struct bytebuf *out, uint32_t number, const struct peer_st
     body.expires_ms = stated->expires_ms;
     body.n_devices = stated->count;
     body.devices = devices.pointers;
-    return put_frame(out, number, PEER_STATE, 0, &body.base);
+    return peer_codec_reply_frame(out, number, PEER_STATE, 0, &body.base);
 }
 
 static int put_user(struct bytebuf *out, uint32_t number, const struct peer_user *user)
@@ -178,7 +177,7 @@ static int put_user(struct bytebuf *out, uint32_t number, const struct peer_user
     body.pending_bytes = user->pending_bytes;
     body.n_devices = user->count;
     body.devices = devices.pointers;
-    return put_frame(out, number, PEER_USER, 0, &body.base);
+    return peer_codec_reply_frame(out, number, PEER_USER, 0, &body.base);
 }
 
 static int put_removed(struct bytebuf *out, uint32_t number, const struct peer_removed *removed)
@@ -186,7 +185,7 @@ static int put_removed(struct bytebuf *out, uint32_t number, const struct peer_r
     Petrel__Peer__Route route = route_of(&removed->route);
     Petrel__Peer__Removed body = PETREL__PEER__REMOVED__INIT;
     body.route = removed->route.generation != 0 ? &route : NULL;
-    return put_frame(out, number, PEER_REMOVE, 0, &body.base);
+    return peer_codec_reply_frame(out, number, PEER_REMOVE, 0, &body.base);
 }
 
 static int put_drained(struct bytebuf *out, uint32_t number, const struct peer_drained *drained)
@@ -197,7 +196,7 @@ static int put_drained(struct bytebuf *out, uint32_t number, const struct peer_d
     body.to_tell = drained->to_tell;
     body.told = drained->told;
     body.left = drained->left;
-    return put_frame(out, number, PEER_DRAIN, 0, &body.base);
+    return peer_codec_reply_frame(out, number, PEER_DRAIN, 0, &body.base);
 }
 
 /* By hand: the records are packed already. */
@@ -223,7 +222,7 @@ int peer_codec_encode_reply(struct bytebuf *out, uint32_t number, enum peer_type
 {
     petrel_assert(peer_codec_is_call((uint8_t)type));
     if (reply->status != 0)
-        return put_frame(out, number, type, reply->status, NULL);
+        return peer_codec_reply_frame(out, number, type, reply->status, NULL);
     switch (type) {
     case PEER_BIND:
         return put_bound(out, number, reply->bound);
@@ -244,6 +243,6 @@ int peer_codec_encode_reply(struct bytebuf *out, uint32_t number, enum peer_type
     case PEER_DRAIN:
         return put_drained(out, number, &reply->drained);
     default:
-        return put_frame(out, number, type, 0, NULL);
+        return peer_codec_topic_reply_encode(out, number, type, reply);
     }
 }

@@ -11,6 +11,7 @@
 #include "wire/frame.h"
 #include "wire/session_code.h"
 #include "wire/session_message.h"
+#include "wire/session_topic.h"
 
 #define SESSION_PROTOCOL_VERSION 1
 #define SESSION_TOKEN_MAX 4096
@@ -37,15 +38,6 @@ enum session_type {
     SESSION_EVENT_ACK = 72,
 };
 
-enum session_verdict { SESSION_NEW = 1, SESSION_RESUMED = 2, SESSION_GAPPED = 3 };
-enum session_gap_reason {
-    SESSION_GAP_NONE,
-    SESSION_GAP_CAP,
-    SESSION_GAP_ROLLBACK,
-    SESSION_GAP_LAPSED,
-    SESSION_GAP_TRIMMED
-};
-
 struct session_connect {
     uint32_t version;
     struct bytes token;
@@ -53,6 +45,9 @@ struct session_connect {
     struct position position; /* none: {0, 0} */
     struct bytes client;
     uint32_t heartbeat_s;
+    bool takes_topics;
+    uint32_t topics_count;
+    const struct session_topic_position *topics; /* decoded: in the codec */
 };
 
 struct session_connected {
@@ -70,6 +65,7 @@ struct session_push {
     uint32_t log;
     struct position position;
     uint64_t prev;
+    struct bytes topic;
     struct session_message message; /* when decoding */
 };
 
@@ -79,6 +75,7 @@ struct session_gap {
     struct position to;
     uint64_t lost_at_most;
     enum session_gap_reason reason;
+    struct bytes topic;
 };
 
 #define SESSION_TARGETS_MAX 5
@@ -108,6 +105,8 @@ struct session_frame {
         struct session_connected connected;
         struct session_push push;
         struct session_gap gap;
+        struct bytes topic; /* SUBSCRIBE, UNSUBSCRIBE */
+        struct session_subscribed subscribed;
         struct session_goaway goaway;
         struct session_error error;
     };

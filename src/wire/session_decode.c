@@ -24,7 +24,24 @@ static struct position position_of(const Petrel__Session__Position *body)
     return body != NULL ? (struct position){body->epoch, body->seq} : (struct position){0, 0};
 }
 
-static int decode_connect(const void *unpacked, struct session_frame *out)
+/* Into the codec: few frames have them, and all frames share one struct. */
+static int read_topics(struct session_codec *codec, const Petrel__Session__Connect *body, struct session_connect *out)
+{
+    out->takes_topics = body->takes_topics != 0;
+    if (body->n_topics > SESSION_TOPICS_MAX)
+        return PETREL_E_PROTOCOL;
+    for (size_t i = 0; i < body->n_topics; i++) {
+        codec->topics[i].position = position_of(body->topics[i]->position);
+        if (session_decode_topic_name(body->topics[i]->topic, &codec->topics[i].topic) != 0 ||
+            position_is_none(codec->topics[i].position))
+            return PETREL_E_PROTOCOL;
+    }
+    out->topics_count = (uint32_t)body->n_topics;
+    out->topics = codec->topics;
+    return 0;
+}
+
+static int decode_connect(struct session_codec *codec, const void *unpacked, struct session_frame *out)
 {
     const Petrel__Session__Connect *body = unpacked;
     struct session_connect *connect = &out->connect;
@@ -42,7 +59,9 @@ static int decode_connect(const void *unpacked, struct session_frame *out)
     if (ours && (connect->attempt == 0 || connect->attempt > INT64_MAX))
         return PETREL_E_PROTOCOL;
     /* A seq means nothing without its epoch. */
-    return position_is_none(connect->position) && connect->position.seq != 0 ? PETREL_E_PROTOCOL : 0;
+    if (position_is_none(connect->position) && connect->position.seq != 0)
+        return PETREL_E_PROTOCOL;
+    return read_topics(codec, body, connect);
 }
 
 static int decode_ping(const void *unpacked, struct session_frame *out)
@@ -131,6 +150,8 @@ static int decode_push(const void *unpacked, struct session_frame *out)
     push->prev = body->prev;
     if (position_is_none(push->position) || push->prev >= push->position.seq || body->message == NULL)
         return PETREL_E_PROTOCOL;
+    if (push->log == SESSION_LOG_TOPIC && session_decode_topic_name(body->topic, &push->topic) != 0)
+        return PETREL_E_PROTOCOL;
     return read_message(body->message, &push->message);
 }
 
@@ -144,6 +165,8 @@ static int decode_gap(const void *unpacked, struct session_frame *out)
     gap->lost_at_most = body->lost_at_most;
     gap->reason = (enum session_gap_reason)body->reason;
     bool known = gap_reason_known((int)body->reason) && gap->reason != SESSION_GAP_NONE;
+    if (gap->log == SESSION_LOG_TOPIC && session_decode_topic_name(body->topic, &gap->topic) != 0)
+        return PETREL_E_PROTOCOL;
     return known && !position_is_none(gap->to) ? 0 : PETREL_E_PROTOCOL;
 }
 
@@ -177,7 +200,19 @@ static int decode_error(const void *unpacked, struct session_frame *out)
     return text_is_printable(out->error.message, SESSION_ERROR_TEXT_MAX) ? 0 : PETREL_E_PROTOCOL;
 }
 
-/* Every type there is. Those without a body are numbers kept for later versions. */
+static int decode_subscribe(const void *unpacked, struct session_frame *out)
+{
+    const Petrel__Session__Subscribe *body = unpacked;
+    return session_decode_topic_name(body->topic, &out->topic);
+}
+
+static int decode_unsubscribe(const void *unpacked, struct session_frame *out)
+{
+    const Petrel__Session__Unsubscribe *body = unpacked;
+    return session_decode_topic_name(body->topic, &out->topic);
+}
+
+/* Every type there is. Those without a body are numbers kept for later versions; CONNECT needs more of the codec. */
 struct row {
     enum session_type type;
     const ProtobufCMessageDescriptor *body;
@@ -185,18 +220,18 @@ struct row {
 };
 
 static const struct row ROWS[] = {
-    {SESSION_CONNECT, &petrel__session__connect__descriptor, decode_connect},
+    {SESSION_CONNECT, &petrel__session__connect__descriptor, NULL},
     {SESSION_PING, &petrel__session__ping__descriptor, decode_ping},
     {SESSION_ACK, &petrel__session__ack__descriptor, decode_ack},
-    {SESSION_SUBSCRIBE, NULL, NULL},
-    {SESSION_UNSUBSCRIBE, NULL, NULL},
+    {SESSION_SUBSCRIBE, &petrel__session__subscribe__descriptor, decode_subscribe},
+    {SESSION_UNSUBSCRIBE, &petrel__session__unsubscribe__descriptor, decode_unsubscribe},
     {SESSION_EVENT, NULL, NULL},
     {SESSION_DISCONNECT, &petrel__session__disconnect__descriptor, decode_disconnect},
     {SESSION_CONNECTED, &petrel__session__connected__descriptor, decode_connected},
     {SESSION_PONG, &petrel__session__pong__descriptor, decode_pong},
     {SESSION_PUSH, &petrel__session__push__descriptor, decode_push},
     {SESSION_GAP, &petrel__session__gap__descriptor, decode_gap},
-    {SESSION_SUBSCRIBED, NULL, NULL},
+    {SESSION_SUBSCRIBED, &petrel__session__subscribed__descriptor, session_decode_topic_subscribed},
     {SESSION_GOAWAY, &petrel__session__goaway__descriptor, decode_goaway},
     {SESSION_ERROR, &petrel__session__error__descriptor, decode_error},
     {SESSION_EVENT_ACK, NULL, NULL},
@@ -222,7 +257,7 @@ int session_decode(struct session_codec *codec, const struct frame *frame, struc
     if (unpacked == NULL)
         return PETREL_E_PROTOCOL;
     *out = (struct session_frame){.type = row->type};
-    return row->decode(unpacked, out);
+    return row->type == SESSION_CONNECT ? decode_connect(codec, unpacked, out) : row->decode(unpacked, out);
 }
 
 int session_decode_message(struct session_codec *codec, struct bytes in, struct session_message *out)

@@ -9,6 +9,7 @@
 #define PUSH_POSITION_TAG 0x12
 #define PUSH_PREV_TAG 0x18
 #define PUSH_MESSAGE_TAG 0x22
+#define PUSH_TOPIC_TAG 0x2a
 #define POSITION_EPOCH_TAG 0x09
 #define POSITION_SEQ_TAG 0x10
 
@@ -41,6 +42,20 @@ void session_encode_connect(struct bytebuf *out, const struct session_connect *c
     body.position = position_is_none(connect->position) ? NULL : &position;
     body.client = text_lend(connect->client);
     body.heartbeat_s = connect->heartbeat_s;
+    body.takes_topics = connect->takes_topics;
+    petrel_assert(connect->topics_count <= SESSION_TOPICS_MAX);
+    Petrel__Session__Position positions[SESSION_TOPICS_MAX];
+    Petrel__Session__TopicPosition rows[SESSION_TOPICS_MAX];
+    Petrel__Session__TopicPosition *pointers[SESSION_TOPICS_MAX];
+    for (uint32_t i = 0; i < connect->topics_count; i++) {
+        positions[i] = position_of(connect->topics[i].position);
+        rows[i] = (Petrel__Session__TopicPosition)PETREL__SESSION__TOPIC_POSITION__INIT;
+        rows[i].topic = text_lend(connect->topics[i].topic);
+        rows[i].position = &positions[i];
+        pointers[i] = &rows[i];
+    }
+    body.n_topics = connect->topics_count;
+    body.topics = pointers;
     append_frame(out, SESSION_CONNECT, &body.base);
 }
 
@@ -119,7 +134,8 @@ static void put_position_field(struct bytebuf *out, uint8_t tag, struct position
 }
 
 /* By hand: the message is stored encoded, and is copied as it is instead of being taken apart and packed again. */
-void session_encode_push(struct bytebuf *out, uint32_t log, struct position at, uint64_t prev, struct bytes message)
+static void put_push(struct bytebuf *out, uint32_t log, struct bytes topic, struct position at, uint64_t prev,
+                     struct bytes message)
 {
     size_t start = out->len;
     bytes_reserve(out, FRAME_HEADER_BYTES);
@@ -129,9 +145,24 @@ void session_encode_push(struct bytebuf *out, uint32_t log, struct position at, 
     put_varint_field(out, PUSH_PREV_TAG, prev);
     bytes_put_u8(out, PUSH_MESSAGE_TAG);
     bytes_put_blob(out, message);
+    if (topic.len > 0) {
+        bytes_put_u8(out, PUSH_TOPIC_TAG);
+        bytes_put_blob(out, topic);
+    }
     size_t len = out->len - start - FRAME_HEADER_BYTES;
     petrel_assert(len <= FRAME_BODY_MAX);
     frame_header(out->ptr + start, SESSION_PUSH, (uint32_t)len);
+}
+
+void session_encode_push(struct bytebuf *out, uint32_t log, struct position at, uint64_t prev, struct bytes message)
+{
+    put_push(out, log, (struct bytes){NULL, 0}, at, prev, message);
+}
+
+void session_encode_topic_push(struct bytebuf *out, struct bytes topic, struct position at, uint64_t prev,
+                               struct bytes message)
+{
+    put_push(out, SESSION_LOG_TOPIC, topic, at, prev, message);
 }
 
 void session_encode_gap(struct bytebuf *out, const struct session_gap *gap)
@@ -143,6 +174,7 @@ void session_encode_gap(struct bytebuf *out, const struct session_gap *gap)
     body.to = &to;
     body.lost_at_most = gap->lost_at_most;
     body.reason = (Petrel__Session__GapReason)gap->reason;
+    body.topic = text_lend(gap->topic);
     append_frame(out, SESSION_GAP, &body.base);
 }
 
@@ -203,4 +235,31 @@ struct buf *session_encode_message(const struct session_message *message)
     struct buf *out = buf_new(protobuf_c_message_get_packed_size(&body.base));
     protobuf_c_message_pack(&body.base, out->data);
     return out;
+}
+
+void session_encode_topic_subscribe(struct bytebuf *out, struct bytes topic)
+{
+    Petrel__Session__Subscribe body = PETREL__SESSION__SUBSCRIBE__INIT;
+    body.topic = text_lend(topic);
+    append_frame(out, SESSION_SUBSCRIBE, &body.base);
+}
+
+void session_encode_topic_unsubscribe(struct bytebuf *out, struct bytes topic)
+{
+    Petrel__Session__Unsubscribe body = PETREL__SESSION__UNSUBSCRIBE__INIT;
+    body.topic = text_lend(topic);
+    append_frame(out, SESSION_UNSUBSCRIBE, &body.base);
+}
+
+void session_encode_topic_subscribed(struct bytebuf *out, const struct session_subscribed *subscribed)
+{
+    Petrel__Session__Position position = position_of(subscribed->position);
+    Petrel__Session__Subscribed body = PETREL__SESSION__SUBSCRIBED__INIT;
+    body.topic = text_lend(subscribed->topic);
+    body.position = position_is_none(subscribed->position) ? NULL : &position;
+    body.verdict = (Petrel__Session__Verdict)subscribed->verdict;
+    body.lost_at_most = subscribed->lost_at_most;
+    body.reason = (Petrel__Session__GapReason)subscribed->reason;
+    body.refused = subscribed->refused;
+    append_frame(out, SESSION_SUBSCRIBED, &body.base);
 }

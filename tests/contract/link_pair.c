@@ -1,6 +1,7 @@
 #include "contract/link_pair.h"
 
 #include "lib/until.h"
+#include "wire/peer_codec.h"
 
 #include <stdio.h>
 
@@ -64,6 +65,8 @@ static void on_tell(void *ctx, const struct peer_msg *msg)
         counts->evicts++;
     } else if (msg->type == PEER_APPS) {
         counts->apps = msg->apps.version;
+    } else if (msg->type == PEER_TOPIC_DELIVER) {
+        counts->topics += msg->topic_deliver.record->len;
     } else {
         const struct route *route = &msg->deliver.route;
         counts->misrouted += route->node != role->node->number || route->incarnation != role->node->incarnation ||
@@ -364,4 +367,35 @@ uint32_t link_pair_tell(struct link_pair_node *from, size_t loop, const struct l
                               .message = message};
     loops_run_on(&from->loops, loop, do_tell, &telling);
     return telling.taken;
+}
+
+struct telling_node {
+    struct link *from;
+    uint32_t node;
+    struct buf *record;
+    int result;
+};
+
+static void do_tell_node(void *ctx)
+{
+    struct telling_node *telling = ctx;
+    const struct peer_msg msg = {.type = PEER_TOPIC_DELIVER,
+                                 .topic_deliver = {.node = telling->node, .record = telling->record}};
+    telling->result = link_tell_node(telling->from, telling->node, &msg);
+}
+
+int link_pair_tell_node(struct link_pair_node *from, size_t loop, const struct link_pair_node *to, uint64_t *len)
+{
+    const struct peer_topic_news news = {.app = bytes_str("demo"),
+                                         .topic = bytes_str("news"),
+                                         .position = {3, 8},
+                                         .prev = 7,
+                                         .nodes = 1,
+                                         .message = bytes_str("hello")};
+    struct telling_node telling = {
+        .from = from->at[loop].link, .node = to->number, .record = peer_codec_topic_pack(&news)};
+    *len = telling.record->len;
+    loops_run_on(&from->loops, loop, do_tell_node, &telling);
+    buf_unref(telling.record);
+    return telling.result;
 }

@@ -23,6 +23,7 @@ struct link_pair_counts {
     uint64_t peers, peers_up, called_by, known, under_way, dropped, refused; /* as link_tcp_stats */
     uint64_t calls;                                                          /* that came to its roles */
     uint64_t held;                                                           /* of them, unanswered */
+    uint64_t topics;                                                         /* bytes of TOPIC_DELIVERs */
     uint64_t delivers, evicts, apps, dirty;                                  /* apps: the version */
     uint64_t misrouted;                                                      /* delivers for another loop or start */
     uint64_t disordered;
@@ -99,5 +100,7 @@ void link_pair_release(struct link_pair_node *node, size_t loop);
 /* Tell count DELIVERs, the first with this seq, from a loop of one node to a loop of another; returns how many were taken. */
 uint32_t link_pair_tell(struct link_pair_node *from, size_t loop, const struct link_pair_node *to, size_t to_loop,
                         uint64_t seq, uint32_t count, struct buf *message);
+/* Tell all loops of that node one TOPIC_DELIVER; returns link_tell_node()'s. Its length is in *len. */
+int link_pair_tell_node(struct link_pair_node *from, size_t loop, const struct link_pair_node *to, uint64_t *len);
 
 #endif

@@ -483,6 +483,26 @@ static void a_node_with_both_roles_asks_itself_and_is_told_by_others(void **stat
     close_cluster(&cluster);
 }
 
+static void a_topic_reaches_each_loop_of_the_node_once(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    open_cluster(&cluster);
+    uint64_t len = 0;
+    uint64_t told = 0;
+    for (size_t from = 0; from < LINK_PAIR_LOOPS; from++, told += len)
+        assert_int_equal(link_pair_tell_node(&cluster.message, from, &cluster.session, &len), 0);
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
+        LINK_PAIR_IS(&cluster.session, i, topics, told);
+        assert_int_equal(link_pair_look(&cluster.message, i).topics, 0);
+    }
+    /* Its own loops too, without a connection. */
+    assert_int_equal(link_pair_tell_node(&cluster.session, 0, &cluster.session, &len), 0);
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
+        LINK_PAIR_IS(&cluster.session, i, topics, told + len);
+    close_cluster(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -501,6 +521,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_says_nothing_is_dead_and_comes_back),
         cmocka_unit_test(users_keep_to_a_node_and_move_when_it_is_gone),
         cmocka_unit_test(a_node_with_both_roles_asks_itself_and_is_told_by_others),
+        cmocka_unit_test(a_topic_reaches_each_loop_of_the_node_once),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

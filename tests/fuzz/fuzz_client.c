@@ -45,7 +45,7 @@ static void on_connected(void *ctx, enum petrel_verdict verdict)
     app->gap = true;
 }
 
-static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, on_connected, NULL};
+static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, on_connected, NULL, NULL};
 
 /* What goes out after each call acks what was saved. */
 static void take_output(struct app *app)

@@ -23,7 +23,10 @@ static void encode_error(struct bytebuf *out, const struct session_error *error)
 static void encode_push(struct bytebuf *out, const struct session_push *push)
 {
     struct buf *message = session_encode_message(&push->message);
-    session_encode_push(out, push->log, push->position, push->prev, buf_bytes(message));
+    if (push->log == SESSION_LOG_TOPIC)
+        session_encode_topic_push(out, push->topic, push->position, push->prev, buf_bytes(message));
+    else
+        session_encode_push(out, push->log, push->position, push->prev, buf_bytes(message));
     buf_unref(message);
 }
 

@@ -57,7 +57,13 @@ static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t 
               text, (long long)retry_ms);
 }
 
-static const struct petrel_callbacks callbacks = {on_message, on_save, on_gap, on_connected, on_disconnected};
+static const struct petrel_callbacks callbacks = {
+    .on_message = on_message,
+    .on_save = on_save,
+    .on_gap = on_gap,
+    .on_connected = on_connected,
+    .on_disconnected = on_disconnected,
+};
 
 /* ---- the connection ---- */
 

@@ -320,7 +320,7 @@ static int end_tell(struct link *link, uint32_t node, uint16_t loop, const struc
 {
     struct end *from = container_of(link, struct end, link);
     struct sim_links *links = from->links;
-    const struct route *route = msg->type == PEER_DELIVER ? &msg->deliver.route : &msg->evict.route;
+    const struct route *route = peer_route_of(msg);
     if (link->loop->ghost)
         return PETREL_E_CLOSING;
     petrel_assert(node < SIM_NODES_MAX && loop == 0);

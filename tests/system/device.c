@@ -74,7 +74,13 @@ static void on_closed(void *ctx)
 
 static void start(struct device *device, const char *address)
 {
-    static const struct petrel_callbacks callbacks = {on_message, on_save, on_gap, on_connected, on_disconnected};
+    static const struct petrel_callbacks callbacks = {
+        .on_message = on_message,
+        .on_save = on_save,
+        .on_gap = on_gap,
+        .on_connected = on_connected,
+        .on_disconnected = on_disconnected,
+    };
     char host[64];
     snprintf(host, sizeof host, "%s", address);
     char *colon = strrchr(host, ':');

@@ -64,7 +64,6 @@ void api_rig_run(struct api_rig *rig, void (*fn)(struct api_rig *rig))
 }
 
 /* ---- the message server ---- */
-
 static void keep_text(char *out, size_t size, struct bytes text)
 {
     (void)snprintf(out, size, "%.*s", (int)text.len, text.len > 0 ? (const char *)text.ptr : "");
@@ -80,6 +79,11 @@ static const struct peer_target *target_of(const struct peer_msg *msg)
         return &msg->state.target;
     case PEER_REMOVE:
         return &msg->remove.target;
+    case PEER_SUBSCRIBE:
+    case PEER_UNSUBSCRIBE:
+        return &msg->subscribe.target;
+    case PEER_SUBSCRIPTIONS:
+        return &msg->subscriptions;
     default:
         return &msg->user; /* ENROL too: both are a target alone */
     }
@@ -96,6 +100,42 @@ static void keep_send(struct api_rig *rig, const struct peer_send *send)
     const size_t len = strlen(script->order);
     (void)snprintf(script->order + len, sizeof script->order - len, "%.*s,", (int)send->target.device.len,
                    send->target.device.len > 0 ? (const char *)send->target.device.ptr : "");
+}
+
+/* "topic(terms) ": how many terms its condition has, if it has one. */
+static void keep_topic(struct api_rig_script *script, const struct peer_msg *msg)
+{
+    const struct bytes topic = msg->type == PEER_TOPIC_SEND    ? msg->topic_send.topic
+                               : msg->type == PEER_TOPIC_FETCH ? msg->topic_fetch.topic
+                                                               : msg->subscribe.topic;
+    const size_t len = strlen(script->topics);
+    struct condition condition = {.terms_count = 0};
+    if (msg->type == PEER_TOPIC_SEND) {
+        petrel_assert(condition_unpack(msg->topic_send.condition, &condition) == 0);
+        script->topic_id = msg->topic_send.id;
+        script->has_key = msg->topic_send.has_key;
+        script->rate = condition.rate;
+    }
+    (void)snprintf(script->topics + len, sizeof script->topics - len, "%.*s(%u) ", (int)topic.len,
+                   (const char *)topic.ptr, condition.terms_count);
+}
+
+static bool is_about_topic(enum peer_type type)
+{
+    return type == PEER_TOPIC_SEND || type == PEER_TOPIC_FETCH || type == PEER_SUBSCRIBE || type == PEER_UNSUBSCRIBE;
+}
+
+static void answer_topic(const struct api_rig_script *script, struct link_call *call)
+{
+    static const struct peer_topic_page page = {.verdict = SESSION_NEW, .position = {7, 40}, .head = 41};
+    static const struct peer_subscriptions set = {
+        .version = 1, .count = 1, .all = {{{(const uint8_t *)"news", 4}, {7, 40}}}};
+    if (call->in.type == PEER_TOPIC_SEND)
+        call->reply.sent = (struct peer_sent){.duplicate = script->duplicate, .id = call->in.topic_send.id};
+    else if (call->in.type == PEER_TOPIC_FETCH)
+        call->reply.topic_page = &page;
+    else if (call->in.type == PEER_SUBSCRIPTIONS)
+        call->reply.subscriptions = &set;
 }
 
 static void answer(struct api_rig *rig, struct link_call *call)
@@ -115,6 +155,8 @@ static void answer(struct api_rig *rig, struct link_call *call)
         call->reply.user = &script->user;
     else if (call->in.type == PEER_REMOVE)
         call->reply.removed.route = script->removed;
+    else
+        answer_topic(script, call);
     link_answer(call);
 }
 
@@ -124,7 +166,11 @@ static void on_message_call(void *ctx, struct link_call *call)
     struct api_rig_script *script = &rig->script;
     pthread_mutex_lock(&rig->lock);
     script->last_type = call->in.type;
-    const struct peer_target *target = target_of(&call->in);
+    static const struct peer_target none;
+    const bool of_topic = call->in.type == PEER_TOPIC_SEND || call->in.type == PEER_TOPIC_FETCH;
+    const struct peer_target *target = of_topic ? &none : target_of(&call->in);
+    if (is_about_topic(call->in.type))
+        keep_topic(script, &call->in);
     keep_text(script->target[0], sizeof script->target[0], target->app);
     keep_text(script->target[1], sizeof script->target[1], target->user);
     keep_text(script->target[2], sizeof script->target[2], target->device);

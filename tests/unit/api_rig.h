@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "discovery/link_local.h"
 #include "unit/api_client.h"
+#include "wire/condition.h"
 
 #include <pthread.h>
 
@@ -15,6 +16,10 @@
 
 /* What the message server saw and what it shall say. Under lock. */
 struct api_rig_script {
+    char topics[256]; /* those that calls were about, in order: "news(0) " */
+    struct id topic_id;
+    bool has_key;
+    uint32_t rate;
     int status;     /* of the next calls */
     int lost;       /* so many of the next calls end UNAVAILABLE, whatever status says */
     bool hold;      /* keep calls until api_rig_release() */

@@ -41,7 +41,13 @@ static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t 
     bytes_printf(&script->seen, "disconnected %" PRIu32 " %s; ", code, text);
 }
 
-static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, on_connected, on_disconnected};
+static void on_topic(void *ctx, const char *topic, bool follows, uint32_t code)
+{
+    struct script *script = ctx;
+    bytes_printf(&script->seen, "%s %s %" PRIu32 "; ", follows ? "follows" : "leaves", topic, code);
+}
+
+static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, on_connected, on_disconnected, on_topic};
 
 static void begin(struct script *script, const struct petrel_state *state, const struct petrel_core_config *wish)
 {

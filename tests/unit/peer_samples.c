@@ -57,6 +57,26 @@ static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *mes
         msg->remove = (struct peer_remove){target(), 1738000000000};
     else if (type == PEER_DRAIN)
         msg->drain = (struct peer_drain){PEER_DRAIN_MOVE, 250, 1000};
+    else if (type == PEER_TOPIC_INTEREST)
+        msg->topic_interest =
+            (struct peer_topic_interest){bytes_str("demo"), bytes_str("news"), 2, 1700000000123, 60000};
+    else if (type == PEER_TOPIC_FETCH)
+        msg->topic_fetch = (struct peer_topic_fetch){bytes_str("demo"), bytes_str("news"), AT, 64, 65536};
+    else if (type == PEER_TOPIC_SEND)
+        msg->topic_send = (struct peer_topic_send){.app = bytes_str("demo"),
+                                                   .topic = bytes_str("news"),
+                                                   .condition = bytes_str("when"),
+                                                   .id = ID,
+                                                   .message = message,
+                                                   .durability = PEER_DURABILITY_REPLICATED,
+                                                   .expires_ms = 1738000060000,
+                                                   .has_key = true,
+                                                   .body_hash = 77,
+                                                   .key_expires_ms = 1738086400000};
+    else if (type == PEER_SUBSCRIBE || type == PEER_UNSUBSCRIBE)
+        msg->subscribe = (struct peer_subscribe){target(), bytes_str("news"), AT, ROUTE};
+    else if (type == PEER_SUBSCRIPTIONS)
+        msg->subscriptions = target();
     else
         msg->sessions = (struct peer_sessions){bytes_str("demo"), bytes_str("ana"), 3, 100};
 }
@@ -77,16 +97,31 @@ static void fill_device(struct peer_device *device)
     *device = (struct peer_device){.device = "phone-1", .acked = 299, .route = ROUTE, .bound_ms = 1738000000000};
 }
 
+static void fill_topic_page(struct peer_topic_page *page, struct buf *message)
+{
+    page->verdict = SESSION_GAPPED;
+    page->position = AT;
+    page->upto = 302;
+    page->head = 310;
+    page->gap = (struct peer_gap){.reason = SESSION_GAP_CAP, .from = 290, .to = 299, .floor = 299, .lost_at_most = 9};
+    page->count = 2;
+    page->entries[0] = (struct peer_topic_entry){301, 1738000060000, message, bytes_str("when")};
+    page->entries[1] = (struct peer_topic_entry){302, 1738000070000, message, {NULL, 0}};
+}
+
 static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *message)
 {
     struct peer_bound bound = {.verdict = SESSION_GAPPED, .position = AT, .replaced = ROUTE, .unnoted = true};
     struct peer_page page = {.epoch = 0};
     struct peer_stated stated = {.state = PEER_STATE_PENDING, .position = AT, .expires_ms = 1738000060000, .count = 1};
     struct peer_user user = {.head = AT, .floor = 290, .pending = 2, .pending_bytes = 240, .count = 1};
+    struct peer_topic_page topic_page = {.head = 0};
+    struct peer_subscriptions set = {.version = 8, .count = 1, .all = {{bytes_str("news"), AT}}};
     struct peer_reply reply = {.status = 0};
     struct buf *records = buf_copy(bytes_str("\x0a\x03one\x0a\x03two"));
     fill_page(&bound.page, message);
     fill_page(&page, message);
+    fill_topic_page(&topic_page, message);
     fill_device(&stated.devices[0]);
     fill_device(&user.devices[0]);
     if (type == PEER_BIND)
@@ -107,11 +142,34 @@ static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *mess
         reply.sessions = (struct peer_session_list){records, 2, 42};
     else if (type == PEER_DRAIN)
         reply.drained = (struct peer_drained){true, 5000, 3000, 120, 1880};
+    else if (type == PEER_TOPIC_INTEREST)
+        reply.topic_head = AT;
+    else if (type == PEER_TOPIC_FETCH)
+        reply.topic_page = &topic_page;
+    else if (type == PEER_TOPIC_SEND)
+        reply.sent = (struct peer_sent){AT, true, ID};
+    else if (type == PEER_SUBSCRIBE || type == PEER_UNSUBSCRIBE)
+        reply.subscribed = (struct peer_subscribed){AT, 8};
+    else if (type == PEER_SUBSCRIPTIONS)
+        reply.subscriptions = &set;
     else if (type == PEER_RECALL)
         reply.status = PETREL_E_ALREADY_DELIVERED;
     const int rc = peer_codec_encode_reply(out, PEER_SAMPLES_NUMBER, type, &reply);
     petrel_assert(rc == 0);
     buf_unref(records);
+}
+
+static struct buf *topic_record(struct buf *message)
+{
+    const struct peer_topic_news news = {.app = bytes_str("demo"),
+                                         .topic = bytes_str("news"),
+                                         .position = AT,
+                                         .prev = 299,
+                                         .expires_ms = 1738000060000,
+                                         .condition = bytes_str("when"),
+                                         .nodes = 3,
+                                         .message = buf_bytes(message)};
+    return peer_codec_topic_pack(&news);
 }
 
 static void put_tell(struct bytebuf *out, enum peer_type type, struct buf *message)
@@ -123,10 +181,16 @@ static void put_tell(struct bytebuf *out, enum peer_type type, struct buf *messa
         msg.deliver = (struct peer_deliver){ROUTE, AT, 299, message};
     else if (type == PEER_EVICT)
         msg.evict = (struct peer_evict){ROUTE, SESSION_CODE_KICKED};
+    else if (type == PEER_RESUBSCRIBED)
+        msg.resubscribed.route = ROUTE;
+    else if (type == PEER_TOPIC_DELIVER)
+        msg.topic_deliver.record = topic_record(message);
     else
         msg.apps = (struct peer_apps){12, records};
     const int rc = peer_codec_encode_tell(out, &msg);
     petrel_assert(rc == 0);
+    if (type == PEER_TOPIC_DELIVER)
+        buf_unref(msg.topic_deliver.record);
     buf_unref(records);
 }
 

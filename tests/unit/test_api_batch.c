@@ -106,7 +106,7 @@ static void each_line_has_its_own_result(void **state)
                                          "\n"
                                          "{\"to\":{\"user\":\"a\"},\"data\":}\n"
                                          "  \t\n"
-                                         "{\"to\":{\"topic\":\"a\"},\"data\":1}\n"
+                                         "{\"to\":{\"user\":\"a\"},\"data\":1,\"deliver_at\":1}\n"
                                          "{\"to\":{\"user\":\"b\"},\"data\":1,\"validate_only\":true}\n"
                                          "{\"to\":{\"user\":\"b\"},\"payload\":\"AA==\",\"idempotency_key\":\"a b\"}");
     assert_int_equal(reply.status, 200);
@@ -117,7 +117,7 @@ static void each_line_has_its_own_result(void **state)
         const char *status;
         const char *field;
     } errors[] = {
-        {1, 3, "INVALID_JSON", NULL}, {2, 5, "UNSUPPORTED", "to.topic"}, {4, 7, "INVALID", "idempotency_key"}};
+        {1, 3, "INVALID_JSON", NULL}, {2, 5, "UNSUPPORTED", "deliver_at"}, {4, 7, "INVALID", "idempotency_key"}};
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         json_t *line = result(&reply, errors[i].index);
         json_t *error = json_object_get(line, "error");

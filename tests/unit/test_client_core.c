@@ -284,7 +284,7 @@ static void other_logs_and_later_frames_are_ignored(void **state)
     const struct session_gap gap = {.log = 9, .from = 1, .to = {3, 4}, .reason = SESSION_GAP_CAP};
     session_encode_gap(&script->in, &gap);
     bytes_append(&script->in, "\x7f\0\0\1x", 5); /* no type of today's */
-    bytes_append(&script->in, "\x45\0\0\0", 4);  /* SUBSCRIBED, reserved */
+    bytes_append(&script->in, "\x48\0\0\0", 4);  /* EVENT_ACK, reserved */
     assert_int_equal(script_feed(script, 0), 0);
     assert_string_equal(script_seen(script), "");
     assert_true(petrel_core_state(script->core)->seq == 40);

@@ -31,6 +31,26 @@ static void what_is_packed_comes_back(void **ctx)
     }
 }
 
+static void topics_come_back(void **ctx)
+{
+    (void)ctx;
+    for (uint32_t topics = 0; topics <= PETREL_TOPICS; topics++) {
+        struct petrel_state in = some_state(7), out;
+        uint8_t packed[PETREL_STATE_BYTES];
+        in.topics_count = topics;
+        for (uint32_t i = 0; i < topics; i++) {
+            memset(in.topics[i].name, 'a' + (int)(i % 26), 1 + i % PETREL_TOPIC_NAME);
+            in.topics[i].epoch = 1 + i;
+            in.topics[i].seq = UINT64_MAX - i;
+        }
+        size_t len = petrel_state_pack(&in, packed);
+        assert_int_equal(len, 48 + 16 * 7 + 80 * topics);
+        assert_int_equal(petrel_state_unpack(packed, len, &out), 0);
+        assert_int_equal(out.topics_count, topics);
+        assert_memory_equal(out.topics, in.topics, sizeof in.topics);
+    }
+}
+
 /* Each in memory of its own length, so that reading beyond it is seen. */
 static int unpack_copy(const uint8_t *packed, size_t len, struct petrel_state *out)
 {
@@ -46,6 +66,8 @@ static void damage_is_seen(void **ctx)
 {
     (void)ctx;
     struct petrel_state in = some_state(3), out = some_state(1);
+    in.topics_count = 1;
+    in.topics[0] = (struct petrel_topic){.name = "news", .epoch = 5, .seq = 6};
     const struct petrel_state before = out;
     uint8_t packed[PETREL_STATE_BYTES + 16] = {0};
     size_t len = petrel_state_pack(&in, packed);
@@ -80,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_packed_comes_back),
+        cmocka_unit_test(topics_come_back),
         cmocka_unit_test(damage_is_seen),
         cmocka_unit_test(a_seq_without_an_epoch_is_none),
         cmocka_unit_test(version_is_the_projects),

@@ -258,7 +258,7 @@ static void a_silent_server_does_not_hold_up_close(void **state)
 static void config_must_be_whole(void **state)
 {
     struct rig *rig = *state;
-    static const struct petrel_callbacks none = {NULL, NULL, NULL, NULL, NULL};
+    static const struct petrel_callbacks none = {NULL, NULL, NULL, NULL, NULL, NULL};
     struct petrel_client_config config = {.loop = &rig->loop, .host = "h", .core = {.callbacks = &none}};
     assert_null(petrel_client_new(&config, NULL));
     config.core.callbacks = NULL;

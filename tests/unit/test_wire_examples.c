@@ -146,6 +146,12 @@ static void put_connect(struct bytebuf *out, const struct session_connect *conne
     PUT_POSITION(out, connect, position);
     PUT_TEXT(out, connect, client);
     PUT_INT(out, connect, heartbeat_s);
+    if (connect->takes_topics)
+        bytes_printf(out, "takes_topics = true\n");
+    for (uint32_t i = 0; i < connect->topics_count; i++) {
+        put_text(out, "topics.topic", connect->topics[i].topic);
+        put_position(out, "topics.position", connect->topics[i].position);
+    }
 }
 
 static void put_connected(struct bytebuf *out, const struct session_connected *connected)
@@ -166,6 +172,17 @@ static void put_push(struct bytebuf *out, const struct session_push *push)
     PUT_POSITION(out, push, position);
     PUT_INT(out, push, prev);
     put_message(out, &push->message);
+    PUT_TEXT(out, push, topic);
+}
+
+static void put_subscribed(struct bytebuf *out, const struct session_subscribed *subscribed)
+{
+    PUT_TEXT(out, subscribed, topic);
+    PUT_POSITION(out, subscribed, position);
+    put_word(out, "verdict", VERDICTS, subscribed->verdict);
+    PUT_INT(out, subscribed, lost_at_most);
+    put_word(out, "reason", REASONS, subscribed->reason);
+    PUT_INT(out, subscribed, refused);
 }
 
 static void put_gap(struct bytebuf *out, const struct session_gap *gap)
@@ -175,6 +192,7 @@ static void put_gap(struct bytebuf *out, const struct session_gap *gap)
     PUT_POSITION(out, gap, to);
     PUT_INT(out, gap, lost_at_most);
     put_word(out, "reason", REASONS, gap->reason);
+    PUT_TEXT(out, gap, topic);
 }
 
 static void put_goaway(struct bytebuf *out, const struct session_goaway *goaway)
@@ -203,6 +221,12 @@ static const char *type_name(enum session_type type)
         return "PING";
     case SESSION_ACK:
         return "ACK";
+    case SESSION_SUBSCRIBE:
+        return "SUBSCRIBE";
+    case SESSION_UNSUBSCRIBE:
+        return "UNSUBSCRIBE";
+    case SESSION_SUBSCRIBED:
+        return "SUBSCRIBED";
     case SESSION_DISCONNECT:
         return "DISCONNECT";
     case SESSION_CONNECTED:
@@ -238,6 +262,10 @@ static void put_frame(struct bytebuf *out, const struct session_frame *frame, si
         put_connected(out, &frame->connected);
     else if (frame->type == SESSION_PUSH)
         put_push(out, &frame->push);
+    else if (frame->type == SESSION_SUBSCRIBE || frame->type == SESSION_UNSUBSCRIBE)
+        put_text(out, "topic", frame->topic);
+    else if (frame->type == SESSION_SUBSCRIBED)
+        put_subscribed(out, &frame->subscribed);
     else if (frame->type == SESSION_GAP)
         put_gap(out, &frame->gap);
     else if (frame->type == SESSION_GOAWAY)
@@ -249,7 +277,10 @@ static void put_frame(struct bytebuf *out, const struct session_frame *frame, si
 static void encode_push(struct bytebuf *out, const struct session_push *push)
 {
     struct buf *message = session_encode_message(&push->message);
-    session_encode_push(out, push->log, push->position, push->prev, buf_bytes(message));
+    if (push->log == SESSION_LOG_TOPIC)
+        session_encode_topic_push(out, push->topic, push->position, push->prev, buf_bytes(message));
+    else
+        session_encode_push(out, push->log, push->position, push->prev, buf_bytes(message));
     buf_unref(message);
 }
 
@@ -276,6 +307,12 @@ static void encode_frame(struct bytebuf *out, const struct session_frame *frame)
         session_encode_connected(out, &frame->connected);
     else if (frame->type == SESSION_PUSH)
         encode_push(out, &frame->push);
+    else if (frame->type == SESSION_SUBSCRIBE)
+        session_encode_topic_subscribe(out, frame->topic);
+    else if (frame->type == SESSION_UNSUBSCRIBE)
+        session_encode_topic_unsubscribe(out, frame->topic);
+    else if (frame->type == SESSION_SUBSCRIBED)
+        session_encode_topic_subscribed(out, &frame->subscribed);
     else if (frame->type == SESSION_GAP)
         session_encode_gap(out, &frame->gap);
     else if (frame->type == SESSION_GOAWAY)

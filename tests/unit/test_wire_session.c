@@ -233,10 +233,10 @@ static void push_copies_the_message_as_it_is(void **state)
     struct buf *packed = session_encode_message(&message);
     for (unsigned bit = 0; bit < 64; bit++) {
         uint64_t seq = 1ULL << bit;
-        session_encode_push(&fixture->wire, bit / 2, (struct position){EPOCH << (bit % 8), seq}, seq - 1,
+        session_encode_push(&fixture->wire, bit / 2 * 2, (struct position){EPOCH << (bit % 8), seq}, seq - 1,
                             buf_bytes(packed));
         struct session_push out = decode(fixture, SESSION_PUSH).push;
-        assert_int_equal(out.log, bit / 2);
+        assert_int_equal(out.log, bit / 2 * 2);
         assert_true(out.position.epoch == EPOCH << (bit % 8) && out.position.seq == seq && out.prev == seq - 1);
         assert_same_message(&out.message, &message);
     }
@@ -259,11 +259,64 @@ static void large_pushes_come_back(void **state)
     bytes_reset(&body);
 }
 
+static void topics_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct session_topic_position topics[] = {{bytes_str("all"), {EPOCH, 9}}, {bytes_str("news:uk"), {EPOCH, 3}}};
+    struct session_connect connect = {.version = 1,
+                                      .token = bytes_str("a.b.c"),
+                                      .attempt = 1,
+                                      .takes_topics = true,
+                                      .topics_count = 2,
+                                      .topics = topics};
+    session_encode_connect(&fixture->wire, &connect);
+    const struct session_connect in = decode(fixture, SESSION_CONNECT).connect;
+    assert_true(in.takes_topics && in.topics_count == 2);
+    assert_true(bytes_equal_str(in.topics[1].topic, "news:uk"));
+    assert_true(same_position(in.topics[1].position, topics[1].position));
+    session_encode_topic_subscribe(&fixture->wire, bytes_str("a.b"));
+    assert_true(bytes_equal_str(decode(fixture, SESSION_SUBSCRIBE).topic, "a.b"));
+    session_encode_topic_unsubscribe(&fixture->wire, bytes_str("a.b"));
+    assert_true(bytes_equal_str(decode(fixture, SESSION_UNSUBSCRIBE).topic, "a.b"));
+    const struct session_subscribed subscribed = {.topic = bytes_str("a"),
+                                                  .position = {EPOCH, 5},
+                                                  .verdict = SESSION_GAPPED,
+                                                  .lost_at_most = 4,
+                                                  .reason = SESSION_GAP_CAP};
+    session_encode_topic_subscribed(&fixture->wire, &subscribed);
+    const struct session_subscribed out = decode(fixture, SESSION_SUBSCRIBED).subscribed;
+    assert_true(same_position(out.position, subscribed.position) && out.lost_at_most == 4);
+    assert_true(out.verdict == SESSION_GAPPED && out.reason == SESSION_GAP_CAP && out.refused == 0);
+}
+
+static void topic_frames_without_their_meaning_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBE, ""), PETREL_E_PROTOCOL);
+    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBE,
+                             "\x0a\x03"
+                             "a/b"),
+                     PETREL_E_PROTOCOL);
+    assert_int_equal(BODY_RC(fixture, SESSION_UNSUBSCRIBE, "\x0a\x01 "), PETREL_E_PROTOCOL);
+    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBED,
+                             "\x0a\x01"
+                             "a\x30\x05"),
+                     PETREL_E_PROTOCOL);
+    assert_int_equal(BODY_RC(fixture, SESSION_SUBSCRIBED,
+                             "\x0a\x01"
+                             "a"),
+                     0);
+    struct session_gap gap = {.log = SESSION_LOG_TOPIC, .to = {EPOCH, 2}, .reason = SESSION_GAP_CAP};
+    struct session_frame frame;
+    session_encode_gap(&fixture->wire, &gap);
+    assert_int_equal(decode_rc(fixture, &frame), PETREL_E_PROTOCOL);
+}
+
 static void types_that_are_reserved_or_none(void **state)
 {
     struct fixture *fixture = *state;
-    static const uint8_t known[] = {1, 2, 3, 7, 65, 66, 67, 68, 70, 71};
-    static const uint8_t reserved[] = {4, 5, 6, 69, 72};
+    static const uint8_t known[] = {1, 2, 3, 4, 5, 7, 65, 66, 67, 68, 69, 70, 71};
+    static const uint8_t reserved[] = {6, 72};
     for (unsigned type = 0; type < 256; type++) {
         int expected = PETREL_E_NOT_FOUND;
         if (memchr(known, (int)type, sizeof known) != NULL)
@@ -479,6 +532,8 @@ int main(void)
         TEST(messages_come_back),
         TEST(push_copies_the_message_as_it_is),
         TEST(large_pushes_come_back),
+        TEST(topics_come_back),
+        TEST(topic_frames_without_their_meaning_are_refused),
         TEST(types_that_are_reserved_or_none),
         TEST(bodies_cut_short_are_refused),
         TEST(lengths_that_lie_are_refused),

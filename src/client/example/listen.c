@@ -48,7 +48,8 @@ int main(int argc, char **argv)
         return fprintf(stderr, "%s: not a saved state\n", argv[4]), 1;
     if (file != NULL)
         fclose(file);
-    static const struct petrel_callbacks callbacks = {on_message, on_save, NULL, NULL, on_disconnected};
+    static const struct petrel_callbacks callbacks = {
+        .on_message = on_message, .on_save = on_save, .on_disconnected = on_disconnected};
     struct petrel_client_config config = {.loop = uv_default_loop(), .token = argv[3], .port = (uint16_t)atoi(argv[2])};
     if (strcmp(argv[1], "--lookup") == 0)
         config.lookup = argv[2];

@@ -162,7 +162,13 @@ static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t 
     printf("stopped: device %" PRIu32 ": %" PRIu32 " %s\n", device->number, code, text);
 }
 
-static const struct petrel_callbacks CALLBACKS = {on_message, on_save, on_gap, on_connected, on_disconnected};
+static const struct petrel_callbacks CALLBACKS = {
+    .on_message = on_message,
+    .on_save = on_save,
+    .on_gap = on_gap,
+    .on_connected = on_connected,
+    .on_disconnected = on_disconnected,
+};
 
 static void start_app(struct device *device)
 {
