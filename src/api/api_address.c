@@ -34,7 +34,7 @@ struct peer_target api_address_peer_target(const struct api_target *target)
     };
 }
 
-/* user, or user, a zero byte and device. */
+/* user, or user, a zero byte and device; the user of topics and conditions is empty. */
 static size_t pack_target(const struct api_target *target, uint8_t *out)
 {
     size_t len = strlen(target->user);
@@ -52,6 +52,8 @@ static int unpack_target(struct bytes in, struct api_target *target)
     const uint8_t *zero = in.len > 0 ? memchr(in.ptr, 0, in.len) : NULL;
     struct bytes user = bytes_of(in.ptr, zero != NULL ? (size_t)(zero - in.ptr) : in.len);
     struct bytes device = {NULL, 0};
+    if (zero != NULL && user.len == 0)
+        return PETREL_E_UNSUPPORTED;
     if (zero != NULL)
         device = bytes_of(zero + 1, in.len - user.len - 1);
     if (!route_valid_user(user) || (zero != NULL && !route_valid_device(device)))
@@ -112,6 +114,8 @@ static int unpack_device(struct bytes in, struct api_target *target)
         rc = bytes_get_u32(&in, &check);
     if (rc == 0)
         rc = unpack_target(in, target);
+    if (rc == PETREL_E_UNSUPPORTED)
+        rc = PETREL_E_INVALID;
     if (rc == 0 && (version != ADDRESS_VERSION || target->device[0] == '\0' || check != check_of(target)))
         rc = PETREL_E_INVALID;
     return rc;

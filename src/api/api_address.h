@@ -22,7 +22,8 @@ struct peer_target api_address_peer_target(const struct api_target *target);
 
 /* Append a message id, "<uuid>~<base64url of the user, or of user, a zero byte and device>". */
 void api_address_put_message(struct bytebuf *out, const struct id *id, const struct api_target *target);
-/* 0, with target->app left alone; PETREL_E_INVALID: no such id was ever given out. */
+/* 0, with target->app left alone; PETREL_E_INVALID: no such id was ever given out; PETREL_E_UNSUPPORTED: one of a topic's or a
+ * condition's message, which has no state; only id is set. */
 int api_address_get_message(struct bytes text, struct id *id, struct api_target *target);
 
 /* Append a device's address: base64url of a version byte, four check bytes over app, user and device, and user, a zero byte

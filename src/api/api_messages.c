@@ -43,9 +43,12 @@ void api_messages_send(struct api_exchange *exchange, const struct api_request *
 /* The id and its target from the path; or answers 404, as for an id that is well-formed and forgotten. */
 static int read_id(struct api_exchange *exchange, const struct api_request *request, struct peer_message_ref *ref)
 {
-    if (api_address_get_message(request->id, &ref->id, &exchange->target) != 0) {
+    const int rc = api_address_get_message(request->id, &ref->id, &exchange->target);
+    if (rc != 0) {
         struct api_error error;
-        (void)api_error_set(&error, API_ERROR_NOT_FOUND, "id", "this is no id of a message");
+        (void)api_error_set(&error, API_ERROR_NOT_FOUND, "id", "%s",
+                            rc == PETREL_E_UNSUPPORTED ? "what is sent to topics and conditions has no state of its own"
+                                                       : "this is no id of a message");
         api_exchange_fail(exchange, &error);
         return PETREL_E_NOT_FOUND;
     }

@@ -145,6 +145,26 @@ static void message_ids_carry_their_target(void **state)
     }
 }
 
+static void messages_of_topics_are_known_as_such(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 1);
+    const struct id id = id_new(&rng, 1700000000000);
+    struct api_target target;
+    struct api_target got = {.app = "shop"};
+    struct id got_id;
+    struct bytebuf text = {0};
+    set(&target, "", "news");
+    api_address_put_message(&text, &id, &target);
+    assert_int_equal(api_address_get_message(bytes_view(&text), &got_id, &got), PETREL_E_UNSUPPORTED);
+    assert_memory_equal(&got_id, &id, sizeof id);
+    text.len = 0;
+    api_address_put_device(&text, &target);
+    assert_int_equal(api_address_get_device(bytes_view(&text), &got), PETREL_E_INVALID);
+    bytes_reset(&text);
+}
+
 static void device_addresses_are_checked(void **state)
 {
     (void)state;
@@ -185,6 +205,7 @@ int main(void)
         cmocka_unit_test(long_names_are_cut_between_characters),
         cmocka_unit_test(every_error_code_is_mapped_to_a_status),
         cmocka_unit_test(message_ids_carry_their_target),
+        cmocka_unit_test(messages_of_topics_are_known_as_such),
         cmocka_unit_test(device_addresses_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
