@@ -25,7 +25,10 @@ int session_decode_topic_subscribed(const void *unpacked, struct session_frame *
         subscribed->position = (struct position){body->position->epoch, body->position->seq};
     const bool follows = !position_is_none(subscribed->position);
     const int verdict = (int)body->verdict;
-    if (verdict > SESSION_GAPPED || (follows && verdict < SESSION_NEW) || (int)body->reason > SESSION_GAP_TRIMMED)
+    const int reason = (int)body->reason;
+    if (verdict < (follows ? SESSION_NEW : 0) || verdict > SESSION_GAPPED)
+        return PETREL_E_PROTOCOL;
+    if (reason < SESSION_GAP_NONE || reason > SESSION_GAP_TRIMMED)
         return PETREL_E_PROTOCOL;
     if (body->refused != 0 && (body->refused < CODE_MIN || body->refused >= CODE_END || follows))
         return PETREL_E_PROTOCOL;

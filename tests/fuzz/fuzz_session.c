@@ -48,6 +48,12 @@ static void encode(struct bytebuf *out, const struct session_frame *frame)
         encode_push(out, &frame->push);
     else if (frame->type == SESSION_GAP)
         session_encode_gap(out, &frame->gap);
+    else if (frame->type == SESSION_SUBSCRIBE)
+        session_encode_topic_subscribe(out, frame->topic);
+    else if (frame->type == SESSION_UNSUBSCRIBE)
+        session_encode_topic_unsubscribe(out, frame->topic);
+    else if (frame->type == SESSION_SUBSCRIBED)
+        session_encode_topic_subscribed(out, &frame->subscribed);
     else if (frame->type == SESSION_GOAWAY)
         session_encode_goaway(out, &frame->goaway);
     else
