@@ -316,6 +316,7 @@ void server_free(struct server **server_ref)
         server_loop_free(&server->loops[i]);
     server_links_free(server);
     free(server->loops);
+    turnstile_free(&server->broadcasts);
     snapshot_unref(atomic_load(&server->snapshot_waiting));
     snapshot_unref(server->first_snapshot);
     metrics_free(&server->metrics);

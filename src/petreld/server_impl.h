@@ -12,6 +12,7 @@
 #include "discovery/link_tcp.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
+#include "loop/turnstile.h"
 #include "message/message_role.h"
 #include "petreld/backends.h"
 #include "petreld/logfile.h"
@@ -67,7 +68,9 @@ struct server {
     uint64_t told_sessions;
     struct api_host host;
     size_t loops_count;
-    bool own_descriptors; /* loops have tables of descriptors of their own */
+    struct turnstile *broadcasts; /* at a time half as many loops as cores send to all their sessions: the other
+                                   half is for everything else */
+    bool own_descriptors;         /* loops have tables of descriptors of their own */
     struct server_loop *loops;
     struct signal_watch *watches[3];
     _Atomic(int) phase; /* of enum server_phase; written by the server's thread */

@@ -38,6 +38,7 @@ static struct session_config session_config_of(const struct server *server)
     out.node = server->backends.node;
     out.incarnation = server->started_ms;
     out.loops = (uint32_t)server->loops_count;
+    out.broadcasts = server->broadcasts;
     out.connects_per_second =
         config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
     out.on_draining = server_announce_draining;

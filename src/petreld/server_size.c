@@ -30,6 +30,7 @@ void server_size(struct server *server)
         loops = loops < LOOPS_MAX ? loops : LOOPS_MAX;
     }
     server->loops_count = (size_t)loops;
+    server->broadcasts = turnstile_new(cores > 2 ? (unsigned)cores / 2 : 1);
     server->own_descriptors = sessions > room && loops > 1;
     const uint64_t fit = server->own_descriptors ? room * loops : room;
     log_at(LOG_DEBUG, "server", "descriptors", LOG_NUM("limit", limit), LOG_NUM("loops", loops));

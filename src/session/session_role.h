@@ -25,6 +25,8 @@
 
 struct session_role;
 
+struct turnstile;
+
 struct session_config {
     const char *host;
     uint16_t port;                            /* 0: the kernel chooses */
@@ -45,7 +47,8 @@ struct session_config {
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;
-    uint32_t loops; /* of this node, with a session role each; default 1 */
+    uint32_t loops;               /* of this node, with a session role each; default 1 */
+    struct turnstile *broadcasts; /* of this node: whose loops send to all their sessions; NULL: any number. Borrowed */
     /* The loop began or ended to drain, as an operator asked (PEER_DRAIN): the node's state. On the loop. May be NULL. */
     void (*on_draining)(void *ctx, bool draining);
     void *ctx;

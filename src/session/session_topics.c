@@ -79,7 +79,7 @@ void session_topics_close(struct session_role *role)
     topics->closing = true;
     timer_stop(&topics->retry);
     loop_undefer(&topics->pump);
-    loop_undefer(&topics->slice);
+    session_topics_slice_stop(topics);
     for (struct map_node *node = map_next(&topics->topics, NULL); node != NULL;
          node = map_next(&topics->topics, node)) {
         struct session_topic *topic = container_of(node, struct session_topic, node);
@@ -98,7 +98,7 @@ void session_topics_free(struct session_topics *topics)
     map_reset(&topics->topics);
     map_reset(&topics->sets);
     loop_undefer(&topics->pump);
-    loop_undefer(&topics->slice);
+    session_topics_slice_stop(topics);
     timer_stop(&topics->retry);
     peer_codec_free(&topics->codec);
     free(topics);

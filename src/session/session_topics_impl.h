@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/object.h"
+#include "loop/turnstile.h"
 #include "session/session_topics.h"
 #include "wire/condition.h"
 #include "wire/peer_codec.h"
@@ -73,6 +74,9 @@ struct session_topics {
     struct timer retry;
     struct loop_task pump;
     struct loop_task slice;
+    struct turnstile_pass *pass; /* NULL: slices need none */
+    bool entered;
+    uint64_t entered_ms;
 };
 
 /* session_topics_log.c: one topic of the loop. */
@@ -88,6 +92,8 @@ void session_topics_log_unpin(struct session_topic *topic);
 
 /* session_topics_slice.c */
 void session_topics_slice_init(struct session_topics *topics);
+/* No further slice. */
+void session_topics_slice_stop(struct session_topics *topics);
 /* Items wait: send them. */
 void session_topics_slice_begin(struct session_topic *topic);
 void session_topics_slice_free_item(struct topic_item *item);

@@ -7,6 +7,7 @@
 #define SLICE_WRITES 64U   /* sockets that are written to between two looks at the clock */
 #define SLICE_VISITS 4096U /* slots that are looked at */
 #define SLICE_TURN_MS 3U   /* a turn that has taken so long ends without a further slice */
+#define ENTERED_MS 20U     /* other loops come after so long */
 #define PACE_MS 20U
 
 struct budget {
@@ -172,10 +173,34 @@ static bool slice(struct session_topic *topic, struct budget *budget)
 
 /* ---- all of them, in turn ---- */
 
+static void leave(struct session_topics *topics)
+{
+    if (topics->entered)
+        turnstile_leave(topics->pass);
+    topics->entered = false;
+}
+
+/* Whether this loop may send now; else it is called when others have sent. */
+static bool enter(struct session_topics *topics)
+{
+    const uint64_t now_ms = loop_now_ms(topics->role->loop);
+    if (topics->pass == NULL)
+        return true;
+    if (topics->entered && now_ms - topics->entered_ms >= ENTERED_MS && turnstile_is_wanted(topics->pass))
+        leave(topics);
+    if (!topics->entered && turnstile_enter(topics->pass)) {
+        topics->entered = true;
+        topics->entered_ms = now_ms;
+    }
+    return topics->entered;
+}
+
 static void on_slice(struct loop_task *task)
 {
     struct session_topics *topics = container_of(task, struct session_topics, slice);
     struct loop *loop = topics->role->loop;
+    if (!enter(topics))
+        return;
     struct budget budget = {SLICE_WRITES, SLICE_VISITS};
     const uint64_t took_ms = clock_mono_ms(loop_clock(loop)) - loop_now_ms(loop);
     struct list *first = took_ms < SLICE_TURN_MS ? list_pop_front(&topics->busy) : NULL;
@@ -186,11 +211,31 @@ static void on_slice(struct loop_task *task)
     }
     if (!list_empty(&topics->busy))
         loop_defer(loop, &topics->slice);
+    else
+        leave(topics);
+}
+
+static void on_let_in(void *ctx)
+{
+    struct session_topics *topics = ctx;
+    topics->entered = true;
+    topics->entered_ms = loop_now_ms(topics->role->loop);
+    loop_defer(topics->role->loop, &topics->slice);
 }
 
 void session_topics_slice_init(struct session_topics *topics)
 {
+    struct session_role *role = topics->role;
     topics->slice.run = on_slice;
+    if (role->config.broadcasts != NULL)
+        topics->pass = turnstile_join(role->config.broadcasts, role->loop, on_let_in, topics);
+}
+
+void session_topics_slice_stop(struct session_topics *topics)
+{
+    loop_undefer(&topics->slice);
+    turnstile_part(&topics->pass);
+    topics->entered = false;
 }
 
 void session_topics_slice_begin(struct session_topic *topic)

@@ -4,6 +4,7 @@
 #include "base/object.h"
 #include "contract/loops.h"
 #include "lib/tmpdir.h"
+#include "loop/turnstile.h"
 #include "message/message_role.h"
 #include "store/store_sqlite.h"
 #include "store/topics_sqlite.h"
@@ -34,6 +35,7 @@ struct node {
     struct message_role *messages[LOOPS];
     uint16_t ports[LOOPS];
     struct token_key *key;
+    struct turnstile *broadcasts; /* one loop at a time */
     struct loops_tally closed;
 };
 
@@ -54,6 +56,7 @@ static void start_roles(void *ctx)
     struct session_config session_config = rig_config();
     session_config.incarnation = RIG_INCARNATION;
     session_config.loops = LOOPS;
+    session_config.broadcasts = node->broadcasts;
     petrel_assert(message_role_new(&node->messages[on->index], loop, link, node->store, &config, shard) == 0);
     petrel_assert(session_role_new(&node->sessions[on->index], loop, link, &session_config, shard) == 0);
     petrel_assert(session_role_listen(node->sessions[on->index], &node->ports[on->index]) == 0);
@@ -92,6 +95,7 @@ static void node_open(struct node *node, uint32_t cap)
     assert_int_equal(topics_sqlite_open(&node->topics, &topics), 0);
     loops_open(&node->loops, LOOPS);
     node->links = link_local_new(RIG_NODE, RIG_INCARNATION, node->loops.loops, LOOPS);
+    node->broadcasts = turnstile_new(1);
     loops_start(&node->loops);
     for (size_t i = 0; i < LOOPS; i++) {
         struct on_loop on = {node, i};
@@ -137,6 +141,7 @@ static void node_close(struct node *node)
     topics_close(&node->topics);
     loops_stop(&node->loops);
     loops_free(&node->loops);
+    turnstile_free(&node->broadcasts);
     link_local_free(&node->links);
     metrics_free(&node->metrics);
     token_key_free(&node->key);
