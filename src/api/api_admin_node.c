@@ -18,6 +18,10 @@ static void put_counts(struct bytebuf *out, const struct metrics *metrics)
     } counts[] = {
         {"sessions", METRIC_SESSIONS},
         {"connections", METRIC_CONNECTIONS},
+        {"overloaded", METRIC_OVERLOADED},
+        {"admission_held", METRIC_ADMISSION_HELD},
+        {"memory_bytes", METRIC_MEMORY_BYTES},
+        {"memory_short", METRIC_MEMORY_SHORT},
         {"sends", METRIC_SENDS},
         {"sends_refused", METRIC_SENDS_REFUSED},
         {"pushes", METRIC_PUSHES},

@@ -12,7 +12,7 @@
 #define API_HEALTH_WARNINGS_MAX 8
 
 struct api_health_warning {
-    const char *what; /* "store", "registry", "discovery", "links"; static */
+    const char *what; /* "memory", "store", "registry", "discovery", "links"; static */
     char text[API_HEALTH_TEXT_MAX];
 };
 

@@ -14,6 +14,11 @@
     X(CONNECTIONS, GAUGE, "petrel_connections", "Open sockets on the session port, authenticated or not")              \
     X(CONNECTS, COUNTER, "petrel_connects_total", "Sessions accepted")                                                 \
     X(CONNECTS_REFUSED, COUNTER, "petrel_connects_refused_total", "CONNECTs answered with an error code")              \
+    X(OVERLOADED, COUNTER, "petrel_overloaded_total", "Connections refused with OVERLOADED, or closed for it")         \
+    X(ADMISSION_HELD, GAUGE, "petrel_admission_held", "Loops that leave new connections in the backlog")               \
+    X(BIND_WINDOW, GAUGE, "petrel_bind_window", "Binds that may be under way at a time")                               \
+    X(MEMORY_BYTES, GAUGE, "petrel_memory_bytes", "Resident memory of the process")                                    \
+    X(MEMORY_SHORT, GAUGE, "petrel_memory_short", "1 while memory is above memory.high_water: connects are refused")   \
     X(RESUME_NEW, COUNTER, "petrel_resume_new_total", "Sessions that began without a position")                        \
     X(RESUME_RESUMED, COUNTER, "petrel_resume_resumed_total", "Sessions that resumed without a loss")                  \
     X(RESUME_GAP, COUNTER, "petrel_resume_gap_total", "Sessions that were told a gap on connecting")                   \

@@ -24,6 +24,8 @@ struct listener {
     void *ctx;
     struct timer retry; /* runs while out of descriptors */
     struct list node;   /* in the loop's closed_listeners */
+    uint32_t lag_ms;
+    int accepts_max; /* in a turn */
     uint16_t port;
     bool paused;
     bool exhausted; /* said so; until an accept succeeds again */
@@ -37,7 +39,7 @@ static bool switch_on(int fd, int level, int option)
 }
 
 /* Listening on fd, or a negative error with errno's meaning; fd is the caller's in any case. Connections inherit
- * TCP_NODELAY and TCP_NOTSENT_LOWAT, which saves system calls for each. */
+ * TCP_NODELAY, TCP_NOTSENT_LOWAT and the size of the send buffer, which saves system calls for each. */
 static int bind_and_listen(int fd, union address *address, socklen_t size, const struct listener_config *config)
 {
     if (!switch_on(fd, SOL_SOCKET, SO_REUSEADDR) || !switch_on(fd, SOL_SOCKET, SO_REUSEPORT) ||
@@ -48,6 +50,9 @@ static int bind_and_listen(int fd, union address *address, socklen_t size, const
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &both, sizeof both);
     int unsent = config->unsent_bytes < INT32_MAX ? (int)config->unsent_bytes : INT32_MAX;
     if (unsent > 0 && setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) != 0)
+        return PETREL_E_IO;
+    int held = config->send_buffer_bytes < INT32_MAX ? (int)config->send_buffer_bytes : INT32_MAX;
+    if (held > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &held, sizeof held) != 0)
         return PETREL_E_IO;
     if (bind(fd, &address->any, size) != 0)
         return errno == EADDRNOTAVAIL ? PETREL_E_INVALID : err_from_errno(errno);
@@ -101,9 +106,22 @@ static bool accept_one(struct listener *listener)
     return true;
 }
 
+/* What is accepted in one turn is the work of the next ones: their length follows, half as many at once, then one more a turn. */
+static void adapt(struct listener *listener)
+{
+    const uint64_t lag_ms = loop_lag_ms(listener->loop);
+    if (listener->lag_ms == 0)
+        return;
+    if (lag_ms > listener->lag_ms)
+        listener->accepts_max = listener->accepts_max > 1 ? listener->accepts_max / 2 : 1;
+    else if (lag_ms <= listener->lag_ms / 2 && listener->accepts_max < LISTENER_ACCEPTS_MAX)
+        listener->accepts_max++;
+}
+
 void listener_on_events(struct listener *listener)
 {
-    for (int accepts = 0; accepts < LISTENER_ACCEPTS_MAX; accepts++) {
+    adapt(listener);
+    for (int accepts = 0; accepts < listener->accepts_max; accepts++) {
         if (listener->closed || listener->paused || !accept_one(listener))
             return;
     }
@@ -153,6 +171,8 @@ int listener_open(struct listener **out, struct loop *loop, const struct listene
     listener->loop = loop;
     listener->accept = accept;
     listener->ctx = ctx;
+    listener->lag_ms = config->lag_ms;
+    listener->accepts_max = LISTENER_ACCEPTS_MAX;
     listener->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
     list_init(&listener->node);
     loop->open++;

@@ -14,6 +14,11 @@ struct listener_config {
     uint32_t
         unsent_bytes; /* the kernel takes at most so many of a connection that it can't send yet (TCP_NOTSENT_LOWAT), so
                               that a slow reader shows early; 0: as the machine is set */
+    uint32_t send_buffer_bytes; /* the kernel holds at most about twice so much of a connection, what is on its way
+                                   included (SO_SNDBUF); 0: it grows as the machine is set */
+    uint32_t
+        lag_ms; /* while the loop's lag is above it, ever fewer connections are accepted in a turn, one at least, and
+                        again more once it is half of it; 0: always as many as may be */
 };
 
 /* A connection: the callee owns the stream and attaches it, or closes it, before this returns. */

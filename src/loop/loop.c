@@ -17,6 +17,7 @@ void loop_turn_begin(struct loop *loop)
     if (loop->in_turn)
         return;
     loop->in_turn = true;
+    loop->drained = true;
     loop->now_ms = clock_mono_ms(loop->clock);
     loop->wall_ms = clock_wall_ms(loop->clock);
 }
@@ -39,6 +40,17 @@ static bool has_work(const struct loop *loop)
            loop->closing_first != NULL || !list_empty(&loop->closed_listeners);
 }
 
+static void note_lag(struct loop *loop, uint64_t end_ms)
+{
+    const uint64_t took_ms = end_ms - loop->now_ms;
+    if (took_ms > loop->longest_turn_ms)
+        loop->longest_turn_ms = took_ms;
+    if (!loop->backlogged)
+        loop->since_ms = loop->now_ms;
+    loop->lag_ms = end_ms - loop->since_ms;
+    loop->backlogged = !loop->drained;
+}
+
 static void end_turn(struct loop *loop)
 {
     loop_turn_begin(loop);
@@ -50,9 +62,7 @@ static void end_turn(struct loop *loop)
         stream_free_closed(loop);
         listener_free_closed(loop);
     }
-    uint64_t took_ms = clock_mono_ms(loop->clock) - loop->now_ms;
-    if (took_ms > loop->longest_turn_ms)
-        loop->longest_turn_ms = took_ms;
+    note_lag(loop, clock_mono_ms(loop->clock));
     stream_slabs_trim(loop);
     timer_wheel_sleep(loop);
     loop->in_turn = false;
@@ -208,6 +218,11 @@ uint64_t loop_take_longest_turn_ms(struct loop *loop)
     uint64_t longest_ms = loop->longest_turn_ms;
     loop->longest_turn_ms = 0;
     return longest_ms;
+}
+
+uint64_t loop_lag_ms(const struct loop *loop)
+{
+    return loop->lag_ms;
 }
 
 static void queue_task(struct list *tasks, struct loop_task *task)

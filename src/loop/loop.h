@@ -54,6 +54,10 @@ uint64_t loop_wall_ms(const struct loop *loop);
 /* The longest turn since the last call, in ms; the reader of a stall of over 1 s marks its links dirty. */
 uint64_t loop_take_longest_turn_ms(struct loop *loop);
 
+/* How long what the last turn served had waited, at most, when the turn ended: its length, and that of the turns before it while
+ * more sockets were ready than one turn serves. In ms. */
+uint64_t loop_lag_ms(const struct loop *loop);
+
 /* A piece of work that its owner embeds. Zero-initialise. */
 struct loop_task {
     struct list node;

@@ -86,6 +86,10 @@ struct loop {
     uint64_t now_ms; /* both as of the turn's begin */
     uint64_t wall_ms;
     uint64_t longest_turn_ms;
+    uint64_t lag_ms; /* of the turn that ended last */
+    uint64_t since_ms;
+    bool backlogged; /* since since_ms more sockets have been ready than a turn serves */
+    bool drained;    /* this turn serves all that were ready as it began */
     uint8_t *read_buffer;
     size_t read_buffer_size;
     pthread_t thread;

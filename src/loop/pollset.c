@@ -21,6 +21,7 @@ static void on_ready(uv_poll_t *handle, int status, int uv_events)
     struct epoll_event events[POLLSET_BATCH];
     int count = epoll_wait(loop->epoll_fd, events, POLLSET_BATCH, 0);
     petrel_assert(count >= 0 || errno == EINTR);
+    loop->drained = count < POLLSET_BATCH;
     for (int i = 0; i < count; i++) {
         struct endpoint *endpoint = events[i].data.ptr;
         if (endpoint->magic == STREAM_MAGIC) {

@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* No process of ours is so small. */
+#define MEMORY_LEAST (16 * CONFIG_MIB)
+
 struct unit {
     const char *suffix;
     uint64_t factor;
@@ -19,6 +22,11 @@ static const struct unit byte_units[] = {
 static const struct unit duration_units[] = {
     {"d", CONFIG_DAY}, {"h", 3600 * CONFIG_SECOND}, {"m", 60 * CONFIG_SECOND}, {"s", CONFIG_SECOND}, {"ms", 1},
     {NULL, 0},
+};
+
+/* A percentage is a number of bytes that no memory has. */
+static const struct unit memory_units[] = {
+    {"GiB", CONFIG_GIB}, {"MiB", CONFIG_MIB}, {"KiB", CONFIG_KIB}, {"%", 1}, {NULL, 0},
 };
 
 static const struct config_entry entries[] = {
@@ -47,6 +55,8 @@ static const struct unit *units_of(const struct config_entry *entry)
         return byte_units;
     case CONFIG_DURATION:
         return duration_units;
+    case CONFIG_MEMORY:
+        return memory_units;
     default:
         return NULL;
     }
@@ -90,6 +100,7 @@ static int set_number(const struct config_entry *entry, uint64_t *field, const c
         [CONFIG_COUNT] = "a whole number",
         [CONFIG_BYTES] = "a whole number with a unit: B, KiB, MiB or GiB",
         [CONFIG_DURATION] = "a whole number with a unit: ms, s, m, h or d",
+        [CONFIG_MEMORY] = "a whole number with a unit: KiB, MiB, GiB or %",
     };
     uint64_t value;
     if (parse_number(entry, text, &value) != 0) {
@@ -221,6 +232,8 @@ int config_check(const struct config *config, struct config_error *error)
     else if (config->session_heartbeat < config->session_heartbeat_min ||
              config->session_heartbeat > config->session_heartbeat_max)
         wrong = "session.heartbeat is not between session.heartbeat_min and session.heartbeat_max";
+    else if (config->memory_high_water > CONFIG_PERCENT_MAX && config->memory_high_water < MEMORY_LEAST)
+        wrong = "memory.high_water must be at most 100%, or 16MiB or more";
     else if (config->api_ttl_default > config->api_ttl_max)
         wrong = "api.ttl_default is above api.ttl_max";
     else if (config->api_max_message + 1024 > config->session_max_frame)

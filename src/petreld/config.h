@@ -4,7 +4,7 @@
  * A value comes from, later ones winning: the default below, the file (INI), the command line. A key `session.port` is
  * `port` under [session] in the file and --session-port on the command line; a key without a dot stands before any section.
  *
- * Units: bytes take B, KiB, MiB, GiB; durations ms, s, m, h, d. Both must be written, except for 0.
+ * Units: bytes take B, KiB, MiB, GiB; durations ms, s, m, h, d; memory KiB, MiB, GiB or %. They must be written, except for 0.
  *
  * To add a key: one line in config_table.h, and read config->name where the server is put together. */
 #ifndef PETREL_PETRELD_CONFIG_H
@@ -13,9 +13,10 @@
 #include "base/bytes.h"
 #include "petreld/config_table.h"
 
-enum config_type { CONFIG_TEXT, CONFIG_COUNT, CONFIG_BYTES, CONFIG_DURATION, CONFIG_CHOICE };
+enum config_type { CONFIG_TEXT, CONFIG_COUNT, CONFIG_BYTES, CONFIG_DURATION, CONFIG_MEMORY, CONFIG_CHOICE };
 
 #define CONFIG_TEXT_MAX 191
+#define CONFIG_PERCENT_MAX 100
 #define CONFIG_LINE_MAX 190 /* the INI reader's buffer, less line end */
 
 struct config {
@@ -24,6 +25,7 @@ struct config {
 #define CONFIG_FIELD_COUNT(name) uint64_t name;
 #define CONFIG_FIELD_BYTES(name) uint64_t name;
 #define CONFIG_FIELD_DURATION(name) uint64_t name; /* ms */
+#define CONFIG_FIELD_MEMORY(name) uint64_t name;   /* bytes; up to CONFIG_PERCENT_MAX: per cent */
 #define CONFIG_FIELD(key, name, type, def, low, high, text) CONFIG_FIELD_##type(name)
     CONFIG_TABLE(CONFIG_FIELD)
 #undef CONFIG_FIELD

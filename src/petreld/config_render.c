@@ -5,7 +5,7 @@
 
 static const char *const unit_names[] = {
     [CONFIG_TEXT] = "text",   [CONFIG_COUNT] = "count",   [CONFIG_BYTES] = "bytes",
-    [CONFIG_DURATION] = "ms", [CONFIG_CHOICE] = "choice",
+    [CONFIG_DURATION] = "ms", [CONFIG_CHOICE] = "choice", [CONFIG_MEMORY] = "memory",
 };
 
 static bool is_number(const struct config_entry *entry)

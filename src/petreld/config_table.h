@@ -20,6 +20,8 @@
     X("session.advertise", session_advertise, TEXT, "", 0, 0, "host:port that lookup gives to devices; empty: session.host and port, loopback where the host is every address") \
     X("session.max_sessions", session_max_sessions, COUNT, "100000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
     X("session.connects_per_second", session_connects_per_second, COUNT, "20000", 0, 10000000, "Connections this node accepts in a second; more wait in the backlog, and lookup spreads devices by it; 0: no limit") \
+    X("session.max_handshakes", session_max_handshakes, COUNT, "4096", 1, 10000000, "Sockets that are let in and whose session is not live yet; more wait in the backlog, and a silent one then has a quarter of session.connect_timeout") \
+    X("session.bind_target", session_bind_target, DURATION, "50ms", 1, 60 * CONFIG_SECOND, "When binds take longer, and over twice their least, fewer are asked at a time; when a loop's turn takes over a quarter of it, fewer sockets are accepted in one") \
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
@@ -81,6 +83,7 @@
     X("discovery.zookeeper", discovery_zookeeper, TEXT, "127.0.0.1:2181", 0, 0, "host:port of ZooKeeper; several by commas") \
     X("discovery.zookeeper_root", discovery_zookeeper_root, TEXT, "/petrel", 0, 0, "Path in ZooKeeper below which this cluster is") \
     X("discovery.zookeeper_session", discovery_zookeeper_session, DURATION, "10s", CONFIG_SECOND, 120 * CONFIG_SECOND, "A node that ZooKeeper has not heard for so long is no longer named; its servers bound it by 2 and 20 of their ticks") \
+    X("memory.high_water", memory_high_water, MEMORY, "90%", 0, 1024 * CONFIG_GIB, "Memory above which who connects is answered 3002 and sessions go on: bytes of this process, or a percentage of the machine's, or of its control group's limit, in use by anyone; 0: no limit") \
     X("shutdown.grace", shutdown_grace, DURATION, "10s", 0, 600 * CONFIG_SECOND, "Sessions may live so long after SIGTERM") \
     X("shutdown.spread", shutdown_spread, DURATION, "5s", 0, 600 * CONFIG_SECOND, "Over how long clients spread their reconnects") \
     X("log.level", log_level, CHOICE, "info", 0, 0, "debug|info|warn|error; The least that is logged") \

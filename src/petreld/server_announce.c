@@ -142,6 +142,7 @@ static void on_tick(struct timer *timer)
 void server_announce_stop(struct server *server)
 {
     timer_stop(&server->tick);
+    server_memory_stop(server);
 }
 
 void server_announce_ready(struct server *server)

@@ -91,6 +91,12 @@ static void judge_links(const struct server *server, struct api_health *out)
         api_health_warn(out, "links", "%u of %u nodes with the role message are connected", out->links_up, out->links);
 }
 
+static void judge_memory(const struct server *server, struct api_health *out)
+{
+    if (server_memory_is_short(server))
+        api_health_warn(out, "memory", "it is above memory.high_water: who connects is refused, sessions go on");
+}
+
 void server_health(void *ctx, struct api_health *out)
 {
     const struct server *server = ctx;
@@ -103,6 +109,7 @@ void server_health(void *ctx, struct api_health *out)
         api_health_refuse(out, "%s", phase < SERVER_SERVE ? "starting" : "shutting down");
     else if (draining)
         api_health_refuse(out, "draining");
+    judge_memory(server, out);
     judge_store(server, out);
     judge_registry(server, out);
     judge_discovery(server, out);

@@ -41,6 +41,9 @@ static struct session_config session_config_of(const struct server *server)
     out.broadcasts = server->broadcasts;
     out.connects_per_second =
         config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
+    out.max_handshakes = share(config->session_max_handshakes, server->loops_count);
+    out.bind_target_ms = (uint32_t)config->session_bind_target;
+    out.memory_short = &server->memory.is_short;
     out.on_draining = server_announce_draining;
     return out;
 }
@@ -180,7 +183,10 @@ static int open_roles(struct server_loop *node)
 {
     struct server *server = node->server;
     struct metrics_shard *shard = metrics_shard(server->metrics, loop_index(node->loop));
-    int err = loop_index(node->loop) == 0 ? probe_ports(server) : 0;
+    const bool first = loop_index(node->loop) == 0;
+    int err = first ? probe_ports(server) : 0;
+    if (err == 0 && first)
+        server_memory_begin(server);
     if (err == 0 && (server->roles & DISCOVERY_MESSAGE) != 0)
         err = open_message(node, shard);
     if (err == 0)

@@ -18,12 +18,11 @@ static void refuse(struct session *session, uint32_t code)
 
 /* ---- the first bind ---- */
 
-static void ask_first(struct session *session);
-
 static void on_bind_retry(struct timer *timer)
 {
     struct session_door *door = container_of(timer, struct session_door, timer);
-    ask_first(door->session);
+    if (session_window_enter(door->session))
+        session_bind_ask(door->session);
 }
 
 static void try_again_or_refuse(struct session *session)
@@ -100,6 +99,8 @@ static void go_live(struct session *session, const struct peer_bound *bound)
     struct session_role *role = session_role_of(session);
     session_conn_move(session, CONN_LIVE);
     session_door_close(session);
+    session_admission_note_live(role);
+    session_admission_review(role);
     struct session_busy *busy = session_busy(session);
     session_busy_move(session, bound->position);
     /* A position that the device brings is an ack, which the bind told the log. */
@@ -115,11 +116,17 @@ static void go_live(struct session *session, const struct peer_bound *bound)
     session_busy_settle(session);
 }
 
+static bool is_overload(int status)
+{
+    return status == PETREL_E_BUSY || status == PETREL_E_FULL || status == PETREL_E_TIMEOUT;
+}
+
 static void on_bound_first(struct link_call *link)
 {
     struct session_call *call = session_call_of(link);
     struct session *session = session_call_session(call);
     int status = link->reply.status;
+    session_window_leave(call->role, call->asked_ms, is_overload(status));
     if (session == NULL) {
         bool maybe_bound = status == 0 || status == PETREL_E_UNAVAILABLE || status == PETREL_E_TIMEOUT;
         if (maybe_bound)
@@ -153,15 +160,20 @@ static struct session_call *take_bind(struct session *session)
     return call;
 }
 
-static void ask_first(struct session *session)
+void session_bind_ask(struct session *session)
 {
+    struct session_role *role = session_role_of(session);
+    const uint64_t now_ms = loop_now_ms(role->loop);
     session->busy->door->binds++;
     session->flags |= SESSION_PAGING;
     /* A loss from here on may be of the route that is about to be written, however late the answer comes. */
-    session->losses = (uint16_t)session_role_of(session)->sweep.losses;
-    int rc = session_call_ask(take_bind(session), on_bound_first);
+    session->losses = (uint16_t)role->sweep.losses;
+    struct session_call *call = take_bind(session);
+    call->asked_ms = now_ms;
+    int rc = session_call_ask(call, on_bound_first);
     if (rc == 0)
         return;
+    session_window_leave(role, now_ms, is_overload(rc));
     session->flags &= (uint8_t)~SESSION_PAGING;
     on_bind_refused(session, rc);
 }
@@ -205,7 +217,8 @@ void session_bind_connect(struct session *session, const struct session_connect 
     session_busy_move(session, connect->position);
     session_topics_connect(session, connect);
     session_conn_move(session, CONN_BINDING);
-    ask_first(session);
+    if (session_window_enter(session))
+        session_bind_ask(session);
 }
 
 /* ---- binding again ---- */

@@ -25,6 +25,7 @@ struct session_call {
     uint32_t slot;
     uint32_t generation;
     bool paced;
+    uint64_t asked_ms; /* of a first bind: on the loop's clock */
     struct session_role *role;
     struct session_identity *who;
     struct list node; /* parting */

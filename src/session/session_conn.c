@@ -71,6 +71,9 @@ void session_conn_write(struct session *session, struct bytes frames)
 static void count_end(struct session_role *role, uint32_t code)
 {
     switch (code) {
+    case SESSION_CODE_OVERLOADED:
+        metrics_add(role->metrics, METRIC_OVERLOADED, 1);
+        break;
     case SESSION_CODE_HEARTBEAT_TIMEOUT:
         metrics_add(role->metrics, METRIC_HEARTBEAT_TIMEOUTS, 1);
         break;
@@ -103,8 +106,10 @@ static void end(struct session *session, bool flushed, bool unbind)
 {
     session_call_part(session, unbind && maybe_routed(session));
     session_topics_end(session);
+    session_window_forget(session);
     session_conn_move(session, CONN_CLOSING);
     session_door_close(session);
+    session_admission_review(session_role_of(session));
     if (flushed)
         stream_close_flushed(session->stream, SESSION_FLUSH_MS);
     else
@@ -134,9 +139,8 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
     log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session_slot(session)), LOG_NUM("code", code),
            LOG_STR("why", text));
     count_end(role, code);
-    uint32_t backoff_ms = session_code_retry(code) ? role->config.backoff_ms : 0;
     struct bytebuf frame = {0};
-    session_encode_error(&frame, code, text, backoff_ms);
+    session_encode_error(&frame, code, text, session_admission_backoff_ms(role, code));
     session_conn_write(session, bytes_view(&frame));
     bytes_reset(&frame);
     bool route_gone = code == SESSION_CODE_REPLACED || code == SESSION_CODE_REVOKED;
@@ -307,6 +311,8 @@ static const char *reason_to_refuse(struct session_role *role, const uint8_t add
 {
     if (role->sessions >= role->config.max_sessions)
         return "max_sessions are held";
+    if (role->config.memory_short != NULL && atomic_load_explicit(role->config.memory_short, memory_order_relaxed))
+        return "memory is above memory.high_water";
     if (!session_door_admits(role, address))
         return "too many connections without a CONNECT";
     return NULL;
@@ -316,13 +322,14 @@ void session_conn_accept(void *ctx, struct stream *stream)
 {
     struct session_role *role = ctx;
     object_check(role, SESSION_ROLE_MAGIC);
-    session_admission_take(role);
     uint8_t address[16];
     stream_peer_key(stream, address);
     const char *refusal = reason_to_refuse(role, address);
     if (refusal != NULL)
         session_door_note_refusal(role, refusal);
     if (role->connections >= role->sessions + role->gate.unauthenticated + CLOSING_MAX && refusal != NULL) {
+        session_admission_take(role);
+        metrics_add(role->metrics, METRIC_OVERLOADED, 1);
         stream_close(stream);
         return;
     }
@@ -335,6 +342,7 @@ void session_conn_accept(void *ctx, struct stream *stream)
     metrics_add(role->metrics, METRIC_CONNECTIONS, 1);
     if (refusal == NULL)
         session_door_open(session, address);
+    session_admission_take(role);
     stream_attach(stream, &stream_ops, session);
     if (refusal != NULL)
         session_conn_fail(session, SESSION_CODE_OVERLOADED, NULL);

@@ -29,6 +29,7 @@ static struct session_address *find(const struct session_role *role, const uint8
 
 void session_door_init(struct session_role *role)
 {
+    list_init(&role->gate.doors);
     map_init(&role->gate.addresses, address_key, rng_u64(loop_rng(role->loop)));
 }
 
@@ -53,6 +54,54 @@ static void on_deadline(struct timer *timer)
     session_conn_fail(door->session, SESSION_CODE_CONNECT_TIMEOUT, NULL);
 }
 
+/* ---- pressed ---- */
+
+static uint64_t pressed_due_ms(const struct session_role *role, const struct session_door *door)
+{
+    return door->timer.due_ms - role->config.connect_timeout_ms / 4 * 3;
+}
+
+static struct session_door *oldest(struct session_role *role)
+{
+    struct list *doors = &role->gate.doors;
+    return list_empty(doors) ? NULL : container_of(doors->next, struct session_door, node);
+}
+
+static void on_press(struct timer *timer);
+
+static void arm(struct session_role *role)
+{
+    const struct session_door *door = oldest(role);
+    const uint64_t now_ms = loop_now_ms(role->loop);
+    if (!role->gate.pressed || door == NULL || timer_running(&role->gate.press))
+        return;
+    const uint64_t due_ms = pressed_due_ms(role, door);
+    timer_start(role->loop, &role->gate.press, due_ms > now_ms ? due_ms - now_ms : 0, on_press);
+}
+
+/* Each that is closed may end the pressing. */
+static void on_press(struct timer *timer)
+{
+    struct session_role *role = container_of(timer, struct session_role, gate.press);
+    object_check(role, SESSION_ROLE_MAGIC);
+    const uint64_t now_ms = loop_now_ms(role->loop);
+    for (struct session_door *door = oldest(role);
+         door != NULL && role->gate.pressed && pressed_due_ms(role, door) <= now_ms; door = oldest(role))
+        session_conn_fail(door->session, SESSION_CODE_CONNECT_TIMEOUT, NULL);
+    arm(role);
+}
+
+void session_door_press(struct session_role *role, bool pressed)
+{
+    role->gate.pressed = pressed;
+    if (pressed)
+        arm(role);
+    else
+        timer_stop(&role->gate.press);
+}
+
+/* ---- one socket ---- */
+
 void session_door_open(struct session *session, const uint8_t key[16])
 {
     struct session_role *role = session_role_of(session);
@@ -67,8 +116,10 @@ void session_door_open(struct session *session, const uint8_t key[16])
     struct session_door *door = slab_take(&role->doors);
     door->session = session;
     door->address = address;
+    list_push_back(&role->gate.doors, &door->node);
     session_busy(session)->door = door;
     timer_start(role->loop, &door->timer, role->config.connect_timeout_ms, on_deadline);
+    arm(role);
 }
 
 void session_door_pass(struct session *session)
@@ -80,6 +131,7 @@ void session_door_pass(struct session *session)
     timer_stop(&door->timer);
     if (address == NULL)
         return;
+    list_remove(&door->node);
     role->gate.unauthenticated--;
     if (--address->sockets > 0)
         return;

@@ -2,6 +2,7 @@
  * retries. Private to this room.
  *
  * door      what a connection needs only until it is live; then it is freed
+ * pressed   more would come in than may be in their handshake at a time
  * address   an address with sockets that have not shown a token; exists only while it has some */
 #ifndef PETREL_SESSION_SESSION_DOOR_H
 #define PETREL_SESSION_SESSION_DOOR_H
@@ -14,7 +15,9 @@ struct session_role;
 struct session_address;
 
 struct session_door {
-    struct timer timer; /* the CONNECT deadline; later the wait before the bind is asked again */
+    struct timer
+        timer;        /* the CONNECT deadline; later how long the bind may wait, or the wait before it is asked again */
+    struct list node; /* in the gate's doors before a valid token; in the window's queue while the bind waits */
     struct session *session;
     struct session_address *address; /* NULL once a valid token was shown */
     uint32_t binds;                  /* times the bind was asked */
@@ -23,7 +26,10 @@ struct session_door {
 
 struct session_gate {
     struct map addresses;
+    struct list doors; /* of sockets without a token, the oldest first */
     uint32_t unauthenticated;
+    struct timer press; /* runs while the door is pressed and there is such a socket */
+    bool pressed;
     uint32_t refused; /* since it was logged last */
     uint64_t logged_ms;
 };
@@ -38,6 +44,8 @@ bool session_door_admits(struct session_role *role, const uint8_t address[16]);
 void session_door_open(struct session *session, const uint8_t address[16]);
 /* A valid token was shown: no longer counted, no deadline. */
 void session_door_pass(struct session *session);
+/* While others wait for its place, a socket has a quarter of the time for its CONNECT: who says nothing keeps nobody out for long. */
+void session_door_press(struct session_role *role, bool pressed);
 /* Stop and free; nothing happens when it has none. */
 void session_door_close(struct session *session);
 /* A socket was turned away: log it, at most every ten seconds. */

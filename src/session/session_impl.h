@@ -24,6 +24,7 @@
 #include "session/session_move.h"
 #include "session/session_role.h"
 #include "session/session_table.h"
+#include "session/session_window.h"
 
 #define SESSION_MAGIC OBJECT_MAGIC('S', 'E', 'S', 'S')
 #define SESSION_ROLE_MAGIC OBJECT_MAGIC('S', 'E', 'S', 'R')
@@ -92,6 +93,7 @@ struct session_role {
     struct session_keyring *keyring; /* NULL before the first APPS */
     uint64_t keyring_version;
     struct session_admission admission;
+    struct session_window window;
     struct session_gate gate;
     struct session_calls calls;
     struct session_agenda agenda;

@@ -10,6 +10,11 @@
 
 #include <stdlib.h>
 
+/* A turn's part of the time that a bind may take: a send to a session passes through more than one. */
+#define LAG_PART 4U
+/* What a connection on a long line needs to be kept busy. */
+#define SEND_BUFFER_MIN 65536U
+
 struct session_config session_role_defaults(void)
 {
     return (struct session_config){
@@ -28,6 +33,8 @@ struct session_config session_role_defaults(void)
         .high_water_bytes = 65536,
         .slow_timeout_ms = 60000,
         .backoff_ms = 1000,
+        .max_handshakes = 4096,
+        .bind_target_ms = 50,
         .node_name = "petrel",
         .node = 1,
         .loops = 1,
@@ -136,6 +143,7 @@ static void finish(struct loop_task *task)
     session_check_stop(role);
     session_agenda_reset(role);
     session_call_reset(&role->calls);
+    session_window_reset(role);
     session_door_reset(role);
     session_auth_keyring_free(&role->keyring);
     session_table_reset(&role->table);
@@ -188,6 +196,7 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
     slab_init(&role->busies, sizeof(struct session_busy), role);
     slab_init(&role->doors, sizeof(struct session_door), role);
     session_door_init(role);
+    session_window_init(role);
     session_call_init(role);
     session_agenda_init(role);
     role->topics = session_topics_new(role);
@@ -205,6 +214,9 @@ int session_role_listen(struct session_role *role, uint16_t *port)
         .port = role->config.port,
         .backlog = session_admission_backlog(role),
         .unsent_bytes = role->config.high_water_bytes,
+        .send_buffer_bytes =
+            role->config.high_water_bytes < SEND_BUFFER_MIN ? SEND_BUFFER_MIN : role->config.high_water_bytes,
+        .lag_ms = role->config.bind_target_ms / LAG_PART,
     };
     int rc = listener_open(&role->listener, role->loop, &config, session_conn_accept, role);
     if (rc != 0)

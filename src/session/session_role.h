@@ -12,8 +12,8 @@
  * Read: session_impl.h (what a session is), session_busy (what only a busy one has), session_identity (for whom it is),
  * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_door (before
  * CONNECT), session_auth (keys, tokens), session_bind (from CONNECT to live), session_flow (at, behind, pages), session_ack,
- * session_agenda (what waits), session_check (the sweep, paced checks), session_admission (how many come in), session_goaway
- * (telling one to go elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
+ * session_agenda (what waits), session_check (the sweep, paced checks), session_admission (how many come in), session_window (how
+ * many are bound at a time), session_goaway (telling one to go elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
  * the message role). */
 #ifndef PETREL_SESSION_SESSION_ROLE_H
 #define PETREL_SESSION_SESSION_ROLE_H
@@ -22,6 +22,8 @@
 #include "discovery/discovery.h"
 #include "discovery/link.h"
 #include "loop/listener.h"
+
+#include <stdatomic.h>
 
 struct session_role;
 
@@ -44,6 +46,10 @@ struct session_config {
     uint32_t slow_timeout_ms;     /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
     uint32_t backoff_ms;          /* told with codes 3000-3499; default 1,000 */
     uint32_t connects_per_second; /* let in by this loop; more wait in the listener's backlog; 0: no limit */
+    uint32_t max_handshakes;      /* sockets of this loop that are not live yet; more wait likewise; default 4,096 */
+    uint32_t bind_target_ms; /* what a bind may take before fewer are asked at a time, and turns, by 4; default 50 */
+    const atomic_bool
+        *memory_short; /* while it is set, who connects is refused; written by any thread. NULL: it never is */
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;

@@ -1,0 +1,160 @@
+/* A loop that can't keep up: it knows for how long what is ready has waited, and its listener takes fewer new ones at a time. */
+#include "base/object.h"
+#include "loop/listener.h"
+#include "unit/loop_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CONNECTIONS 300
+#define LAG_MS 10
+#define SLOW_TURNS 8
+#define TURNS_MAX 100
+
+/* Everything on the main thread, with a clock that moves when told: what a turn takes is a number. */
+struct crowd {
+    struct clock_manual clock;
+    struct loop *loop;
+    struct listener *listener;
+    int fds[CONNECTIONS];
+    struct stream *streams[CONNECTIONS];
+    int accepted;
+    int in_turn[TURNS_MAX]; /* accepted in each turn that accepted any */
+    int turns;
+    int slow_turns; /* turns that take long */
+    int heard;
+    uint64_t lag_of_first; /* as the second turn that heard something began */
+    struct loop_task turn_end;
+    void (*on_all)(struct crowd *crowd);
+};
+
+static void on_data(void *owner, struct bytes data)
+{
+    struct crowd *crowd = owner;
+    (void)data;
+    if (++crowd->heard == 257)
+        crowd->lag_of_first = loop_lag_ms(crowd->loop);
+    clock_manual_advance(&crowd->clock, 1);
+    if (crowd->heard < CONNECTIONS)
+        return;
+    for (int i = 0; i < CONNECTIONS; i++)
+        stream_close(crowd->streams[i]);
+    loop_stop(crowd->loop);
+}
+
+static void on_end(void *owner, int status)
+{
+    (void)owner;
+    (void)status;
+}
+
+static void on_closed(void *owner)
+{
+    (void)owner;
+}
+
+static const struct stream_ops ops = {.on_data = on_data, .on_end = on_end, .on_closed = on_closed};
+
+static void on_turn_end(struct loop_task *task)
+{
+    struct crowd *crowd = container_of(task, struct crowd, turn_end);
+    if (crowd->turns++ < crowd->slow_turns)
+        clock_manual_advance(&crowd->clock, LAG_MS + 1);
+    petrel_assert(crowd->turns < TURNS_MAX);
+    if (crowd->accepted == CONNECTIONS)
+        crowd->on_all(crowd);
+}
+
+static void on_accept(void *ctx, struct stream *stream)
+{
+    struct crowd *crowd = ctx;
+    stream_attach(stream, &ops, crowd);
+    crowd->streams[crowd->accepted++] = stream;
+    crowd->in_turn[crowd->turns]++;
+    loop_at_turn_end(crowd->loop, &crowd->turn_end);
+}
+
+static void run(struct crowd *crowd, uint32_t lag_ms)
+{
+    clock_manual_init(&crowd->clock, 1000, 1700000000000);
+    crowd->turn_end.run = on_turn_end;
+    struct loop_config loop_config = {.clock = &crowd->clock.clock};
+    assert_int_equal(loop_new(&crowd->loop, &loop_config), 0);
+    struct listener_config config = {.host = "127.0.0.1", .lag_ms = lag_ms};
+    assert_int_equal(listener_open(&crowd->listener, crowd->loop, &config, on_accept, crowd), 0);
+    for (int i = 0; i < CONNECTIONS; i++)
+        crowd->fds[i] = loop_rig_connect(listener_port(crowd->listener));
+    loop_run(crowd->loop);
+    assert_int_equal(crowd->accepted, CONNECTIONS);
+}
+
+static void end(struct crowd *crowd)
+{
+    loop_free(&crowd->loop);
+    for (int i = 0; i < CONNECTIONS; i++)
+        (void)close(crowd->fds[i]);
+}
+
+static void all_leave(struct crowd *crowd)
+{
+    listener_close(&crowd->listener);
+    for (int i = 0; i < CONNECTIONS; i++)
+        stream_close(crowd->streams[i]);
+    loop_stop(crowd->loop);
+}
+
+static void long_turns_make_fewer_accepts(void **state)
+{
+    (void)state;
+    static const int expected[] = {64, 32, 16, 8,  4,  2,  1,  1,  1,  2,  3,  4,  5, 6,
+                                   7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 1};
+    struct crowd crowd = {.slow_turns = SLOW_TURNS, .on_all = all_leave};
+    run(&crowd, LAG_MS);
+    assert_int_equal(crowd.turns, sizeof expected / sizeof expected[0]);
+    for (int i = 0; i < crowd.turns; i++)
+        assert_int_equal(crowd.in_turn[i], expected[i]);
+    end(&crowd);
+}
+
+static void without_a_bound_turns_are_as_long_as_they_are(void **state)
+{
+    (void)state;
+    struct crowd crowd = {.slow_turns = SLOW_TURNS, .on_all = all_leave};
+    run(&crowd, 0);
+    assert_int_equal(crowd.turns, 5);
+    assert_int_equal(crowd.in_turn[3], 64);
+    end(&crowd);
+}
+
+static void all_speak(struct crowd *crowd)
+{
+    listener_close(&crowd->listener);
+    for (int i = 0; i < CONNECTIONS; i++)
+        petrel_assert(send(crowd->fds[i], "x", 1, MSG_NOSIGNAL) == 1);
+}
+
+/* A turn serves 256 sockets. The others have waited for it, and for their own. */
+static void who_is_served_in_the_next_turn_has_waited_for_both(void **state)
+{
+    (void)state;
+    struct crowd crowd = {.on_all = all_speak};
+    run(&crowd, 0);
+    assert_int_equal(crowd.heard, CONNECTIONS);
+    assert_int_equal(crowd.lag_of_first, 256);
+    assert_int_equal(loop_lag_ms(crowd.loop), CONNECTIONS);
+    end(&crowd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(long_turns_make_fewer_accepts),
+        cmocka_unit_test(without_a_bound_turns_are_as_long_as_they_are),
+        cmocka_unit_test(who_is_served_in_the_next_turn_has_waited_for_both),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
