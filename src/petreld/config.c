@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* No process of ours is so small. */
-#define MEMORY_LEAST (16 * CONFIG_MIB)
+#define MEMORY_LEAST CONFIG_MIB
 
 struct unit {
     const char *suffix;
@@ -233,7 +233,7 @@ int config_check(const struct config *config, struct config_error *error)
              config->session_heartbeat > config->session_heartbeat_max)
         wrong = "session.heartbeat is not between session.heartbeat_min and session.heartbeat_max";
     else if (config->memory_high_water > CONFIG_PERCENT_MAX && config->memory_high_water < MEMORY_LEAST)
-        wrong = "memory.high_water must be at most 100%, or 16MiB or more";
+        wrong = "memory.high_water must be at most 100%, or 1MiB or more";
     else if (config->api_ttl_default > config->api_ttl_max)
         wrong = "api.ttl_default is above api.ttl_max";
     else if (config->api_max_message + 1024 > config->session_max_frame)

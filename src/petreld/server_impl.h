@@ -7,7 +7,6 @@
 #define PETREL_PETRELD_SERVER_IMPL_H
 
 #include "api/api_role.h"
-#include "base/memory.h"
 #include "base/metrics.h"
 #include "discovery/link_local.h"
 #include "discovery/link_tcp.h"
@@ -18,6 +17,7 @@
 #include "petreld/backends.h"
 #include "petreld/logfile.h"
 #include "petreld/server.h"
+#include "petreld/server_memory.h"
 #include "session/session_role.h"
 
 #define SERVER_NAME_SIZE 65
@@ -49,18 +49,6 @@ struct server_loop {
     _Atomic(bool) draining; /* an operator has this loop draining; written by the loop */
     atomic_flag draining_posted;
     struct mail draining_mail; /* to the server's thread: that changed */
-};
-
-/* How much memory there is: measured by the server's thread, for all loops. */
-struct server_memory {
-    struct memory_gauge gauge;
-    struct memory_usage usage; /* the server's thread only */
-    struct timer timer;
-    atomic_bool is_short; /* above memory.high_water, until it is a twentieth below */
-    uint64_t logged_ms;
-    uint64_t logged_count; /* times it became short since it was logged */
-    int64_t sessions;      /* as of the last measure */
-    int64_t peak;          /* of them since the last trim */
 };
 
 struct server {
@@ -125,12 +113,6 @@ bool server_announce_is_draining(const struct server *server);
 /* server_health.c: api_host's health (any loop), and the gauges it goes by that nobody else sets (the server's thread). */
 void server_health(void *ctx, struct api_health *out);
 void server_health_measure(struct server *server);
-
-/* server_memory.c: the high-water mark of memory. begin: before the loops open their roles; on the server's thread, as stop. */
-void server_memory_begin(struct server *server);
-void server_memory_stop(struct server *server);
-/* Whether it is above the mark; any thread. */
-bool server_memory_is_short(const struct server *server);
 
 /* server_links.c: what the roles talk through. new and free: main thread, loops not running; open: on the loop, as it starts; close: on
  * the loop, when its roles have closed. */

@@ -1,8 +1,8 @@
-/* server_memory.c: the high-water mark of memory, and giving back what a crowd that has left took. */
-#include "petreld/server_impl.h"
+#include "petreld/server_memory.h"
 
 #include "base/log.h"
 #include "base/object.h"
+#include "petreld/server_impl.h"
 
 #include <malloc.h>
 

@@ -8,7 +8,7 @@
 /* A client that has other servers to try gives one 3 seconds. */
 #define WAIT_S 2U
 #define BACKLOG_MIN 128U
-#define BACKLOG_MAX 4096U
+#define BACKLOG_MAX 65535U /* the kernel cuts it to net.core.somaxconn */
 /* Slots a second at least: where nobody is let in, nothing says how many could be soon. */
 #define SLOTS_MIN 20U
 /* No slot is further away; once they are given out up to there, each client gets one of them at random. */
@@ -19,7 +19,6 @@
 enum hold {
     HOLD_CREDIT = 1,     /* of this second's connects none is left */
     HOLD_HANDSHAKES = 2, /* as many as may be; until a quarter of them is over */
-    HOLD_WAITING = 4,    /* a quarter of the window waits for its bind; until none does */
 };
 
 /* ---- connects a second ---- */
@@ -79,13 +78,10 @@ static uint8_t holds_now(const struct session_role *role)
 {
     const uint32_t handshakes = role->gate.unauthenticated + role->sessions - role->live;
     const uint32_t most = role->config.max_handshakes;
-    const struct session_window *window = &role->window;
     const uint8_t before = role->admission.holds;
     uint8_t holds = timer_running(&role->admission.timer) ? HOLD_CREDIT : 0;
     if (handshakes >= ((before & HOLD_HANDSHAKES) != 0 ? most - most / 4 : most))
         holds |= HOLD_HANDSHAKES;
-    if (window->waiting > ((before & HOLD_WAITING) != 0 ? 0 : window->size / 4))
-        holds |= HOLD_WAITING;
     return holds;
 }
 

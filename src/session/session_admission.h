@@ -1,7 +1,7 @@
 /* session_admission.h: how many connections are let in. Private to this room.
  *
- * hold        a reason to leave new sockets in the listener's backlog: connects of this second, handshakes, CONNECTs in wait of
- *             the store. They are not refused: a storm comes in at the pace that the node and the stores behind it can take, and
+ * hold        a reason to leave new sockets in the listener's backlog: connects of this second, or handshakes. They are not
+ *             refused: a storm comes in at the pace that the node and the stores behind it can take, and
  *             sessions that are there notice nothing of it. What the loop's turns can take the listener sees to (lag_ms)
  * handshake   a socket that was let in and whose session is not live yet: what it costs is bounded by how many there are
  * slot        a moment at which a client that was refused is to come back: as many a second as have been let in of late, so that
@@ -30,7 +30,7 @@ int session_admission_backlog(const struct session_role *role);
 void session_admission_begin(struct session_role *role);
 /* A connection came in. */
 void session_admission_take(struct session_role *role);
-/* Handshakes, or CONNECTs in wait, have become more or less: hold, or hold no more. */
+/* Handshakes have become more or fewer: hold, or hold no more. */
 void session_admission_review(struct session_role *role);
 /* A session went live. */
 void session_admission_note_live(struct session_role *role);

@@ -33,7 +33,7 @@ struct session_config session_role_defaults(void)
         .high_water_bytes = 65536,
         .slow_timeout_ms = 60000,
         .backoff_ms = 1000,
-        .max_handshakes = 4096,
+        .max_handshakes = 16384,
         .bind_target_ms = 50,
         .node_name = "petrel",
         .node = 1,

@@ -46,7 +46,7 @@ struct session_config {
     uint32_t slow_timeout_ms;     /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
     uint32_t backoff_ms;          /* told with codes 3000-3499; default 1,000 */
     uint32_t connects_per_second; /* let in by this loop; more wait in the listener's backlog; 0: no limit */
-    uint32_t max_handshakes;      /* sockets of this loop that are not live yet; more wait likewise; default 4,096 */
+    uint32_t max_handshakes;      /* sockets of this loop that are not live yet; more wait likewise; default 16,384 */
     uint32_t bind_target_ms; /* what a bind may take before fewer are asked at a time, and turns, by 4; default 50 */
     const atomic_bool
         *memory_short; /* while it is set, who connects is refused; written by any thread. NULL: it never is */

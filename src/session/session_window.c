@@ -75,7 +75,6 @@ static void on_pump(struct loop_task *task)
         timer_stop(&door->timer);
         session_bind_ask(door->session);
     }
-    session_admission_review(role);
 }
 
 void session_window_init(struct session_role *role)
@@ -114,7 +113,6 @@ bool session_window_enter(struct session *session)
     window->waiting++;
     list_push_back(&window->queue, &door->node);
     timer_start(role->loop, &door->timer, role->config.connect_timeout_ms, on_waited);
-    session_admission_review(role);
     return false;
 }
 

@@ -5,8 +5,8 @@
  * late      over config.bind_target_ms, and over twice what a bind has taken at least of late: a store that is slow by nature
  *           is not a store that is overloaded; or refused for want of room
  *
- * Sends and binds share the store and the processors. So a storm of connects queues here, where it is in nobody's way, and not
- * there, in front of what live sessions wait for. */
+ * Sends and binds share the store and the processors. So a storm of connects queues here, where it is in nobody's way (as many as
+ * may be in their handshake), and not there, in front of what live sessions wait for. */
 #ifndef PETREL_SESSION_SESSION_WINDOW_H
 #define PETREL_SESSION_SESSION_WINDOW_H
 

@@ -21,6 +21,7 @@
 
 #define CONNECTS_MAX 1000
 #define UNSENT 12345
+#define SEND_BUFFER 70000
 
 /* A listener that closes what it accepts, and counts. */
 struct door {
@@ -30,7 +31,7 @@ struct door {
     int rc;
     int accepted;
     bool close_listener; /* in the accept callback */
-    int nodelay, unsent;
+    int nodelay, unsent, send_buffer;
     int warned, relieved;
 };
 
@@ -41,6 +42,7 @@ static void on_accept(void *ctx, struct stream *stream)
     const int fd = ((struct endpoint *)(void *)stream)->fd;
     (void)getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &door->nodelay, &size);
     (void)getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &door->unsent, &size);
+    (void)getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &door->send_buffer, &size);
     stream_close(stream);
     if (door->close_listener)
         listener_close(&door->listener);
@@ -73,7 +75,7 @@ static void resume_door(void *arg)
 
 static void start(struct door *door, const char *host, uint16_t port)
 {
-    *door = (struct door){.config = {.host = host, .port = port, .unsent_bytes = UNSENT}};
+    *door = (struct door){.config = {.host = host, .port = port, .unsent_bytes = UNSENT, .send_buffer_bytes = SEND_BUFFER}};
     loop_rig_start(&door->loop);
     loop_rig_call(&door->loop, open_door, door);
 }
@@ -108,6 +110,7 @@ static void two_loops_share_a_port(void **state)
     assert_int_equal(one.accepted + two.accepted, connects);
     assert_int_equal(one.nodelay, 1);
     assert_int_equal(one.unsent, UNSENT);
+    assert_int_equal(one.send_buffer, 2 * SEND_BUFFER); /* the kernel counts its own share too */
 }
 
 /* SO_REUSEPORT would let a second server in; the connections that were closed on the port are no reason to stay out. */

@@ -168,11 +168,75 @@ static void delivery_allocates_nothing(void **state)
     rig_free(&rig);
 }
 
+#define SLOW 50U
+#define SLOW_HIGH_WATER 8192U
+#define SLOW_MESSAGE 4000U
+#define SLOW_MESSAGES 60U /* to each: many times what it may hold */
+/* The frame that went over the mark, and the outbox. */
+#define SLOW_BESIDE (SLOW_MESSAGE + 2048U)
+
+struct slow {
+    struct client client;
+    struct route route;
+};
+
+static void open_slow(struct slow *slow, struct rig *rig, uint32_t number)
+{
+    char device[16];
+    snprintf(device, sizeof device, "slow-%u", number);
+    client_open_narrow(&slow->client, rig->port);
+    client_connect(&slow->client, rig, device, 1, at(0));
+    struct link_call *bind = rig_take(rig, PEER_BIND);
+    slow->route = bind->in.bind.route;
+    struct peer_bound bound = {.verdict = SESSION_RESUMED, .position = at(0), .page = rig_page(0, 0)};
+    rig_answer_bound(rig, bind, &bound);
+}
+
+static void deliver_to_all(struct rig *rig, const struct slow *slow, uint64_t first, const char *text)
+{
+    for (uint64_t seq = first; seq < first + SLOW_MESSAGES; seq++) {
+        for (uint32_t i = 0; i < SLOW; i++)
+            rig_deliver(rig, slow[i].route, at(seq), seq - 1, text);
+    }
+}
+
+/* What waits for a session is in the log, not here. */
+static void who_does_not_read_costs_what_its_socket_may_hold(void **state)
+{
+    (void)state;
+    static struct slow slow[SLOW];
+    static char text[SLOW_MESSAGE + 1];
+    memset(text, 'x', SLOW_MESSAGE);
+    struct session_config config = rig_config();
+    config.high_water_bytes = SLOW_HIGH_WATER;
+    struct rig *rig = rig_new(&config);
+    for (uint32_t i = 0; i < SLOW; i++)
+        open_slow(&slow[i], rig, i);
+    rig_wait_metric(rig, METRIC_SESSIONS, SLOW);
+    const size_t before = allocated(rig).bytes;
+    uint64_t next = 1;
+    for (int i = 0; i < 20 && metrics_get(rig->metrics, METRIC_BEHIND) < SLOW; i++, next += SLOW_MESSAGES)
+        deliver_to_all(rig, slow, next, text);
+    assert_int_equal(metrics_get(rig->metrics, METRIC_BEHIND), SLOW);
+    const size_t held = allocated(rig).bytes - before;
+    print_message("%u sessions that do not read: %zu bytes each\n", SLOW, held / SLOW);
+    assert_true(held <= SLOW * (SLOW_HIGH_WATER + SLOW_BESIDE) + BYTES_BESIDE);
+    assert_true(held >= SLOW * (size_t)SLOW_MESSAGE); /* it was counted */
+    deliver_to_all(rig, slow, next, text);
+    assert_true(allocated(rig).bytes <= before + held);
+    atomic_store(&rig->answers_all, true);
+    for (uint32_t i = 0; i < SLOW; i++)
+        client_close(&slow[i].client);
+    rig_wait_metric(rig, METRIC_CONNECTIONS, 0);
+    rig_free(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_sessions_cost_little_and_leave_nothing),
         cmocka_unit_test(delivery_allocates_nothing),
+        cmocka_unit_test(who_does_not_read_costs_what_its_socket_may_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
