@@ -75,7 +75,8 @@ static void resume_door(void *arg)
 
 static void start(struct door *door, const char *host, uint16_t port)
 {
-    *door = (struct door){.config = {.host = host, .port = port, .unsent_bytes = UNSENT, .send_buffer_bytes = SEND_BUFFER}};
+    *door =
+        (struct door){.config = {.host = host, .port = port, .unsent_bytes = UNSENT, .send_buffer_bytes = SEND_BUFFER}};
     loop_rig_start(&door->loop);
     loop_rig_call(&door->loop, open_door, door);
 }
