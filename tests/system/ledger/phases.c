@@ -163,31 +163,42 @@ static void settle(struct run *run)
     }
 }
 
+/* How many devices do not follow what they should yet; *one of them. */
+static uint32_t count_behind(const struct run *run, uint32_t *one)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->ledger.options.devices; i++) {
+        if (device_has_turned(run->devices[i]))
+            continue;
+        count++;
+        *one = i;
+    }
+    return count;
+}
+
+static void give_up_change(struct run *run, uint32_t behind, uint32_t one)
+{
+    char text[160];
+    const struct book_device device = book_device(run->ledger.book, one);
+    snprintf(text, sizeof text, "%" PRIu32 " devices do not follow what they should, d%u of u%" PRIu32 " is one%s",
+             behind, (unsigned)device.mate, device.user, device_is_led(one) ? ", by the backend's word" : "");
+    ledger_fail(&run->ledger, text);
+}
+
 static void await_change(struct run *run)
 {
     struct ledger *ledger = &run->ledger;
-    uint32_t left = 0, one = 0;
-    for (uint32_t i = 0; i < ledger->options.devices; i++) {
-        if (device_has_turned(run->devices[i]))
-            continue;
-        left++;
-        one = i;
-    }
-    if (run->phase == PHASE_CHANGE)
+    const bool first = run->phase == PHASE_JOIN;
+    uint32_t one, behind = count_behind(run, &one);
+    if (!first)
         (void)torment(run);
-    if (left == 0 && ledger->busy == 0 && errands_are_done(&ledger->errands)) {
-        const bool first = run->phase == PHASE_JOIN;
+    if (behind == 0 && ledger->busy == 0 && errands_are_done(&ledger->errands)) {
         ledger->turns += !first;
         begin_load(run);
         if (first && ledger->options.cluster)
             chaos_begin(&run->chaos, &run->cluster, run->phase_ms + 1000ULL * ledger->options.seconds);
     } else if (since(run->phase_ms) > CHANGE_MS) {
-        char text[160];
-        snprintf(text, sizeof text,
-                 "%" PRIu32 " devices do not follow the topics that they should, device %" PRIu32 " (user u%" PRIu32
-                 ") is one",
-                 left, one, book_device(ledger->book, one).user);
-        ledger_fail(ledger, text);
+        give_up_change(run, behind, one);
     }
 }
 
