@@ -188,6 +188,33 @@ static void logs_are_kept_apart(void **state)
     book_free(&book);
 }
 
+/* A condition is judged when an entry is sent, which may be later; but only who had a place in that log gets what is older. */
+static void a_condition_may_be_met_later(void **state)
+{
+    (void)state;
+    const uint32_t unless_four = 9;
+    struct book *book = book_new(DEVICES, SENDERS, 5, true);
+    struct sent sent = send_to(book, unless_four);
+    accept_it(book, &sent);
+    const uint64_t expected = book_sum(book).expected;
+    book_turn(book);
+    uint32_t left = 0;
+    while (!((book_device(book, left).set & 16) == 0 && (book_device(book, left).before & 16) != 0))
+        left++;
+    book_seen(book, left, 4, 0, sent.number, &sent.id);
+    assert_true(book_sum(book).strangers == 1);
+    book_seen(book, left, TOPICS_ALL, 0, sent.number, &sent.id);
+    assert_true(book_sum(book).strangers == 1 && book_sum(book).delivered == 0 && book_sum(book).expected == expected);
+    book_seen(book, left, TOPICS_ALL, 0, sent.number, &sent.id);
+    assert_true(book_sum(book).duplicates == 1);
+    uint32_t stayed = 0;
+    while ((book_device(book, stayed).set & book_device(book, stayed).before & 16) == 0)
+        stayed++;
+    book_seen(book, stayed, TOPICS_ALL, 0, sent.number, &sent.id);
+    assert_true(book_sum(book).strangers == 2);
+    book_free(&book);
+}
+
 static void conditions_are_met_by_sets(void **state)
 {
     (void)state;
@@ -229,7 +256,8 @@ int main(void)
         cmocka_unit_test(what_is_seen_is_not_lost),      cmocka_unit_test(each_fault_is_counted),
         cmocka_unit_test(gaps_pay_for_what_they_tell),   cmocka_unit_test(a_topic_is_for_who_is_subscribed),
         cmocka_unit_test(a_turn_asks_for_other_devices), cmocka_unit_test(logs_are_kept_apart),
-        cmocka_unit_test(conditions_are_met_by_sets),    cmocka_unit_test(replies_are_read_whole),
+        cmocka_unit_test(a_condition_may_be_met_later),  cmocka_unit_test(conditions_are_met_by_sets),
+        cmocka_unit_test(replies_are_read_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define STRANGERS_TOLD 10
+
 struct message {
     uint32_t user;
     uint16_t sender;
@@ -169,6 +171,22 @@ static bool comes_by(const struct message *message, const struct device *device,
     return log == TOPICS_INBOX;
 }
 
+/* Judged in the turn that it was sent in, or later, if the device has followed that log since then. */
+static bool may_come(const struct book *book, const struct message *message, const struct device *device, uint32_t log)
+{
+    if (message->target <= (int)TOPICS_ALL)
+        return is_for(message, device) && comes_by(message, device, log);
+    const uint32_t target = (uint32_t)message->target;
+    for (uint8_t turn = message->turn; turn <= book->turn; turn++) {
+        const uint8_t set = device->sets[turn];
+        if (log > TOPICS_ALL || (log < TOPICS_ALL && (set >> log & 1) == 0))
+            return false;
+        if (topics_meets(target, set) && topics_comes_by(target, set, log))
+            return true;
+    }
+    return false;
+}
+
 static bool has_seen(const struct book *book, const struct message *message, const struct device *device)
 {
     const size_t number = (size_t)(device - book->devices);
@@ -210,12 +228,24 @@ void book_stranger(struct book *book)
     book->strangers++;
 }
 
+static void tell_stranger(const struct book *book, uint32_t device, uint32_t log, uint32_t sender, uint32_t number)
+{
+    if (book->strangers >= STRANGERS_TOLD)
+        return;
+    const struct message *message = &book->messages[number < book->count ? number : 0];
+    printf("not for it: device %" PRIu32 ", topics %02x in turn %u, has message %" PRIu32 " of sender %" PRIu32
+           " by '%s', which is one to %s of turn %u\n",
+           device, (unsigned)book->devices[device].is.set, (unsigned)book->turn, number, sender, topics_name(log),
+           message->target >= 0 ? topics_to((uint32_t)message->target) : "a user", (unsigned)message->turn);
+}
+
 void book_seen(struct book *book, uint32_t device, uint32_t log, uint32_t sender, uint32_t number, const struct id *id)
 {
     const struct device *by = &book->devices[device];
     struct message *message = &book->messages[number < book->count ? number : 0];
-    if (number >= book->count || message->sender != sender || !is_for(message, by) || !comes_by(message, by, log) ||
+    if (number >= book->count || message->sender != sender || !may_come(book, message, by, log) ||
         !same_name(message, id)) {
+        tell_stranger(book, device, log, sender, number);
         book->strangers++;
         return;
     }

@@ -5,7 +5,8 @@
  * mate      a device's place among the devices of its user
  * gap       what the server said is lost of a log: it pays for as many missing messages of that device there
  * turn      the time in which every device has one set of topics. Between two of them nothing is under way: whoever is subscribed when
- *           a message is sent must get it, and nobody else may */
+ *           a message is sent must get it, and nobody else may; but a condition that a device meets only later may bring it an older
+ *           message, since conditions are judged when an entry is sent, and the device's place in that log may still be before it */
 #ifndef PETREL_LEDGER_BOOK_H
 #define PETREL_LEDGER_BOOK_H
 

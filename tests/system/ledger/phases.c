@@ -189,7 +189,7 @@ static void await_change(struct run *run)
 {
     struct ledger *ledger = &run->ledger;
     const bool first = run->phase == PHASE_JOIN;
-    uint32_t one, behind = count_behind(run, &one);
+    uint32_t one = 0, behind = count_behind(run, &one);
     if (!first)
         (void)torment(run);
     if (behind == 0 && ledger->busy == 0 && errands_are_done(&ledger->errands)) {
