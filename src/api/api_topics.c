@@ -43,7 +43,7 @@ static void on_changed(struct link_call *call)
         api_role_refine(exchange->role, &error);
         if (status == PETREL_E_TOO_LARGE)
             (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, "topic",
-                                "the device follows %d topics, which is the limit", PEER_TOPICS_MAX);
+                                "the device is subscribed to as many topics as topics.per_device allows");
         api_exchange_fail(exchange, &error);
         return;
     }

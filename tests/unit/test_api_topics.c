@@ -5,16 +5,23 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
+#define TTL_MAX_S 1000
 #define PATH "/v1/apps/shop/messages"
 #define DEVICE "/v1/apps/shop/users/ann/devices/phone"
+
+static void limit_ttl(struct api_config *config)
+{
+    config->topics_ttl_max_s = TTL_MAX_S;
+}
 
 static int open_rig(void **state)
 {
     struct api_rig *rig = calloc(1, sizeof *rig);
-    api_rig_open(rig, NULL);
+    api_rig_open(rig, limit_ttl);
     *state = rig;
     return 0;
 }
@@ -135,6 +142,25 @@ static void ids_of_topic_messages_have_no_state(void **state)
     api_rig_expect_error(rig, API_SEND, "GET", path, NULL, 404, "NOT_FOUND", "id");
 }
 
+static void a_topic_s_ttl_has_a_limit_of_its_own(void **state)
+{
+    struct api_rig *rig = *state;
+    const uint64_t before_ms = (uint64_t)time(NULL) * 1000;
+    (void)asked(rig, "POST", PATH, "{\"to\":{\"topic\":\"a\"},\"data\":1}");
+    const uint64_t after_ms = (uint64_t)(time(NULL) + 1) * 1000;
+    assert_in_range(rig->script.topic_expires_ms, before_ms + TTL_MAX_S * 1000, after_ms + TTL_MAX_S * 1000);
+    (void)asked(rig, "POST", PATH, "{\"to\":{\"topic\":\"a\"},\"data\":1,\"ttl\":1000}");
+    const int calls = rig->script.calls;
+    api_rig_expect_refused(rig, "{\"to\":{\"topic\":\"a\"},\"data\":1,\"ttl\":1001}", 400, "INVALID", "ttl", NULL);
+    api_rig_expect_refused(rig, "{\"to\":{\"condition\":\"!('a' in topics)\"},\"data\":1,\"ttl\":1001}", 400, "INVALID",
+                           "ttl", NULL);
+    assert_int_equal(rig->script.calls, calls);
+    struct api_reply reply =
+        api_rig_ask(rig, API_SEND, "POST", PATH, "{\"to\":{\"user\":\"u\"},\"data\":1,\"ttl\":1001}");
+    assert_int_equal(reply.status, 200);
+    api_client_free(&reply);
+}
+
 static void devices_are_subscribed(void **state)
 {
     struct api_rig *rig = *state;
@@ -172,6 +198,7 @@ int main(void)
         TEST(a_key_gives_the_same_id_to_the_same_target_only),
         TEST(what_is_wrong_is_named),
         TEST(ids_of_topic_messages_have_no_state),
+        TEST(a_topic_s_ttl_has_a_limit_of_its_own),
         TEST(devices_are_subscribed),
         TEST(a_topic_says_where_it_is),
     };
