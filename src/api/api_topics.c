@@ -42,7 +42,8 @@ static void on_changed(struct link_call *call)
         api_error_from(&error, status, true, status == PETREL_E_NOT_FOUND ? "device" : "topic");
         api_role_refine(exchange->role, &error);
         if (status == PETREL_E_NOT_FOUND)
-            (void)api_error_set(&error, API_ERROR_NOT_FOUND, "device", "the user has no such device: register it first");
+            (void)api_error_set(&error, API_ERROR_NOT_FOUND, "device",
+                                "the user has no such device: register it first");
         if (status == PETREL_E_TOO_LARGE)
             (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, "topic",
                                 "the device is subscribed to as many topics as topics.per_device allows");

@@ -3,6 +3,7 @@
 #include "base/object.h"
 #include "client/client_uv.h"
 #include "lib/until.h"
+#include "system/ledger/effect.h"
 #include "system/ledger/follow.h"
 #include "system/ledger/reply.h"
 
@@ -22,14 +23,6 @@
 #define PAUSE_MAX_MS 1500
 #define CRASH_IN 400 /* one message in so many crashes the app that handles it */
 #define NEVER UINT64_MAX
-
-struct effect {
-    uint32_t sender;
-    uint32_t message;
-    uint32_t log;
-    struct id id;
-    bool garbage;
-};
 
 struct device {
     struct ledger *ledger;
@@ -80,32 +73,12 @@ static void record(struct device *device, const struct effect *effect)
         book_seen(ledger->book, device->number, effect->log, effect->sender, effect->message, &effect->id);
 }
 
-static bool read_number(const char *text, const char *member, uint32_t *out)
-{
-    const char *at = strstr(text, member);
-    return at != NULL && sscanf(at + strlen(member), "\":%" SCNu32, out) == 1;
-}
-
-static struct effect effect_of(const struct device *device, const struct petrel_message *message)
-{
-    char text[128];
-    struct effect effect = {0};
-    const int log = topics_find(message->topic);
-    effect.log = log >= 0 ? (uint32_t)log : TOPICS_INBOX;
-    snprintf(text, sizeof text, "%.*s", (int)message->body_len, (const char *)message->body);
-    effect.garbage = log < 0 || !message->is_json || !read_number(text, "\"sender", &effect.sender) ||
-                     !read_number(text, "\"message", &effect.message) ||
-                     effect.sender >= device->ledger->options.senders;
-    memcpy(effect.id.bytes, message->id, sizeof effect.id.bytes);
-    return effect;
-}
-
 static void on_message(void *ctx, const struct petrel_message *message)
 {
     struct device *device = ctx;
     if (device->crashed)
         return;
-    const struct effect effect = effect_of(device, message);
+    const struct effect effect = effect_of(message, device->ledger->options.senders);
     if (device->together) {
         record(device, &effect);
         device->stored = *petrel_core_state(device->core);
