@@ -23,6 +23,7 @@ static void enter(struct run *run, enum phase phase)
     if (run->phase == PHASE_LOAD)
         run->loaded_ms += since(run->phase_ms);
     run->phase = phase;
+    run->answered = false;
     run->phase_ms = run->moved_ms = until_now_ms();
 }
 
@@ -153,9 +154,11 @@ static void settle(struct run *run)
     struct book_sums sums = book_sum(run->ledger.book);
     (void)torment(run);
     const bool answered = run->ledger.busy == 0;
+    if (answered && !run->answered)
+        tally_end(&run->ledger.tally, until_now_ms());
+    run->answered = answered;
     const bool stalled = has_stalled(run, sums.delivered, SETTLE_STALL_MS, DRAIN_MS);
     if (answered && (sums.missing == 0 || (stalled && sums.lost == 0))) {
-        tally_end(&run->ledger.tally, until_now_ms());
         change(run, false);
     } else if (stalled) {
         printf("not all is seen: nobody subscribes to anything else\n");

@@ -44,6 +44,7 @@ struct run {
     uint64_t loaded_ms; /* how long LOAD has been, before this one */
     uint32_t changes;   /* begun, or given up */
     uint32_t kills_of_change;
+    bool answered; /* SETTLE: no message is under way any more */
     uint64_t told_ms;
     uint64_t delivered; /* at the last look */
     uint64_t moved_ms;  /* when that last grew */
