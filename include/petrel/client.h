@@ -43,7 +43,7 @@ void petrel_client_token(struct petrel_client *client, const char *token);
 /* Stop reading for the moment and go on: back-pressure against a fast server. */
 void petrel_client_pause(struct petrel_client *client);
 void petrel_client_resume(struct petrel_client *client);
-/* As petrel_core_topic(). */
+/* As petrel_core_topic(). In on_connected, for instance: petrel_client_topic(client, "news", true). */
 int petrel_client_topic(struct petrel_client *client, const char *topic, bool follow);
 /* Ack what was processed, say goodbye, close; then on_closed(ctx) from the loop, after which the client is gone. No other callback
  * comes meanwhile, but on_save for messages that are being handled when it is called. */

@@ -54,6 +54,7 @@ struct api_config {
     uint32_t idle_timeout_ms;           /* keep-alive; default 75,000 */
     uint64_t ttl_default_s;             /* 4 weeks */
     uint64_t ttl_max_s;                 /* 4 weeks */
+    uint64_t topics_ttl_max_s;          /* of messages to topics: 4 weeks */
     bool replicas;                      /* the store has some to wait for: durability "replicated" is taken */
     uint64_t token_ttl_s;               /* device tokens that register mints: 30 days */
     uint32_t heartbeat_hint_s;          /* lookup: how long an answer may be cached; 300 */

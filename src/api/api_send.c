@@ -194,6 +194,9 @@ static int check_kind(struct api_send *send, const struct body *body)
         return api_error_set(&send->error, API_ERROR_INVALID, "collapse_key", "is for users: a topic's log keeps all");
     if (body->require_device)
         return api_error_set(&send->error, API_ERROR_INVALID, "require_device", "is for users");
+    if (body->ttl.given && body->ttl.value > send->role->config.topics_ttl_max_s)
+        return api_error_set(&send->error, API_ERROR_INVALID, "ttl",
+                             "must be 0 to %" PRIu64 " for topics and conditions", send->role->config.topics_ttl_max_s);
     return 0;
 }
 
@@ -288,6 +291,13 @@ static void encode(struct api_send *send, bool is_json)
     send->call.in.send.message = send->message;
 }
 
+static uint64_t default_ttl_s(const struct api_send *send)
+{
+    const struct api_config *config = &send->role->config;
+    return send->topic.is && config->topics_ttl_max_s < config->ttl_default_s ? config->topics_ttl_max_s
+                                                                              : config->ttl_default_s;
+}
+
 static int read_object(struct api_send *send, const struct snapshot_app *app, struct bytes text, const json_t *object,
                        enum api_send_key where, struct bytes key)
 {
@@ -306,7 +316,7 @@ static int read_object(struct api_send *send, const struct snapshot_app *app, st
     if (rc != 0)
         return rc;
     struct peer_send *in = &send->call.in.send;
-    const uint64_t ttl_s = body.ttl.given ? body.ttl.value : send->role->config.ttl_default_s;
+    const uint64_t ttl_s = body.ttl.given ? body.ttl.value : default_ttl_s(send);
     in->target = api_address_peer_target(&send->target);
     in->sent_ms = loop_wall_ms(send->role->loop);
     in->expires_ms = in->sent_ms + ttl_s * 1000;

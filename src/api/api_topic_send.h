@@ -1,7 +1,8 @@
 /* api_topic_send.h: what differs where a message goes to a topic or a condition: into which logs, under which terms. Private to this
  * room.
  *
- * A condition is sent as its parts (wire/condition.h), one after the other, under one id; it is accepted when all of them are. */
+ * A condition is sent as its parts (wire/condition.h), one after the other; it is accepted when all of them are. The message has one
+ * id, by which devices know it; an append's id tells a retry of the part from another part. */
 #ifndef PETREL_API_API_TOPIC_SEND_H
 #define PETREL_API_API_TOPIC_SEND_H
 

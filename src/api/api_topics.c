@@ -41,9 +41,12 @@ static void on_changed(struct link_call *call)
     if (status != 0) {
         api_error_from(&error, status, true, status == PETREL_E_NOT_FOUND ? "device" : "topic");
         api_role_refine(exchange->role, &error);
+        if (status == PETREL_E_NOT_FOUND)
+            (void)api_error_set(&error, API_ERROR_NOT_FOUND, "device",
+                                "the user has no such device: register it first");
         if (status == PETREL_E_TOO_LARGE)
             (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, "topic",
-                                "the device follows %d topics, which is the limit", PEER_TOPICS_MAX);
+                                "the device is subscribed to as many topics as topics.per_device allows");
         api_exchange_fail(exchange, &error);
         return;
     }
@@ -125,6 +128,12 @@ static void on_head(struct link_call *call)
     struct api_exchange *exchange = api_exchange_of_call(call);
     const struct topic_name *name = exchange->state;
     struct bytebuf *out = &exchange->body;
+    struct api_error error;
+    if (call->reply.status == PETREL_E_NOT_FOUND) {
+        (void)api_error_set(&error, API_ERROR_NOT_FOUND, "topic", "nothing was ever sent to it");
+        api_exchange_fail(exchange, &error);
+        return;
+    }
     if (call->reply.status != 0) {
         api_exchange_fail_err(exchange, call->reply.status, false, "topic");
         return;

@@ -41,6 +41,8 @@ struct redis_config {
     uint32_t deadline_ms;   /* of a request with all its tries; default 5,000 */
     uint32_t replicated_ms; /* of a replicated one; default 10,000 */
     uint32_t max_inflight;  /* requests under way; beyond: BUSY; default 65,536 */
+    bool
+        unwatched; /* another client of the loop has the same servers: it tells of them by STORE_DOWN and REDIS_UNSAFE */
 };
 
 /* A reply, decoded; borrowed from the request until its callback returns. */

@@ -7,7 +7,8 @@ static void set_down(struct redis *redis, bool down)
     if (redis->down == down)
         return;
     redis->down = down;
-    metrics_add(redis->metrics, METRIC_STORE_DOWN, down ? 1 : -1);
+    if (!redis->config.unwatched)
+        metrics_add(redis->metrics, METRIC_STORE_DOWN, down ? 1 : -1);
 }
 
 static bool is_any_served(const struct redis_map *map)
@@ -51,7 +52,8 @@ static void set_unsafe(struct redis *redis, struct redis_node *node, bool is_uns
     if (node->is_unsafe == is_unsafe)
         return;
     node->is_unsafe = is_unsafe;
-    metrics_add(redis->metrics, METRIC_REDIS_UNSAFE, is_unsafe ? 1 : -1);
+    if (!redis->config.unwatched)
+        metrics_add(redis->metrics, METRIC_REDIS_UNSAFE, is_unsafe ? 1 : -1);
 }
 
 void redis_health_info(struct redis *redis, struct redis_node *node, const struct redis_value *reply)
@@ -62,7 +64,7 @@ void redis_health_info(struct redis *redis, struct redis_node *node, const struc
     struct bytes policy = field(reply->text, "\nmaxmemory_policy:");
     bool forgets = aof.ptr != NULL && bytes_equal_str(aof, "0");
     bool evicts = policy.ptr != NULL && !bytes_equal_str(policy, "noeviction");
-    if ((forgets || evicts) && !node->is_unsafe)
+    if ((forgets || evicts) && !node->is_unsafe && !redis->config.unwatched)
         log_at(LOG_WARN, "redis", "a server may forget what it was told", LOG_STR("server", node->address.host),
                LOG_NUM("port", node->address.port),
                LOG_STR("why", forgets ? "appendonly is no" : "maxmemory-policy is not noeviction"));

@@ -14,12 +14,12 @@ struct message_topic {
     uint32_t inflight;
 };
 
-/* One call. What a subscription needs is asked step by step: the device's route, the topic's head, then the subscription. */
+/* One call. What a subscription needs is asked step by step: whether there is that device, the topic's head, the subscription, the
+ * device's route. */
 struct op {
     struct list node; /* while free */
     struct message_topic *topic;
     struct link_call *call; /* NULL: nobody waits, and the device's names are kept here */
-    struct route session;   /* the device's, to be told; generation 0: none */
     char names[ROUTE_APP_MAX + ROUTE_USER_MAX + ROUTE_DEVICE_MAX];
     union {
         struct topics_request topics;
@@ -37,7 +37,6 @@ static struct op *take(struct message_topic *topic, struct link_call *call)
     list_init(&op->node);
     op->topic = topic;
     op->call = call;
-    op->session = (struct route){0};
     return op;
 }
 
@@ -190,23 +189,50 @@ static int begin_interest(struct op *op)
 
 /* ---- subscriptions ---- */
 
-static void tell_session(const struct op *op)
+/* The user's device that the call is about; NULL: there is none. */
+static const struct peer_device *device_of(const struct store_request *request)
 {
-    if (op->session.generation == 0)
-        return;
-    struct peer_msg msg = {.type = PEER_RESUBSCRIBED, .resubscribed = {.route = op->session}};
-    (void)link_tell(op->topic->config.link, op->session.node, op->session.loop, &msg);
+    const struct op *op = container_of(request, struct op, store);
+    for (uint32_t i = 0; i < request->out.user->count; i++) {
+        if (bytes_equal_str(op->call->in.subscribe.target.device, request->out.user->devices[i].device))
+            return &request->out.user->devices[i];
+    }
+    return NULL;
 }
 
+static int ask_user(struct op *op, store_done_fn *done)
+{
+    const struct message_topic_config *config = &op->topic->config;
+    const struct peer_target *device = &op->call->in.subscribe.target;
+    op->store.in.user = (struct peer_target){.app = device->app, .user = device->user};
+    return store_submit(config->store, STORE_USER, &op->store, config->loop, done);
+}
+
+/* Without a route nobody was told: the backend asks again, which changes nothing and tells. */
+static void on_route(struct store_request *request)
+{
+    struct op *op = container_of(request, struct op, store);
+    const struct peer_device *device = request->status == 0 ? device_of(request) : NULL;
+    if (device != NULL && device->route.generation != 0) {
+        struct peer_msg msg = {.type = PEER_RESUBSCRIBED, .resubscribed = {.route = device->route}};
+        (void)link_tell(op->topic->config.link, device->route.node, device->route.loop, &msg);
+    }
+    answer(op, request->status);
+}
+
+/* A session that binds and then asks for its device's subscriptions, and a change that is written before the route is read: whichever is
+ * second sees the first. */
 static void on_subscribed(struct topics_request *request)
 {
     struct op *op = op_of(request);
-    if (request->status == 0) {
+    int status = request->status;
+    if (status == 0) {
         op->call->reply.subscribed = (struct peer_subscribed){.position = request->out.subscribed.position,
                                                               .version = request->out.subscribed.version};
-        tell_session(op);
+        if (op->call->in.subscribe.asked_by.generation == 0 && (status = ask_user(op, on_route)) == 0)
+            return;
     }
-    answer(op, request->status);
+    answer(op, status);
 }
 
 static void subscribe_from(struct op *op, struct position position)
@@ -257,20 +283,11 @@ static void change_set(struct op *op)
         answer(op, rc);
 }
 
-/* A backend means a device that there is; and its session is to hear of it. */
+/* A backend means a device that there is. */
 static void on_user(struct store_request *request)
 {
     struct op *op = container_of(request, struct op, store);
-    const struct bytes wanted = op->call->in.subscribe.target.device;
-    bool known = false;
-    for (uint32_t i = 0; request->status == 0 && i < request->out.user->count; i++) {
-        const struct peer_device *device = &request->out.user->devices[i];
-        if (!bytes_equal_str(wanted, device->device))
-            continue;
-        known = true;
-        op->session = device->route;
-    }
-    if (known)
+    if (request->status == 0 && device_of(request) != NULL)
         change_set(op);
     else
         answer(op, request->status != 0 ? request->status : PETREL_E_NOT_FOUND);
@@ -283,7 +300,6 @@ static bool device_valid(const struct peer_target *target)
 
 static int begin_subscribe(struct op *op)
 {
-    const struct message_topic_config *config = &op->topic->config;
     const struct peer_subscribe *subscribe = &op->call->in.subscribe;
     /* Every device follows `all` as it is; and a session's own word is about a device that there is. */
     if (!device_valid(&subscribe->target) || bytes_equal_str(subscribe->topic, PEER_TOPIC_ALL))
@@ -292,8 +308,7 @@ static int begin_subscribe(struct op *op)
         change_set(op);
         return 0;
     }
-    op->store.in.user = (struct peer_target){.app = subscribe->target.app, .user = subscribe->target.user};
-    return store_submit(config->store, STORE_USER, &op->store, config->loop, on_user);
+    return ask_user(op, on_user);
 }
 
 static void on_set(struct topics_request *request)

@@ -8,8 +8,10 @@
 
 #include "base/clock.h"
 #include "base/object.h"
+#include "wire/session_code.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +21,7 @@
 
 #define DEFAULT_DEVICE "petrelctl"
 #define TOKEN_SIZE 8192
+#define ALL "all" /* the topic that every device follows */
 
 struct listen {
     const struct invocation *call;
@@ -116,15 +119,40 @@ static void on_save(void *ctx, const struct petrel_state *state)
 static void on_gap(void *ctx, const struct petrel_gap *gap)
 {
     static const char *const reasons[] = {
-        [PETREL_GAP_CAP] = "the inbox's cap dropped them",
+        [PETREL_GAP_CAP] = "the log's cap dropped them",
         [PETREL_GAP_ROLLBACK] = "the server went back to an earlier state",
         [PETREL_GAP_LAPSED] = "this device was away for too long",
         [PETREL_GAP_TRIMMED] = "the log was trimmed",
     };
     (void)ctx;
     size_t reason = (size_t)gap->reason;
-    note("gap: at most %llu messages will not come: %s", (unsigned long long)gap->lost_at_most,
+    note("gap%s%s: at most %llu messages will not come: %s", gap->topic[0] != '\0' ? " in topic " : "", gap->topic,
+         (unsigned long long)gap->lost_at_most,
          reason > 0 && reason < sizeof reasons / sizeof reasons[0] ? reasons[reason] : "the server does not say why");
+}
+
+/* Asked for on every connection: what it follows already stays as it is. */
+static void follow(struct listen *listen)
+{
+    const char *topic = invocation_text(listen->call, "topic");
+    if (topic == NULL || strcmp(topic, ALL) == 0 || petrel_client_topic(listen->client, topic, true) == 0)
+        return;
+    finish(listen, command_fail(COMMAND_USAGE, "'%s' is no name of a topic: 1 to %d of A-Z a-z 0-9 . _ : -", topic,
+                                PETREL_TOPIC_NAME));
+}
+
+static void on_topic(void *ctx, const char *topic, bool follows, uint32_t code)
+{
+    struct listen *listen = ctx;
+    const char *wanted = invocation_text(listen->call, "topic");
+    if (code == 0) {
+        note("%s topic %s", follows ? "follows" : "no longer follows", topic);
+        return;
+    }
+    const char *text = session_code_text(code);
+    note("topic %s: %" PRIu32 ": %s", topic, code, text != NULL ? text : "the server refuses it");
+    if (wanted != NULL && strcmp(wanted, topic) == 0)
+        finish(listen, COMMAND_FAILED);
 }
 
 static void on_connected(void *ctx, enum petrel_verdict verdict)
@@ -135,6 +163,7 @@ static void on_connected(void *ctx, enum petrel_verdict verdict)
          verdict == PETREL_NEW       ? "new"
          : verdict == PETREL_RESUMED ? "resumed"
                                      : "resumed, with a gap");
+    follow(listen);
 }
 
 static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t retry_ms)
@@ -265,6 +294,7 @@ static void begin(struct listen *listen)
         .on_gap = on_gap,
         .on_connected = on_connected,
         .on_disconnected = on_disconnected,
+        .on_topic = on_topic,
     };
     char client_name[64];
     snprintf(client_name, sizeof client_name, "petrelctl/%s", petrel_version());
@@ -278,7 +308,7 @@ static void begin(struct listen *listen)
         .core = {.callbacks = &callbacks,
                  .ctx = listen,
                  .client = client_name,
-                 .topics = invocation_flag(listen->call, "topics")},
+                 .topics = invocation_flag(listen->call, "topics") || invocation_text(listen->call, "topic") != NULL},
     };
     listen->client = petrel_client_new(&config, &listen->state.position);
     petrel_assert(listen->client != NULL);

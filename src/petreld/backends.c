@@ -40,6 +40,19 @@ static struct store_limits limits_of(const struct config *config)
     return limits;
 }
 
+static struct topics_limits topics_limits_of(const struct config *config)
+{
+    return (struct topics_limits){
+        .cap_entries = (uint32_t)config->topics_cap_entries,
+        .cap_bytes = (uint32_t)config->topics_cap_bytes,
+        .per_device = (uint32_t)config->topics_per_device,
+        .recent_ids = (uint32_t)config->topics_recent_ids,
+        .recent_ms = config->topics_recent,
+        .keep_ms = config->topics_keep,
+        .lapse_ms = config->topics_lapse,
+    };
+}
+
 static int open_store_sqlite(struct backends *backends, const struct backends_env *env)
 {
     char path[PATH_MAX];
@@ -62,7 +75,7 @@ static int open_topics_sqlite(struct backends *backends, const struct backends_e
     char path[PATH_MAX];
     datadir_path(env->dir, BACKENDS_TOPICS_FILE, path, sizeof path);
     struct topics_sqlite_config config = {
-        .path = path, .clock = env->clock, .limits = topics_limits_default(), .restored = env->restored};
+        .path = path, .clock = env->clock, .limits = topics_limits_of(env->config), .restored = env->restored};
     return topics_sqlite_open(&backends->topics, &config);
 }
 
@@ -150,7 +163,7 @@ static int make_topics_redis(struct backends *backends, const struct backends_en
     const struct topics_redis_config config = {
         .redis = *redis,
         .clock = env->clock,
-        .limits = topics_limits_default(),
+        .limits = topics_limits_of(env->config),
         .loops = env->loops_count,
         .metrics = env->all_metrics,
     };

@@ -240,6 +240,12 @@ int config_check(const struct config *config, struct config_error *error)
         wrong = "session.max_frame must exceed api.max_message by 1KiB: a message travels in one frame";
     else if (config->inbox_cap_bytes < config->api_max_message + 1024)
         wrong = "inbox.cap_bytes must exceed api.max_message by 1KiB: the largest message must fit an inbox";
+    else if (config->topics_cap_bytes < config->api_max_message + 2048)
+        wrong = "topics.cap_bytes must exceed api.max_message by 2KiB: the largest message and its condition must fit "
+                "a log";
+    else if (config->topics_keep < config->topics_ttl_max || config->topics_keep <= config->topics_lapse)
+        wrong =
+            "topics.keep must be topics.ttl_max or more, and above topics.lapse: what is awaited can't be forgotten";
     else if (config->api_max_body < config->api_max_message * 2)
         wrong = "api.max_body must be twice api.max_message or more: a payload grows in base64";
     else if (config->data_dir[0] == '\0')

@@ -61,6 +61,14 @@
     X("inbox.recent", inbox_recent, DURATION, "30s", CONFIG_SECOND, 600 * CONFIG_SECOND, "How long the ids of such messages are remembered against retries") \
     X("inbox.lapse", inbox_lapse, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "A device not seen for so long holds nothing back any more") \
     X("inbox.fate", inbox_fate, DURATION, "1h", CONFIG_SECOND, 30 * CONFIG_DAY, "How long the state of a message that left the inbox can be asked for; of the last 32 of a user") \
+    X("topics.cap_entries", topics_cap_entries, COUNT, "1000", 1, 100000, "Messages in one topic's log; the cap drops the oldest, and devices that had not read it are told") \
+    X("topics.cap_bytes", topics_cap_bytes, BYTES, "1MiB", 4 * CONFIG_KIB, 256 * CONFIG_MIB, "Bytes of messages and conditions in one topic's log") \
+    X("topics.ttl_max", topics_ttl_max, DURATION, "28d", CONFIG_SECOND, 365 * CONFIG_DAY, "Longest ttl of a message to a topic or condition, and its life where that is less than api.ttl_default") \
+    X("topics.per_device", topics_per_device, COUNT, "64", 1, 64, "Topics that one device may be subscribed to, besides all") \
+    X("topics.recent_ids", topics_recent_ids, COUNT, "65536", 64, 1000000, "Ids that are remembered for one topic against retries, those of idempotency keys included; beyond it sends to it are refused (429)") \
+    X("topics.recent", topics_recent, DURATION, "30s", CONFIG_SECOND, 600 * CONFIG_SECOND, "How long an id without an idempotency key is remembered") \
+    X("topics.keep", topics_keep, DURATION, "60d", CONFIG_DAY, 3650 * CONFIG_DAY, "A topic that nobody sends to or follows for so long is forgotten") \
+    X("topics.lapse", topics_lapse, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Likewise the subscriptions of a device that is not seen for so long") \
     X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite|redis; Where inboxes, positions and routes are") \
     X("store.checkpoint", store_checkpoint, BYTES, "16MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
     X("store.memory", store_memory, BYTES, "256MiB", CONFIG_MIB, 1024 * CONFIG_GIB, "User records without sessions that are kept in memory") \

@@ -70,6 +70,7 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.idle_timeout_ms = (uint32_t)config->api_idle_timeout;
     out.ttl_default_s = config->api_ttl_default / CONFIG_SECOND;
     out.ttl_max_s = config->api_ttl_max / CONFIG_SECOND;
+    out.topics_ttl_max_s = config->topics_ttl_max / CONFIG_SECOND;
     out.replicas = strcmp(config->store_backend, "redis") == 0;
     out.token_ttl_s = config->api_token_ttl / CONFIG_SECOND;
     return out;

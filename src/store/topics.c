@@ -9,6 +9,7 @@ struct topics_limits topics_limits_default(void)
     return (struct topics_limits){
         .cap_entries = 1000,
         .cap_bytes = 1 << 20,
+        .per_device = TOPICS_PER_DEVICE_MAX,
         .recent_ids = 65536,
         .recent_ms = 30000,
         .keep_ms = 60 * DAY_MS,

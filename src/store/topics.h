@@ -74,7 +74,7 @@ struct topics_request {
 
 /* Rules and statuses as in struct store_ops. append makes the topic; TOO_LARGE: more than cap_bytes, or a longer condition than
  * TOPICS_CONDITION_MAX; RATE_LIMITED; CONFLICT: the key was used with another body. fetch: NOT_FOUND. interest: STALE: a later
- * start of the node holds the lease; TOO_LARGE: TOPICS_NODES_MAX have one. subscribe: TOO_LARGE; again is the same and says where
+ * start of the node holds the lease; TOO_LARGE: TOPICS_NODES_MAX have one. subscribe: TOO_LARGE: limits.per_device; again is the same and says where
  * the first began. unsubscribe: of what is not subscribed is 0, and the version stays. */
 struct topics_ops {
     const char *name;

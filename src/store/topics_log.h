@@ -16,6 +16,7 @@
 struct topics_limits {
     uint32_t cap_entries; /* 1000: in one log */
     uint32_t cap_bytes;   /* 1 MiB: of messages and conditions in one log */
+    uint32_t per_device;  /* 64, at most TOPICS_PER_DEVICE_MAX: subscriptions of one device */
     uint32_t recent_ids;  /* 65,536: ids remembered for one topic; more is RATE_LIMITED */
     uint64_t recent_ms;   /* 30,000: how long an id without an idempotency key is remembered */
     uint64_t keep_ms;     /* 60 days: a log to which nobody appends and in which nobody is interested is forgotten */

@@ -228,6 +228,7 @@ int topics_redis_open(struct topics **out, const struct topics_redis_config *con
     topics->magic = TOPICS_MAGIC;
     topics->base.ops = &ops;
     topics->config = *config;
+    topics->config.redis.unwatched = true;
     if (config->redis.username != NULL)
         topics->config.redis.username = object_strdup(config->redis.username);
     if (config->redis.password != NULL)

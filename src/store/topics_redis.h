@@ -2,7 +2,8 @@
  * of the topic's bucket; a device's subscriptions are one key in the slot of its user's. Each operation is one call of a function on
  * one of the two. What the functions do and how things are packed stands in lua/topic.lua and lua/subscription.lua.
  *
- * Clients, loops and closing are as in store_redis.h. */
+ * Clients, loops and closing are as in store_redis.h. How the servers are, the gauges of the store beside it tell, which is on the
+ * same ones. */
 #ifndef PETREL_STORE_TOPICS_REDIS_H
 #define PETREL_STORE_TOPICS_REDIS_H
 

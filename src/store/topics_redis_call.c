@@ -37,7 +37,7 @@ static void put_rules(struct bytebuf *out, const struct topics_limits *limits, u
     bytes_put_u32(out, limits->recent_ids);
     put_time(out, limits->keep_ms);
     put_time(out, limits->lapse_ms);
-    bytes_put_u32(out, TOPICS_PER_DEVICE_MAX);
+    bytes_put_u32(out, limits->per_device);
 }
 
 /* Id, expiry (6 bytes), length of the condition (2), condition, message. */

@@ -95,7 +95,7 @@ static int add(struct topics_sqlite *topics, const struct topics_subscription *w
             return 0;
         }
     }
-    if (set->count == TOPICS_PER_DEVICE_MAX)
+    if (set->count >= topics->config.limits.per_device)
         return PETREL_E_TOO_LARGE;
     *out = (struct topics_subscribed){wanted->position, next_version(topics, set->version)};
     int err = insert(topics, wanted);

@@ -193,7 +193,7 @@ int condition_parse(struct bytes text, struct condition *out, const char **why)
                                            : read_any(&in, &whole);
     skip_spaces(&in);
     if (rc == 0 && in.rest.len > 0)
-        rc = refuse(&in, PETREL_E_INVALID, "goes on after its end");
+        rc = refuse(&in, PETREL_E_INVALID, "goes on where && or || is expected");
     if (rc == 0 && whole == 0)
         rc = refuse(&in, PETREL_E_UNSUPPORTED, "is one that no device can meet");
     if (rc == 0)

@@ -89,6 +89,28 @@ static void test_down_and_back(void **state)
     redis_rig_close(&scene->rig);
 }
 
+/* Of two clients of a loop one tells, so that a server that is away counts once. */
+static void test_only_one_of_two_tells(void **state)
+{
+    struct scene *scene = *state;
+    struct redis_rig other;
+    struct redis_rig_call call;
+    struct redis_config config = scene->config;
+    config.unwatched = true;
+    redis_rig_open(&scene->rig, &scene->config);
+    redis_rig_open(&other, &config);
+    order(scene, "CONFIG SET appendonly no");
+    assert_int_equal(echo(scene), 0);
+    assert_int_equal(redis_rig_one(&other, &call, other.echo, "key", "arg"), 0);
+    redis_server_kill(&scene->server);
+    assert_true(until(is_down, scene, WAIT_MS));
+    assert_int_not_equal(redis_rig_one(&other, &call, other.echo, "key", "arg"), 0);
+    assert_int_equal(metrics_get(other.metrics, METRIC_STORE_DOWN), 0);
+    assert_int_equal(metrics_get(other.metrics, METRIC_REDIS_UNSAFE), 0);
+    redis_rig_close(&other);
+    redis_rig_close(&scene->rig);
+}
+
 static void test_never_there(void **state)
 {
     struct scene *scene = *state;
@@ -144,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_down_and_back, start_server, end_server),
+        cmocka_unit_test_setup_teardown(test_only_one_of_two_tells, start_server, end_server),
         cmocka_unit_test_setup_teardown(test_never_there, start_server, end_server),
         cmocka_unit_test_setup_teardown(test_unsafe, start_server, end_server),
         cmocka_unit_test_setup_teardown(test_no_right_to_ask, start_server, end_server),

@@ -419,6 +419,23 @@ static void a_device_has_a_set_of_subscriptions(void **state)
     topics_rig_close(&rig);
 }
 
+static void a_device_has_as_many_as_the_limit_says(void **state)
+{
+    struct topics_rig rig;
+    struct topics_subscribed out;
+    struct topics_limits limits = topics_limits_default();
+    limits.per_device = 2;
+    topics_rig_open_with(&rig, *state, &limits, 1);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "a", TOPICS_BEGIN, &out), 0);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "b", TOPICS_BEGIN, &out), 0);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "c", TOPICS_BEGIN, &out), PETREL_E_TOO_LARGE);
+    assert_int_equal(topics_rig_subscribe(&rig, "e", "c", TOPICS_BEGIN, &out), 0);
+    (void)topics_rig_unsubscribe(&rig, "d", "a");
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "c", TOPICS_BEGIN, &out), 0);
+    assert_int_equal(topics_rig_set(&rig, "d").count, 2);
+    topics_rig_close(&rig);
+}
+
 static void sets_go_with_their_devices(void **state)
 {
     struct topics_rig rig;
@@ -545,6 +562,7 @@ int main(void)
         cmocka_unit_test(interest_comes_before_the_first_entry),
         cmocka_unit_test(a_log_of_no_use_is_forgotten),
         cmocka_unit_test(a_device_has_a_set_of_subscriptions),
+        cmocka_unit_test(a_device_has_as_many_as_the_limit_says),
         cmocka_unit_test(sets_go_with_their_devices),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(appends_of_many_loops_stand_each_in_a_place_of_its_own),

@@ -345,6 +345,22 @@ static void out_of_memory_refuses_what_takes_and_goes_on_with_what_gives(void **
     topics_rig_close(&rig);
 }
 
+/* The store beside it counts its servers; topics would count them once more. */
+static void what_is_away_is_the_store_s_to_tell(void **state)
+{
+    struct topics_rig rig;
+    struct topics_appended out;
+    topics_rig_open(&rig, *state);
+    struct redis_server *server = owner(&rig);
+    (void)topics_rig_put(&rig, TOPIC, "m1");
+    redis_server_kill(server);
+    assert_int_not_equal(topics_rig_send(&rig, TOPIC, "m2", DAY, &out), 0);
+    assert_true(metrics_get(rig.metrics, METRIC_STORE_ERRORS) > 0);
+    assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_DOWN), 0);
+    assert_true(redis_server_restart(server));
+    topics_rig_close(&rig);
+}
+
 /* Redis itself forgets what nobody asks for again, so that names which devices choose do not pile up. */
 static void keys_have_a_time_to_live(void **state)
 {
@@ -526,6 +542,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_server_lost_is_told_though_others_took_its_place),
         cmocka_unit_test(out_of_memory_refuses_what_takes_and_goes_on_with_what_gives),
+        cmocka_unit_test(what_is_away_is_the_store_s_to_tell),
         cmocka_unit_test(keys_have_a_time_to_live),
         cmocka_unit_test(topics_and_subscriptions_take_so_many_bytes),
         cmocka_unit_test(an_append_takes_so_much_cpu),

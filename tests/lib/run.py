@@ -7,7 +7,7 @@ Installs the packages of deploy/packages, builds, and runs every test there is:
   tsan        the tests marked TSAN, under ThreadSanitizer
   system      the executables tests/system/t_*
   fuzz        each fuzz target for a few seconds
-  ledger      a short run of tests/ledger, on one server and (ledger-cluster) on a cluster
+  ledger      a short run of tests/ledger, users and topics, on one server and (ledger-cluster) on a cluster
 
 pattern is a regular expression: only tests whose name it is found in are run, and only what they
 need is built. A test under ThreadSanitizer is named tsan/<test>.

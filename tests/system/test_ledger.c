@@ -47,6 +47,11 @@ static void a_kept_promise_is_zeros(void **state)
     assert_int_equal(number(last, "kills"), 2);
     assert_int_equal(number(last, "seed"), 11);
     assert_true(accepted > 20 && delivered >= accepted);
+    const json_t *topics = json_object_get(last, "topics");
+    for (size_t i = 0; i < sizeof zeros / sizeof zeros[0]; i++)
+        assert_int_equal(number(topics, zeros[i]), 0);
+    assert_true(number(topics, "accepted") > 5 && number(topics, "delivered") > number(topics, "accepted"));
+    assert_int_equal(number(topics, "turns"), 1);
     assert_int_equal(code, 0);
     json_decref(last);
 }

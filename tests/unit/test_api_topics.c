@@ -5,16 +5,23 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
+#define TTL_MAX_S 1000
 #define PATH "/v1/apps/shop/messages"
 #define DEVICE "/v1/apps/shop/users/ann/devices/phone"
+
+static void limit_ttl(struct api_config *config)
+{
+    config->topics_ttl_max_s = TTL_MAX_S;
+}
 
 static int open_rig(void **state)
 {
     struct api_rig *rig = calloc(1, sizeof *rig);
-    api_rig_open(rig, NULL);
+    api_rig_open(rig, limit_ttl);
     *state = rig;
     return 0;
 }
@@ -58,6 +65,28 @@ static void a_condition_is_an_append_for_each_of_its_parts(void **state)
     const char *both =
         asked(rig, "POST", PATH, "{\"to\":{\"condition\":\"'a' in topics || 'b' in topics\"},\"data\":1}");
     assert_true(strcmp(both, "a(1) b(2) ") == 0 || strcmp(both, "b(1) a(2) ") == 0);
+}
+
+/* Else the log would take the second for the first come again. */
+static void parts_for_one_log_have_different_ids(void **state)
+{
+    struct api_rig *rig = *state;
+    char headers[512];
+    struct id ids[4];
+    static const char body[] =
+        "{\"to\":{\"condition\":\"'a' in topics && ('b' in topics || 'c' in topics)\"},\"data\":1}";
+    (void)snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\nIdempotency-Key: k\r\n", rig->key);
+    for (size_t i = 0; i < 4; i += 2) {
+        rig->script.topics[0] = '\0';
+        struct api_reply reply = api_rig_ask_with(rig, API_SEND, "POST", PATH, headers, body);
+        assert_int_equal(reply.status, 200);
+        api_client_free(&reply);
+        assert_string_equal(rig->script.topics, "a(1) a(2) ");
+        ids[i] = rig->script.topic_id_before;
+        ids[i + 1] = rig->script.topic_id;
+    }
+    assert_memory_not_equal(&ids[0], &ids[1], sizeof ids[0]);
+    assert_memory_equal(&ids[0], &ids[2], 2 * sizeof ids[0]);
 }
 
 static void a_key_gives_the_same_id_to_the_same_target_only(void **state)
@@ -113,6 +142,25 @@ static void ids_of_topic_messages_have_no_state(void **state)
     api_rig_expect_error(rig, API_SEND, "GET", path, NULL, 404, "NOT_FOUND", "id");
 }
 
+static void a_topic_s_ttl_has_a_limit_of_its_own(void **state)
+{
+    struct api_rig *rig = *state;
+    const uint64_t before_ms = (uint64_t)time(NULL) * 1000;
+    (void)asked(rig, "POST", PATH, "{\"to\":{\"topic\":\"a\"},\"data\":1}");
+    const uint64_t after_ms = (uint64_t)(time(NULL) + 1) * 1000;
+    assert_in_range(rig->script.topic_expires_ms, before_ms + TTL_MAX_S * 1000, after_ms + TTL_MAX_S * 1000);
+    (void)asked(rig, "POST", PATH, "{\"to\":{\"topic\":\"a\"},\"data\":1,\"ttl\":1000}");
+    const int calls = rig->script.calls;
+    api_rig_expect_refused(rig, "{\"to\":{\"topic\":\"a\"},\"data\":1,\"ttl\":1001}", 400, "INVALID", "ttl", NULL);
+    api_rig_expect_refused(rig, "{\"to\":{\"condition\":\"!('a' in topics)\"},\"data\":1,\"ttl\":1001}", 400, "INVALID",
+                           "ttl", NULL);
+    assert_int_equal(rig->script.calls, calls);
+    struct api_reply reply =
+        api_rig_ask(rig, API_SEND, "POST", PATH, "{\"to\":{\"user\":\"u\"},\"data\":1,\"ttl\":1001}");
+    assert_int_equal(reply.status, 200);
+    api_client_free(&reply);
+}
+
 static void devices_are_subscribed(void **state)
 {
     struct api_rig *rig = *state;
@@ -146,9 +194,11 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(a_topic_is_one_append),
         TEST(a_condition_is_an_append_for_each_of_its_parts),
+        TEST(parts_for_one_log_have_different_ids),
         TEST(a_key_gives_the_same_id_to_the_same_target_only),
         TEST(what_is_wrong_is_named),
         TEST(ids_of_topic_messages_have_no_state),
+        TEST(a_topic_s_ttl_has_a_limit_of_its_own),
         TEST(devices_are_subscribed),
         TEST(a_topic_says_where_it_is),
     };

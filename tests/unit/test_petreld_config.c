@@ -150,6 +150,19 @@ static void test_keys_that_contradict(void **state)
     assert_int_equal(read_text("[api]\nmax_message = 60KiB\n[session]\nmax_frame = 32KiB\n"), 0);
     assert_int_equal(config_check(&config, &error), PETREL_E_INVALID);
     assert_told("configuration", "one frame");
+    set_up(NULL);
+    assert_int_equal(read_text("[topics]\ncap_bytes = 17KiB\n"), 0);
+    assert_int_equal(config_check(&config, &error), PETREL_E_INVALID);
+    assert_told("configuration", "topics.cap_bytes");
+    set_up(NULL);
+    assert_int_equal(read_text("[topics]\nkeep = 30d\n"), 0);
+    assert_int_equal(config_check(&config, &error), PETREL_E_INVALID);
+    assert_told("configuration", "topics.keep");
+    set_up(NULL);
+    assert_int_equal(read_text("[topics]\nkeep = 20d\nlapse = 10d\nttl_max = 20d\n"), 0);
+    assert_int_equal(config_check(&config, &error), 0);
+    assert_int_equal(read_text("[topics]\nper_device = 65\n"), PETREL_E_INVALID);
+    assert_told("petreld.conf:2", "64");
 }
 
 static int parse(struct options *options, char **argv)

@@ -3,7 +3,8 @@
 #include "base/object.h"
 #include "client/client_uv.h"
 #include "lib/until.h"
-#include "petrel/core.h"
+#include "system/ledger/effect.h"
+#include "system/ledger/follow.h"
 #include "system/ledger/reply.h"
 
 #include <inttypes.h>
@@ -23,13 +24,6 @@
 #define CRASH_IN 400 /* one message in so many crashes the app that handles it */
 #define NEVER UINT64_MAX
 
-struct effect {
-    uint32_t sender;
-    uint32_t message;
-    struct id id;
-    bool garbage;
-};
-
 struct device {
     struct ledger *ledger;
     uint32_t number;
@@ -42,8 +36,9 @@ struct device {
     bool crashed;               /* in this batch: what the core still calls back is for nobody */
     struct effect *effects;     /* of the other kind of app: not stored yet */
     size_t effects_count, effects_room;
-    uint64_t gap; /* likewise */
-    bool gap_told;
+    uint64_t gaps[TOPICS_LOGS]; /* likewise */
+    uint32_t gaps_told;         /* a bit for each */
+    struct follow follow;
     /* LOOKING: for servers. UP: connected, CONNECTED or not. */
     enum { AWAY, LOOKING, OPENING, UP } where;
     char address[LEDGER_ADDRESS_MAX]; /* of the server */
@@ -75,25 +70,7 @@ static void record(struct device *device, const struct effect *effect)
     else if (ledger->drop_next)
         ledger->drop_next = false;
     else
-        book_seen(ledger->book, device->number, effect->sender, effect->message, &effect->id);
-}
-
-static bool read_number(const char *text, const char *member, uint32_t *out)
-{
-    const char *at = strstr(text, member);
-    return at != NULL && sscanf(at + strlen(member), "\":%" SCNu32, out) == 1;
-}
-
-static struct effect effect_of(const struct device *device, const struct petrel_message *message)
-{
-    char text[128];
-    struct effect effect = {0};
-    snprintf(text, sizeof text, "%.*s", (int)message->body_len, (const char *)message->body);
-    effect.garbage = !message->is_json || !read_number(text, "\"sender", &effect.sender) ||
-                     !read_number(text, "\"message", &effect.message) ||
-                     effect.sender >= device->ledger->options.senders;
-    memcpy(effect.id.bytes, message->id, sizeof effect.id.bytes);
-    return effect;
+        book_seen(ledger->book, device->number, effect->log, effect->sender, effect->message, &effect->id);
 }
 
 static void on_message(void *ctx, const struct petrel_message *message)
@@ -101,7 +78,7 @@ static void on_message(void *ctx, const struct petrel_message *message)
     struct device *device = ctx;
     if (device->crashed)
         return;
-    const struct effect effect = effect_of(device, message);
+    const struct effect effect = effect_of(message, device->ledger->options.senders);
     if (device->together) {
         record(device, &effect);
         device->stored = *petrel_core_state(device->core);
@@ -123,23 +100,29 @@ static void on_save(void *ctx, const struct petrel_state *state)
     for (size_t i = 0; i < device->effects_count; i++)
         record(device, &device->effects[i]);
     device->effects_count = 0;
-    if (device->gap_told)
-        book_gap(device->ledger->book, device->number, device->gap);
-    device->gap_told = false;
+    for (uint32_t log = 0; log < TOPICS_LOGS; log++) {
+        if ((device->gaps_told >> log & 1) != 0)
+            book_gap(device->ledger->book, device->number, log, device->gaps[log]);
+        device->gaps[log] = 0;
+    }
+    device->gaps_told = 0;
     device->stored = *state;
 }
 
 static void on_gap(void *ctx, const struct petrel_gap *gap)
 {
     struct device *device = ctx;
+    const int log = topics_find(gap->topic);
     if (device->crashed)
         return;
-    if (device->together) {
-        book_gap(device->ledger->book, device->number, gap->lost_at_most);
+    if (log < 0) {
+        book_stranger(device->ledger->book);
+    } else if (device->together) {
+        book_gap(device->ledger->book, device->number, (uint32_t)log, gap->lost_at_most);
         device->stored = *petrel_core_state(device->core);
     } else {
-        device->gap = gap->lost_at_most + (device->gap_told ? device->gap : 0);
-        device->gap_told = true;
+        device->gaps[log] += gap->lost_at_most;
+        device->gaps_told |= 1U << log;
     }
 }
 
@@ -162,12 +145,20 @@ static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t 
     printf("stopped: device %" PRIu32 ": %" PRIu32 " %s\n", device->number, code, text);
 }
 
+static void on_topic(void *ctx, const char *topic, bool follows, uint32_t code)
+{
+    struct device *device = ctx;
+    (void)follows;
+    follow_told(&device->follow, topic, code, client_uv_now(device->uv));
+}
+
 static const struct petrel_callbacks CALLBACKS = {
     .on_message = on_message,
     .on_save = on_save,
     .on_gap = on_gap,
     .on_connected = on_connected,
     .on_disconnected = on_disconnected,
+    .on_topic = on_topic,
 };
 
 static void start_app(struct device *device)
@@ -175,13 +166,15 @@ static void start_app(struct device *device)
     const struct petrel_core_config config = {.callbacks = &CALLBACKS,
                                               .ctx = device,
                                               .client = "ledger/1",
+                                              .topics = device->ledger->options.topics,
                                               .lookup = device->ledger->options.cluster,
                                               .seed = rng_u64(&device->rng)};
     device->core = petrel_core_new(&config, &device->stored);
     petrel_assert(device->core != NULL);
     device->crashed = false;
     device->effects_count = 0;
-    device->gap_told = false;
+    device->gaps_told = 0;
+    memset(device->gaps, 0, sizeof device->gaps);
 }
 
 /* ---- the phone ---- */
@@ -193,12 +186,16 @@ static void arm(struct device *device)
         at = device->wake_ms;
     if (device->where == UP && device->event_ms < at)
         at = device->event_ms;
+    if (device->where == UP && follow_deadline(&device->follow) < at)
+        at = follow_deadline(&device->follow);
     client_uv_timer(device->uv, at);
 }
 
 static void pump(struct device *device)
 {
     const uint8_t *bytes;
+    if (!device_is_led(device->number))
+        follow_seek(&device->follow, device->core, client_uv_now(device->uv));
     size_t len = petrel_core_output(device->core, &bytes);
     if (len > 0 && client_uv_write(device->uv, bytes, len))
         petrel_core_sent(device->core, len);
@@ -208,6 +205,7 @@ static void stay_away(struct device *device, uint64_t ms)
 {
     client_uv_drop(device->uv);
     set_live(device, false);
+    follow_restart(&device->follow);
     device->where = AWAY;
     device->paused = false;
     device->answer.len = 0;
@@ -251,6 +249,27 @@ static void drop(struct device *device)
 {
     petrel_core_lost(device->core, client_uv_now(device->uv));
     stay_away(device, rng_below(&device->rng, AWAY_MAX_MS));
+}
+
+bool device_is_led(uint32_t number)
+{
+    return number % 3 == 0;
+}
+
+void device_turn(struct device *device)
+{
+    device->follow.wanted = book_device(device->ledger->book, device->number).set;
+    if (device->where == UP) {
+        pump(device);
+        arm(device);
+    }
+}
+
+bool device_has_turned(const struct device *device)
+{
+    bool all;
+    const uint8_t set = follow_set(&device->stored, &all);
+    return all == device->ledger->options.topics && set == book_device(device->ledger->book, device->number).set;
 }
 
 void device_reconnect(struct device *device)
@@ -442,6 +461,7 @@ struct device *device_new(struct ledger *ledger, uint32_t number, char **token)
     device->uv = client_uv_new(&ledger->loop, &OPS, device);
     petrel_assert(device->uv != NULL);
     rng_seed(&device->rng, ledger->options.seed * 2 + 1 + number * UINT64_C(0x9e3779b97f4a7c15));
+    device->follow.wanted = book_device(ledger->book, number).set;
     start_app(device);
     ledger->open++;
     stay_away(device, rng_below(&device->rng, AWAY_MAX_MS));

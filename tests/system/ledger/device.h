@@ -1,5 +1,7 @@
 /* device.h: a phone: libpetrel's core, a socket, and an app that keeps its state where a crash leaves it.
  *
+ * Two in three subscribe by themselves to the topics that the book says; the others leave it to the backend.
+ *
  * Half of the apps store a message's effect and the position together in on_message; the others when they are told to save. Both
  * lose what they had not stored when they crash, which happens between any two callbacks. The book hears of effects that are
  * stored, for only those are what the app has seen. */
@@ -12,6 +14,12 @@ struct device;
 
 /* Takes the token over. */
 struct device *device_new(struct ledger *ledger, uint32_t number, char **token);
+/* Whether it leaves its subscriptions to the backend. */
+bool device_is_led(uint32_t number);
+/* The book says another set: see to it. */
+void device_turn(struct device *device);
+/* Whether its stored state has the set that the book says, and `all`. */
+bool device_has_turned(const struct device *device);
 /* Drop the connection, if there is one, and come back soon. */
 void device_reconnect(struct device *device);
 /* Later, from the loop; counts ledger->open down. */

@@ -1,13 +1,14 @@
 /* ledger.h: one run: the book, the server or the cluster, and everyone who uses it, on one loop.
  *
- * main.c the run's phases; sender.c a backend's connection; device.c a phone; book.c who was told what, tally.c how long it took;
- * report.c the last line. What serves them: server.c one petreld and its deaths; cluster.c a whole cluster, by operate.c, and
+ * main.c the run's phases; sender.c a backend's connection; device.c a phone, follow.c what it subscribes to; book.c who was told what,
+ * topics.c who is meant by a topic; errands.c what senders do beside messages; tally.c how long it took; report.c the last line. What serves them: server.c one petreld and its deaths; cluster.c a whole cluster, by operate.c, and
  * chaos.c what happens to it, of the faults in fault.c, with the cuts of cut.c. tenant.c the app, its key and its devices there. */
 #ifndef PETREL_LEDGER_LEDGER_H
 #define PETREL_LEDGER_LEDGER_H
 
 #include "lib/daemon.h"
 #include "system/ledger/book.h"
+#include "system/ledger/errands.h"
 #include "system/ledger/options.h"
 #include "system/ledger/tally.h"
 
@@ -22,6 +23,7 @@ struct ledger {
     uv_loop_t loop;
     struct book *book;
     struct tally tally;
+    struct errands errands;
     char apis[LEDGER_APIS_MAX][LEDGER_ADDRESS_MAX]; /* "127.0.0.1:PORT" of send APIs, any of which will do; "": down */
     uint32_t apis_count;
     char session[LEDGER_ADDRESS_MAX]; /* where devices connect; not with options.cluster: lookup tells them */
@@ -32,6 +34,7 @@ struct ledger {
     bool calm;         /* devices do nothing rash any more */
     bool drop_next;    /* one message is to be swallowed */
     uint32_t kills;    /* made */
+    uint32_t turns;    /* how often devices got other topics, under way */
     uint32_t busy;     /* senders with a message that has no definite answer */
     uint32_t live;     /* devices with a session */
     uint32_t stopped;  /* devices that were told not to come back */

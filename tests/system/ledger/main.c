@@ -2,11 +2,8 @@
 
 #include "base/object.h"
 #include "lib/until.h"
-#include "system/ledger/chaos.h"
-#include "system/ledger/device.h"
+#include "system/ledger/phases.h"
 #include "system/ledger/report.h"
-#include "system/ledger/sender.h"
-#include "system/ledger/server.h"
 
 #include <inttypes.h>
 #include <libgen.h>
@@ -18,33 +15,6 @@
 #include <unistd.h>
 
 #define TURN_MS 100
-#define PROGRESS_MS 5000
-#define ANSWERS_MS 60000 /* for the last definite answers, after the load */
-#define DRAIN_MS 120000  /* for the devices to have everything */
-#define STALL_MS 6000    /* without anything coming: nothing will */
-#define LINGER_MS 1000   /* for what should not come any more */
-
-/* LOAD: messages are sent, the server is killed, or the faults of a cluster happen. ANSWERS: senders get the last of theirs. DRAIN: devices get what is left, by
- * themselves. RESUME: the same after each has reconnected, which must bring what no Deliver brought. LINGER: nothing more may come. */
-enum phase { LOAD, ANSWERS, DRAIN, RESUME, LINGER, CLOSE };
-
-struct run {
-    struct ledger ledger;
-    struct server server; /* one of the two */
-    struct cluster cluster;
-    struct chaos chaos;
-    struct device **devices;
-    struct sender **senders;
-    char **tokens;
-    uv_timer_t timer;
-    uv_signal_t interrupts[2];
-    enum phase phase;
-    uint64_t began_ms;
-    uint64_t phase_ms; /* when it began */
-    uint64_t told_ms;
-    uint64_t delivered; /* at the last look */
-    uint64_t moved_ms;  /* when that last grew */
-};
 
 uint16_t ledger_port(const char *authority)
 {
@@ -58,131 +28,9 @@ void ledger_fail(struct ledger *ledger, const char *what)
         snprintf(ledger->failure, sizeof ledger->failure, "%s", what);
 }
 
-static uint64_t since(uint64_t ms)
-{
-    return until_now_ms() - ms;
-}
-
-static void enter(struct run *run, enum phase phase)
-{
-    run->phase = phase;
-    run->phase_ms = run->moved_ms = until_now_ms();
-}
-
-static void tell_progress(struct run *run)
-{
-    static const char *const names[] = {"load", "last answers", "draining", "resuming", "lingering", "closing"};
-    if (since(run->told_ms) < PROGRESS_MS)
-        return;
-    run->told_ms = until_now_ms();
-    struct book_sums sums = book_sum(run->ledger.book);
-    printf("%4" PRIu64 " s  %s: accepted %" PRIu64 ", delivered %" PRIu64 " of %" PRIu64 ", devices up %" PRIu32
-           ", retries %" PRIu64 "\n",
-           since(run->began_ms) / 1000, names[run->phase], sums.accepted, sums.delivered, sums.expected,
-           run->ledger.live, run->ledger.retries);
-}
-
-/* ---- the phases ---- */
-
-static void unwatch_interrupts(struct run *run)
-{
-    for (size_t i = 0; i < 2; i++)
-        uv_close((uv_handle_t *)&run->interrupts[i], NULL);
-}
-
-static void close_all(struct run *run)
-{
-    enter(run, CLOSE);
-    for (uint32_t i = 0; i < run->ledger.options.devices; i++)
-        device_close(&run->devices[i]);
-    for (uint32_t i = 0; i < run->ledger.options.senders; i++)
-        sender_close(&run->senders[i]);
-    if (run->ledger.options.cluster)
-        chaos_end(&run->chaos);
-    else
-        server_unwatch(&run->server);
-    unwatch_interrupts(run);
-    uv_close((uv_handle_t *)&run->timer, NULL);
-}
-
-/* The nth kill comes in the middle of the nth part of the time. */
-static bool kill_is_due(const struct run *run)
-{
-    const struct options *options = &run->ledger.options;
-    uint64_t part = 1000ULL * options->seconds / (options->kills > 0 ? options->kills : 1);
-    return run->ledger.kills < options->kills && run->server.phase == SERVER_UP &&
-           since(run->phase_ms) >= part * run->ledger.kills + part / 2;
-}
-
-/* Let happen what is due; whether all that should has happened. */
-static bool torment(struct run *run)
-{
-    if (run->ledger.options.cluster) {
-        chaos_turn(&run->chaos);
-        return chaos_is_over(&run->chaos);
-    }
-    if (kill_is_due(run))
-        server_kill(&run->server);
-    return run->ledger.kills == run->ledger.options.kills && run->server.phase == SERVER_UP;
-}
-
-static void load(struct run *run)
-{
-    struct ledger *ledger = &run->ledger;
-    bool over = since(run->phase_ms) >= 1000ULL * ledger->options.seconds;
-    if (torment(run) && over) {
-        ledger->sending = false;
-        enter(run, ANSWERS);
-    }
-}
-
-/* Whether nothing comes any more. */
-static bool has_stalled(struct run *run, uint64_t delivered)
-{
-    if (delivered != run->delivered)
-        run->moved_ms = until_now_ms();
-    run->delivered = delivered;
-    return since(run->moved_ms) > STALL_MS || since(run->phase_ms) > DRAIN_MS;
-}
-
-static void drain(struct run *run)
-{
-    struct book_sums sums = book_sum(run->ledger.book);
-    bool stalled = has_stalled(run, sums.delivered);
-    /* What gaps have paid for is not awaited, once nothing comes any more. */
-    if (sums.missing == 0 || (stalled && (run->phase == RESUME || sums.lost == 0))) {
-        enter(run, LINGER);
-    } else if (stalled) {
-        printf("%" PRIu64 " deliveries do not come by themselves: all devices reconnect\n", sums.lost);
-        for (uint32_t i = 0; i < run->ledger.options.devices; i++)
-            device_reconnect(run->devices[i]);
-        enter(run, RESUME);
-    }
-}
-
-static void end_of_load(struct run *run)
-{
-    if (run->ledger.busy > 0 && since(run->phase_ms) <= ANSWERS_MS)
-        return;
-    tally_end(&run->ledger.tally, until_now_ms());
-    run->ledger.calm = true;
-    enter(run, DRAIN);
-}
-
 static void on_turn(uv_timer_t *timer)
 {
-    struct run *run = timer->data;
-    tell_progress(run);
-    if (run->ledger.failure[0] != '\0')
-        close_all(run);
-    else if (run->phase == LOAD)
-        load(run);
-    else if (run->phase == ANSWERS)
-        end_of_load(run);
-    else if (run->phase == DRAIN || run->phase == RESUME)
-        drain(run);
-    else if (since(run->phase_ms) > LINGER_MS)
-        close_all(run);
+    phases_turn(timer->data);
 }
 
 static void on_interrupt(uv_signal_t *handle, int number)
@@ -211,18 +59,14 @@ static void start_all(struct run *run)
     run->timer.data = run;
     uv_timer_start(&run->timer, on_turn, TURN_MS, TURN_MS);
     run->began_ms = run->told_ms = until_now_ms();
-    if (ledger->options.cluster)
-        chaos_begin(&run->chaos, &run->cluster, run->began_ms + 1000ULL * ledger->options.seconds);
-    else
+    if (!ledger->options.cluster)
         server_watch(&run->server);
-    tally_begin(&ledger->tally, run->began_ms);
-    ledger->sending = true;
     ledger->drop_next = ledger->options.drop_one;
     for (uint32_t i = 0; i < ledger->options.devices; i++)
         run->devices[i] = device_new(ledger, i, &run->tokens[i]);
     for (uint32_t i = 0; i < ledger->options.senders; i++)
         run->senders[i] = sender_new(ledger, i);
-    enter(run, LOAD);
+    phases_begin(run);
 }
 
 static bool set_up(struct run *run)
@@ -274,7 +118,7 @@ static bool execute(struct run *run)
         uv_run(&ledger->loop, UV_RUN_DEFAULT);
         petrel_assert(ledger->open == 0);
     } else {
-        unwatch_interrupts(run);
+        phases_unwatch_interrupts(run);
     }
     if (ledger->failure[0] != '\0' && !ledger->options.cluster)
         server_print_log(&run->server);
@@ -321,7 +165,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     uv_loop_init(&ledger->loop);
-    ledger->book = book_new(ledger->options.devices, ledger->options.senders, ledger->options.seed);
+    ledger->book =
+        book_new(ledger->options.devices, ledger->options.senders, ledger->options.seed, ledger->options.topics);
     run.devices = object_zalloc(ledger->options.devices * sizeof(struct device *));
     run.tokens = object_zalloc(ledger->options.devices * sizeof(char *));
     run.senders = object_zalloc(ledger->options.senders * sizeof(struct sender *));
@@ -333,6 +178,7 @@ int main(int argc, char **argv)
     free(run.senders);
     book_free(&ledger->book);
     tally_reset(&ledger->tally);
+    errands_reset(&ledger->errands);
     uv_loop_close(&ledger->loop);
     return kept ? 0 : 1;
 }

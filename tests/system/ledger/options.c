@@ -10,18 +10,24 @@
 
 #define SECONDS_PER_KILL 5
 #define SECONDS_OF_CLUSTER 60
+#define SECONDS_OF_TWO_TURNS 20
 #define SENDERS 64
 #define SENDERS_OF_CLUSTER 512 /* so many that those who wait for one shard are not all */
 
 static const char HELP[] =
     "usage: tests/ledger [--kills N] [--devices N] [--rate N] [--seconds N] [--seed S] [--senders N] [--drop-one]\n"
+    "                    [--no-topics]\n"
     "       tests/ledger --cluster [--faults LIST] [--durability D] [--dir DIR] [--keep] [--devices N] ...\n"
     "\n"
     "Holds a real petreld to its promise: every message that was answered 2xx reaches every target device in order, "
     "once.\n"
     "Senders retry with the same Idempotency-Key until they have an answer. Devices drop, resume, crash and read "
     "slowly at\n"
-    "random. The server is killed (kill -9) and started again under load.\n"
+    "random. The server is killed (kill -9) and started again under load. Some messages go to topics, to all devices, "
+    "to "
+    "conditions:\n"
+    "who is subscribed is known, for once or twice in a run all is awaited, and devices and backends change "
+    "subscriptions.\n"
     "\n"
     "  --kills N     how often the server is killed (default 5)\n"
     "  --devices N   devices, one to four to a user (default 200)\n"
@@ -30,6 +36,7 @@ static const char HELP[] =
     "  --senders N   connections of senders (default 64; of a cluster 512)\n"
     "  --seed S      what happens to whom (default: drawn, and told)\n"
     "  --drop-one    swallow one message on the device's side: the ledger must then report 1 lost\n"
+    "  --no-topics   send to users alone\n"
     "  --bin DIR     where petreld and petrelctl are (default: beside this program)\n"
     "\n"
     "With --cluster the same is done to a cluster of its own, brought up by deploy/cluster and taken down at the end. "
@@ -76,21 +83,14 @@ static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *ou
 }
 
 static const struct option LONG[] = {
-    {"kills", required_argument, NULL, 'k'},
-    {"devices", required_argument, NULL, 'd'},
-    {"rate", required_argument, NULL, 'r'},
-    {"seconds", required_argument, NULL, 't'},
-    {"senders", required_argument, NULL, 'n'},
-    {"seed", required_argument, NULL, 's'},
-    {"bin", required_argument, NULL, 'b'},
-    {"drop-one", no_argument, NULL, 'o'},
-    {"cluster", no_argument, NULL, 'c'},
-    {"faults", required_argument, NULL, 'f'},
-    {"durability", required_argument, NULL, 'u'},
-    {"dir", required_argument, NULL, 'i'},
-    {"keep", no_argument, NULL, 'e'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"kills", required_argument, NULL, 'k'},   {"devices", required_argument, NULL, 'd'},
+    {"rate", required_argument, NULL, 'r'},    {"seconds", required_argument, NULL, 't'},
+    {"senders", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
+    {"bin", required_argument, NULL, 'b'},     {"drop-one", no_argument, NULL, 'o'},
+    {"no-topics", no_argument, NULL, 'p'},     {"cluster", no_argument, NULL, 'c'},
+    {"faults", required_argument, NULL, 'f'},  {"durability", required_argument, NULL, 'u'},
+    {"dir", required_argument, NULL, 'i'},     {"keep", no_argument, NULL, 'e'},
+    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
 static bool take_word(struct options *options, int letter)
@@ -147,6 +147,8 @@ static bool take(struct options *options, int letter)
     bool good = true;
     if (letter == 'o')
         options->drop_one = true;
+    else if (letter == 'p')
+        options->topics = false;
     else if (letter == 'c')
         options->cluster = true;
     else if (letter == 'e')
@@ -180,11 +182,12 @@ static void fill(struct options *options)
     }
     if (options->seconds == 0)
         options->seconds = SECONDS_PER_KILL * (options->kills > 0 ? options->kills : 1);
+    options->turns = !options->topics ? 0 : options->seconds < SECONDS_OF_TWO_TURNS ? 1 : 2;
 }
 
 int options_parse(struct options *options, int argc, char **argv)
 {
-    *options = (struct options){.kills = 5, .devices = 200, .rate = 500, .replicated = true};
+    *options = (struct options){.kills = 5, .devices = 200, .rate = 500, .replicated = true, .topics = true};
     if (getrandom(&options->seed, sizeof options->seed, 0) != (ssize_t)sizeof options->seed)
         options->seed = 1;
     options->seed >>= 32; /* short enough to be typed again */

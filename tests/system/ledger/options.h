@@ -13,6 +13,8 @@ struct options {
     uint32_t seconds; /* under load, in all */
     uint64_t seed;
     bool drop_one;
+    bool topics;         /* some messages go to topics */
+    uint32_t turns;      /* how often devices change what they are subscribed to */
     const char *petreld; /* the binary */
     /* With a cluster: */
     bool cluster;

@@ -15,6 +15,9 @@ static void print_findings(const struct ledger *ledger, const struct book_sums *
         book_print_lost(ledger->book, TELL_LOST);
     if (sums->strangers > 0)
         printf("%" PRIu64 " deliveries were of no message that this device should have\n", sums->strangers);
+    const struct book_sums topics = book_sum_topics(ledger->book);
+    if (topics.lost > 0)
+        printf("%" PRIu64 " of the lost deliveries are of topics\n", topics.lost);
     if (sums->open > 0)
         printf("%" PRIu64 " messages got no definite answer\n", sums->open);
     if (sums->missing > sums->lost)
@@ -50,13 +53,24 @@ static void print_cluster(struct ledger *ledger, const uint32_t *counts)
            tally->failovers_count, tally_percentile(tally, 50), tally_percentile(tally, 99));
 }
 
+static void print_topics(const struct ledger *ledger)
+{
+    const struct book_sums sums = book_sum_topics(ledger->book);
+    printf(",\"topics\":{\"accepted\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"lost\":%" PRIu64
+           ",\"out_of_order\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"gaps\":%" PRIu64
+           ",\"turns\":%" PRIu32 "}",
+           sums.accepted, sums.delivered, sums.lost, sums.out_of_order, sums.duplicates, sums.refused, sums.gaps,
+           ledger->turns);
+}
+
 static bool is_kept(const struct ledger *ledger, const struct book_sums *sums, const uint32_t *counts)
 {
     uint32_t happened = 0;
     for (uint32_t i = 0; i < FAULT_COUNT; i++)
         happened += counts[i];
     return sums->accepted > 0 && (sums->lost == 0 || may_lose(ledger, counts)) && sums->out_of_order == 0 &&
-           sums->duplicates == 0 && sums->refused == 0 && sums->strangers == 0 && ledger->stopped == 0 &&
+           ledger->turns == ledger->options.turns && sums->duplicates == 0 && sums->refused == 0 &&
+           sums->strangers == 0 && ledger->stopped == 0 &&
            (ledger->options.cluster ? happened > 0 : ledger->kills == ledger->options.kills);
 }
 
@@ -73,6 +87,8 @@ void report_print(struct ledger *ledger, const uint32_t *counts)
     printf("{\"accepted\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"out_of_order\":%" PRIu64
            ",\"duplicates\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"gaps\":%" PRIu64,
            sums.accepted, sums.delivered, sums.lost, sums.out_of_order, sums.duplicates, sums.refused, sums.gaps);
+    if (ledger->options.topics)
+        print_topics(ledger);
     if (ledger->options.cluster)
         print_cluster(ledger, counts);
     else

@@ -17,6 +17,8 @@
 #define RETRY_MAX_MS 2000
 #define ELSEWHERE_MS 4000 /* how long it stays with another API */
 #define REPLY_MAX 16384
+#define PACED_EVERY 4 /* of the messages to topics */
+#define PACE "2000"   /* devices a second */
 
 struct sender {
     struct ledger *ledger;
@@ -29,6 +31,7 @@ struct sender {
     bool open;  /* the connection stands */
     bool asked; /* its request was written, the answer is awaited */
     bool opening;
+    bool on_errand; /* what is under way is no message */
     uint32_t message;
     struct bytebuf request;
     struct bytebuf reply;
@@ -40,16 +43,30 @@ static void wait_ms(struct sender *sender, uint64_t ms)
     client_uv_timer(sender->uv, client_uv_now(sender->uv) + ms);
 }
 
-static void write_request(struct sender *sender, uint32_t user, int mate)
+static void write_errand(struct sender *sender, const struct errand *errand)
 {
-    char to[64], body[256];
-    if (mate < 0)
-        snprintf(to, sizeof to, "{\"user\":\"u%" PRIu32 "\"}", user);
+    const struct book_device device = book_device(sender->ledger->book, errand->device);
+    sender->request.len = 0;
+    bytes_printf(&sender->request,
+                 "%s /v1/apps/" LEDGER_APP "/users/u%" PRIu32 "/devices/d%u/topics/%s HTTP/1.1\r\nHost: ledger\r\n"
+                 "Authorization: Bearer %s\r\nContent-Length: 0\r\n\r\n",
+                 errand->follow ? "PUT" : "DELETE", device.user, (unsigned)device.mate, topics_name(errand->topic),
+                 sender->ledger->key);
+}
+
+static void write_request(struct sender *sender, const struct book_to *to)
+{
+    char target[160], body[400];
+    if (to->target >= 0)
+        snprintf(target, sizeof target, "%s%s", topics_to((uint32_t)to->target),
+                 sender->message % PACED_EVERY == 0 ? ",\"rate\":" PACE : "");
+    else if (to->mate < 0)
+        snprintf(target, sizeof target, "{\"user\":\"u%" PRIu32 "\"}", to->user);
     else
-        snprintf(to, sizeof to, "{\"user\":\"u%" PRIu32 "\",\"device\":\"d%d\"}", user, mate);
+        snprintf(target, sizeof target, "{\"user\":\"u%" PRIu32 "\",\"device\":\"d%d\"}", to->user, to->mate);
     int len =
         snprintf(body, sizeof body,
-                 "{\"to\":%s,\"durability\":\"%s\",\"data\":{\"sender\":%" PRIu32 ",\"message\":%" PRIu32 "}}", to,
+                 "{\"to\":%s,\"durability\":\"%s\",\"data\":{\"sender\":%" PRIu32 ",\"message\":%" PRIu32 "}}", target,
                  sender->ledger->options.replicated ? "replicated" : "standard", sender->number, sender->message);
     sender->request.len = 0;
     bytes_printf(&sender->request,
@@ -110,6 +127,27 @@ static void go_back(struct sender *sender)
     sender->api = own;
 }
 
+/* The next thing to do. False: there is none. */
+static bool begin(struct sender *sender)
+{
+    struct ledger *ledger = sender->ledger;
+    struct errand errand;
+    struct book_to to;
+    sender->on_errand = errands_take(&ledger->errands, &errand);
+    if (!sender->on_errand && !ledger->sending)
+        return false;
+    go_back(sender);
+    sender->busy = true;
+    ledger->busy++;
+    if (sender->on_errand) {
+        write_errand(sender, &errand);
+    } else {
+        sender->message = book_draw(ledger->book, sender->number, &to);
+        write_request(sender, &to);
+    }
+    return true;
+}
+
 static void on_timer(void *owner)
 {
     struct sender *sender = owner;
@@ -118,17 +156,8 @@ static void on_timer(void *owner)
         again(sender, 0);
         return;
     }
-    if (!sender->busy) {
-        if (!sender->ledger->sending)
-            return;
-        uint32_t user;
-        int mate;
-        go_back(sender);
-        sender->busy = true;
-        sender->ledger->busy++;
-        sender->message = book_draw(sender->ledger->book, sender->number, &user, &mate);
-        write_request(sender, user, mate);
-    }
+    if (!sender->busy && !begin(sender))
+        return;
     if (sender->open) {
         ask(sender);
     } else if (!sender->opening) {
@@ -146,14 +175,19 @@ static void on_open(void *owner)
         ask(sender);
 }
 
+static void end(struct sender *sender)
+{
+    sender->busy = sender->asked = false;
+    sender->ledger->busy--;
+    schedule(sender);
+}
+
 static void definite(struct sender *sender, enum book_answer answer, const struct id *id)
 {
     book_answered(sender->ledger->book, sender->message, answer, id);
     if (answer == BOOK_ACCEPTED)
         tally_accepted(&sender->ledger->tally, until_now_ms());
-    sender->busy = sender->asked = false;
-    sender->ledger->busy--;
-    schedule(sender);
+    end(sender);
 }
 
 /* The uuid that the API's id begins with. */
@@ -173,6 +207,18 @@ static void refuse(struct sender *sender, const struct reply *reply)
     definite(sender, BOOK_REFUSED, NULL);
 }
 
+static void end_errand(struct sender *sender, const struct reply *reply)
+{
+    char text[200];
+    if (reply->status / 100 != 2) {
+        snprintf(text, sizeof text, "a change of a subscription was answered %u %.*s", reply->status,
+                 (int)reply->body.len, (const char *)reply->body.ptr);
+        ledger_fail(sender->ledger, text);
+    }
+    errands_did(&sender->ledger->errands);
+    end(sender);
+}
+
 static void unserved(struct sender *sender, const struct reply *reply)
 {
     static const char begins[] = "{\"error\":{\"code\":503,\"status\":";
@@ -188,12 +234,15 @@ static void unserved(struct sender *sender, const struct reply *reply)
 static void on_reply(struct sender *sender, const struct reply *reply)
 {
     struct id id;
-    if (reply->status / 100 == 2 && !id_of(reply->body, &id))
-        ledger_fail(sender->ledger, "an accepted message was given no id");
-    else if (reply->status / 100 == 2)
-        definite(sender, BOOK_ACCEPTED, &id);
-    else if (reply->status / 100 == 5 || reply->status == 429 || reply->status == 408)
+    const bool served = reply->status / 100 == 2;
+    if (reply->status / 100 == 5 || reply->status == 429 || reply->status == 408)
         unserved(sender, reply);
+    else if (sender->on_errand)
+        end_errand(sender, reply);
+    else if (served && !id_of(reply->body, &id))
+        ledger_fail(sender->ledger, "an accepted message was given no id");
+    else if (served)
+        definite(sender, BOOK_ACCEPTED, &id);
     else
         refuse(sender, reply);
     if (reply->close)
@@ -246,6 +295,12 @@ struct sender *sender_new(struct ledger *ledger, uint32_t number)
     ledger->open++;
     schedule(sender);
     return sender;
+}
+
+void sender_wake(struct sender *sender)
+{
+    if (!sender->busy)
+        schedule(sender);
 }
 
 static void on_closed(void *owner)

@@ -1,4 +1,5 @@
-/* sender.h: a backend: one keep-alive connection, one message at a time, the same Idempotency-Key until there is a definite answer. */
+/* sender.h: a backend: one keep-alive connection, one message or errand at a time, the same Idempotency-Key until there is a definite
+ * answer. */
 #ifndef PETREL_LEDGER_SENDER_H
 #define PETREL_LEDGER_SENDER_H
 
@@ -7,6 +8,8 @@
 struct sender;
 
 struct sender *sender_new(struct ledger *ledger, uint32_t number);
+/* There is something to do again. */
+void sender_wake(struct sender *sender);
 /* Later, from the loop; counts ledger->open down. */
 void sender_close(struct sender **sender);
 
