@@ -41,16 +41,14 @@ int api_topic_send_read(struct api_send *send, struct bytes app, struct bytes to
     return topic.ptr != NULL ? read_topic(send, app, topic) : read_condition(send, app, condition);
 }
 
-/* Two parts may go into one log, which remembers ids: all but the first have one of their own there, the same at each retry. */
-static struct id part_id(const struct api_topic_send *topic)
+/* The next part's term, the present one or a later one. */
+static void find_part(struct condition *condition)
 {
-    const uint8_t term = (uint8_t)topic->condition.term;
-    if (term == 0)
-        return topic->id;
-    return id_derive(bytes_of(topic->id.bytes, sizeof topic->id.bytes), bytes_of(&term, sizeof term));
+    while (condition->term + 1 < condition->terms_count && !condition_ends_part(condition, condition->term))
+        condition->term++;
 }
 
-/* The log and the terms of the condition's present term. */
+/* The log and the terms of the condition's present part. */
 static void fill_part(struct api_send *send)
 {
     struct api_topic_send *topic = &send->topic;
@@ -63,7 +61,6 @@ static void fill_part(struct api_send *send)
     }
     topic->packed.len = 0;
     condition_pack(condition, &topic->packed);
-    out->id = part_id(topic);
     out->topic = bytes_str(log);
     out->condition = bytes_view(&topic->packed);
 }
@@ -77,6 +74,7 @@ void api_topic_send_begin(struct api_send *send, uint32_t rate)
     send->call.in = (struct peer_msg){.type = PEER_TOPIC_SEND};
     send->call.in.topic_send = (struct peer_topic_send){
         .app = bytes_str(send->target.app),
+        .id = in.id,
         .message = in.message,
         .durability = in.durability,
         .expires_ms = in.expires_ms,
@@ -84,6 +82,7 @@ void api_topic_send_begin(struct api_send *send, uint32_t rate)
         .body_hash = in.body_hash,
         .key_expires_ms = in.key_expires_ms,
     };
+    find_part(&send->topic.condition);
     fill_part(send);
 }
 
@@ -94,6 +93,7 @@ bool api_topic_send_next(struct api_send *send)
     if (topic->condition.term + 1 >= topic->parts)
         return false;
     topic->condition.term++;
+    find_part(&topic->condition);
     fill_part(send);
     return true;
 }

@@ -14,8 +14,8 @@ struct message_topic {
     uint32_t inflight;
 };
 
-/* One call. What a subscription needs is asked step by step: whether there is that device, the topic's head, the subscription, the
- * device's route. */
+/* One call. What a subscription needs is asked step by step: whether there is the device, the topic's head, the
+ * subscription, the device's route. */
 struct op {
     struct list node; /* while free */
     struct message_topic *topic;
@@ -189,50 +189,51 @@ static int begin_interest(struct op *op)
 
 /* ---- subscriptions ---- */
 
-/* The user's device that the call is about; NULL: there is none. */
-static const struct peer_device *device_of(const struct store_request *request)
+static int ask_user(struct op *op, store_done_fn *done)
 {
-    const struct op *op = container_of(request, struct op, store);
-    for (uint32_t i = 0; i < request->out.user->count; i++) {
-        if (bytes_equal_str(op->call->in.subscribe.target.device, request->out.user->devices[i].device))
+    const struct peer_target *target = &op->call->in.subscribe.target;
+    op->store.in.user = (struct peer_target){.app = target->app, .user = target->user};
+    return store_submit(op->topic->config.store, STORE_USER, &op->store, op->topic->config.loop, done);
+}
+
+/* NULL: the user has no such device. */
+static const struct peer_device *find_device(const struct op *op, const struct store_request *request)
+{
+    const struct bytes wanted = op->call->in.subscribe.target.device;
+    for (uint32_t i = 0; request->status == 0 && i < request->out.user->count; i++) {
+        if (bytes_equal_str(wanted, request->out.user->devices[i].device))
             return &request->out.user->devices[i];
     }
     return NULL;
 }
 
-static int ask_user(struct op *op, store_done_fn *done)
-{
-    const struct message_topic_config *config = &op->topic->config;
-    const struct peer_target *device = &op->call->in.subscribe.target;
-    op->store.in.user = (struct peer_target){.app = device->app, .user = device->user};
-    return store_submit(config->store, STORE_USER, &op->store, config->loop, done);
-}
-
-/* Without a route nobody was told: the backend asks again, which changes nothing and tells. */
-static void on_route(struct store_request *request)
+static void on_routed(struct store_request *request)
 {
     struct op *op = container_of(request, struct op, store);
-    const struct peer_device *device = request->status == 0 ? device_of(request) : NULL;
-    if (device != NULL && device->route.generation != 0) {
+    const struct peer_device *device = find_device(op, request);
+    const bool live = device != NULL && device->route.generation != 0;
+    if (live && !route_equal(&device->route, &op->call->in.subscribe.asked_by)) {
         struct peer_msg msg = {.type = PEER_RESUBSCRIBED, .resubscribed = {.route = device->route}};
         (void)link_tell(op->topic->config.link, device->route.node, device->route.loop, &msg);
     }
-    answer(op, request->status);
+    /* Who could not be told hears of it when it is asked for again, which is the same. */
+    answer(op, request->status == PETREL_E_NOT_FOUND ? 0 : request->status);
 }
 
-/* A session that binds and then asks for its device's subscriptions, and a change that is written before the route is read: whichever is
- * second sees the first. */
+/* The route is asked for after the change, and a session asks for its subscriptions after it has bound: whichever is second sees the
+ * first. */
 static void on_subscribed(struct topics_request *request)
 {
     struct op *op = op_of(request);
-    int status = request->status;
-    if (status == 0) {
-        op->call->reply.subscribed = (struct peer_subscribed){.position = request->out.subscribed.position,
-                                                              .version = request->out.subscribed.version};
-        if (op->call->in.subscribe.asked_by.generation == 0 && (status = ask_user(op, on_route)) == 0)
-            return;
+    if (request->status != 0) {
+        answer(op, request->status);
+        return;
     }
-    answer(op, status);
+    op->call->reply.subscribed = (struct peer_subscribed){.position = request->out.subscribed.position,
+                                                          .version = request->out.subscribed.version};
+    const int rc = ask_user(op, on_routed);
+    if (rc != 0)
+        answer(op, rc);
 }
 
 static void subscribe_from(struct op *op, struct position position)
@@ -287,7 +288,7 @@ static void change_set(struct op *op)
 static void on_user(struct store_request *request)
 {
     struct op *op = container_of(request, struct op, store);
-    if (request->status == 0 && device_of(request) != NULL)
+    if (find_device(op, request) != NULL)
         change_set(op);
     else
         answer(op, request->status != 0 ? request->status : PETREL_E_NOT_FOUND);

@@ -35,6 +35,7 @@ struct session_config session_role_defaults(void)
         .backoff_ms = 1000,
         .max_handshakes = 16384,
         .bind_target_ms = 50,
+        .topic_lease_ms = 60000,
         .node_name = "petrel",
         .node = 1,
         .loops = 1,

@@ -17,7 +17,6 @@
 /* What the message server saw and what it shall say. Under lock. */
 struct api_rig_script {
     char topics[256];                    /* those that calls were about, in order: "news(0) " */
-    struct id topic_id, topic_id_before; /* of the last two appends to topics */
     uint64_t topic_expires_ms;
     bool has_key;
     uint32_t rate;
