@@ -85,7 +85,8 @@ static void begin(struct work *work, uint32_t index)
     device->state = DEVICE_CONNECTING;
     work->in_flight++;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = index};
-    if (bind(device->fd, (const struct sockaddr *)&from, sizeof from) != 0 ||
+    const bool loopback = ntohl(to->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    if ((loopback && bind(device->fd, (const struct sockaddr *)&from, sizeof from) != 0) ||
         epoll_ctl(work->epoll_fd, EPOLL_CTL_ADD, device->fd, &event) != 0 ||
         (connect(device->fd, (const struct sockaddr *)to, sizeof *to) != 0 && errno != EINPROGRESS))
         go_down(work, device, strerror(errno));

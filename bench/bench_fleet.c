@@ -1,5 +1,7 @@
 #include "bench_fleet.h"
 
+#include "bench_others.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -43,6 +45,8 @@ static void start_worker(struct bench_fleet *fleet, uint32_t worker, uint32_t fi
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
+        if (fleet->bench->server == BENCH_OTHER)
+            bench_others_device_run(fleet, worker, first, count);
         bench_device_run(fleet, worker, first, count);
     }
     if (pid < 0)

@@ -1,6 +1,7 @@
 /* Senders on keep-alive connections, one request under way on each: what a backend's worker does. Every 2xx is a message that is
  * durable. With sessions, each message goes to one that is connected, is pushed, and acked: the whole way. */
 #include "bench_fleet.h"
+#include "bench_others.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -299,6 +300,8 @@ int bench_broadcast(struct bench *bench)
 
 int bench_send(struct bench *bench)
 {
+    if (bench->server == BENCH_OTHER)
+        return bench_others_send(bench);
     const struct bench_options *options = &bench->options;
     const uint64_t rate = options->rate > 0 ? options->rate : RATE_MAX;
     struct sending sending = {
