@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BENCH_FIGURES_MAX 64
+#define BENCH_FIGURES_MAX 80
 #define BENCH_NAME_MAX 64
 
 struct bench_figure {
@@ -43,7 +43,12 @@ struct bench_options {
     uint32_t seconds;
     uint32_t payload_bytes;
     uint32_t rate;     /* sends a second; 0: as many as go */
-    uint32_t every_ms; /* broadcast: one in so long */
+    uint32_t every_ms; /* broadcast, soak: one in so long; 0: the run's own choice */
+    uint32_t share;    /* storm: percent of the sessions that are cut */
+    uint32_t stay;     /* storm: devices beside them that are not */
+    uint32_t churn;    /* soak: devices a second that leave and come back */
+    uint32_t slow;     /* soak: of the sessions, those that read by turns */
+    uint32_t growth;   /* soak: percent that the servers' memory may grow */
     uint32_t loops;    /* of the server that is started; 0: as many as cores, and as sessions need */
 };
 
@@ -74,7 +79,7 @@ double bench_figure_value(const struct bench *bench, const char *name);
 void bench_figure_table(const struct bench *bench);
 /* {"name":value,...}, no newline. */
 void bench_figure_json(const struct bench_figure *figures, size_t count);
-/* p50, p99, p99.9 and max as figures "<name>_p50_us" ... */
+/* p50, p99, p99.9 and max as figures "<name>_p50_us" ...; name "": "p50_us" ... */
 struct bench_latency;
 void bench_figure_latency(struct bench *bench, const char *name, const struct bench_latency *latency);
 void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -88,5 +93,7 @@ int bench_compare(struct bench *bench, int (*run)(struct bench *bench));
 int bench_growth(struct bench *bench);
 int bench_hold(struct bench *bench);
 int bench_send(struct bench *bench);
+int bench_soak(struct bench *bench);
+int bench_storm(struct bench *bench);
 
 #endif

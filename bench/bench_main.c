@@ -26,6 +26,11 @@ static const struct run {
      "send over the HTTP API, each message durable before its answer; with --sessions also push and ack"},
     {"growth", bench_growth, true,
      "hold and send with 10,000, 30,000, 100,000 ... sessions up to --sessions: one table, and a plot with --plot"},
+    {"soak", bench_soak, false,
+     "for a long time all at once: devices that come and go, single messages, broadcasts, slow readers; memory that\n"
+     "             grows, or a message that is lost, is an error"},
+    {"storm", bench_storm, false,
+     "cut all sessions at once: how long until they are back, and what those that stayed have to bear"},
 };
 
 #define OWN "" /* runs that start their own servers do not take it, all others do */
@@ -43,17 +48,29 @@ static const struct option {
 } options[] = {
     {"--sessions", "N", offsetof(struct bench_options, sessions), 0, 1, 1900000, NULL,
      "devices that are connected, each with its own user"},
-    {"--senders", "N", offsetof(struct bench_options, senders), 64, 1, 4096, "send broadcast growth",
+    {"--senders", "N", offsetof(struct bench_options, senders), 64, 1, 4096, "send broadcast growth soak storm",
      "connections that send, one request under way on each"},
     {"--users", "N", offsetof(struct bench_options, users), 10000, 1, 10000000, "send",
      "users that the messages go to, in turn, without --sessions"},
-    {"--seconds", "N", offsetof(struct bench_options, seconds), 10, 1, 86400, NULL, "how long to hold or send"},
-    {"--bytes", "N", offsetof(struct bench_options, payload_bytes), 100, 32, 8192, "send broadcast growth",
+    {"--seconds", "N", offsetof(struct bench_options, seconds), 10, 1, 86400, "hold send broadcast growth soak",
+     "how long to hold or send"},
+    {"--bytes", "N", offsetof(struct bench_options, payload_bytes), 100, 32, 8192, "send broadcast growth soak storm",
      "length of a message's data"},
-    {"--rate", "N", offsetof(struct bench_options, rate), 0, 1, 200000, "send broadcast growth",
-     "messages a second, in place of as many as go (broadcast: 100; growth: 2000)"},
-    {"--every", "MS", offsetof(struct bench_options, every_ms), 2000, 10, 3600000, "broadcast",
-     "milliseconds from one broadcast to the next"},
+    {"--rate", "N", offsetof(struct bench_options, rate), 0, 1, 200000, "send broadcast growth soak storm",
+     "messages a second, in place of as many as go (broadcast: 100; growth: 2000; soak: 1000;\n"
+     "                             storm: 200)"},
+    {"--every", "MS", offsetof(struct bench_options, every_ms), 0, 10, 3600000, "broadcast soak",
+     "milliseconds from one broadcast to the next (2000; soak: 10000)"},
+    {"--share", "PERCENT", offsetof(struct bench_options, share), 100, 1, 100, "storm",
+     "how much of --sessions is cut"},
+    {"--stay", "N", offsetof(struct bench_options, stay), 1000, 1, 15000, "storm",
+     "devices beside --sessions that keep their connections"},
+    {"--churn", "N", offsetof(struct bench_options, churn), 100, 1, 100000, "soak",
+     "devices a second that leave, and are back within three"},
+    {"--slow", "N", offsetof(struct bench_options, slow), 50, 1, 15000, "soak",
+     "of --sessions, those that read for fifteen seconds and then do not for fifteen"},
+    {"--growth", "PERCENT", offsetof(struct bench_options, growth), 5, 1, 1000000, "soak",
+     "what the servers' memory may grow after the first five minutes, or the first sixth"},
     {"--loops", "N", offsetof(struct bench_options, loops), 0, 1, 128, NULL,
      "of the server that is started; as many as cores, or as sessions need"},
     {"--rounds", "N", offsetof(struct bench_options, rounds), 2, 1, 100, "compare", "runs of each server, in turn"},
@@ -269,7 +286,7 @@ int main(int argc, char **argv)
     const bool compared = argc >= 2 && strcmp(argv[1], "compare") == 0;
     const char *name = argc >= 2 ? argv[compared ? 2 : 1] : NULL;
     const struct run *run = find_run(name);
-    if (run == NULL || (compared && run->many)) {
+    if (run == NULL || (compared && (run->many || run->run == bench_soak))) {
         if (name != NULL)
             fprintf(stderr, "petrel-bench: no such run: %s%s\n", compared ? "compare " : "", name);
         return usage(stderr, 2);

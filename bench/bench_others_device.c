@@ -37,7 +37,7 @@ struct work {
     struct bytebuf bytes; /* to write */
     uint32_t order_serial;
     enum bench_order order;
-    uint32_t cursor;
+    uint64_t cursor; /* among the devices; of heartbeats, how many are through */
     uint32_t in_flight;
     uint64_t began_us;
     uint8_t data[READ_BYTES];
@@ -118,7 +118,7 @@ static void on_message(struct work *work, struct bytes data)
     if (!bench_stamp_read((const char *)data.ptr, data.len, &number, &sent_us))
         return;
     atomic_fetch_add_explicit(&out->pushes, 1, memory_order_relaxed);
-    if (number >= fleet->numbers) {
+    if (number >= fleet->config.numbers) {
         atomic_fetch_add_explicit(&out->broadcasts, 1, memory_order_relaxed);
         bench_latency_add(&out->broadcast, bench_now_us() - sent_us);
         return;
@@ -177,28 +177,27 @@ static bool connect_some(struct work *work)
 {
     for (; work->cursor < work->count && work->in_flight < IN_FLIGHT_MAX; work->cursor++)
         if (work->devices[work->cursor].state == DEVICE_DOWN)
-            begin(work, work->cursor);
+            begin(work, (uint32_t)work->cursor);
     if (work->cursor < work->count || work->in_flight > 0)
         return false;
     work->cursor = 0;
     return atomic_load(&work->out->connected) == work->count;
 }
 
-static bool beat_some(struct work *work)
+/* In the order of the devices, spread over the interval. */
+static void beat_some(struct work *work)
 {
-    const uint64_t length = atomic_load(&work->fleet->shared->beat_us);
-    const uint64_t passed = bench_now_us() - work->began_us;
-    const double share = passed < length ? (double)passed / (double)length : 1;
-    const uint32_t due = (uint32_t)(work->count * share);
+    const uint64_t every = atomic_load(&work->fleet->shared->beat_us), now = bench_now_us();
+    const uint64_t due = every > 0 ? (now - work->began_us) * work->count / every : 0;
     for (; work->cursor < due; work->cursor++) {
-        struct device *device = &work->devices[work->cursor];
+        struct device *device = &work->devices[work->cursor % work->count];
         if (device->state != DEVICE_UP)
             continue;
-        device->begun_us = bench_now_us();
+        device->begun_us = now;
+        atomic_fetch_add(&work->out->beats, 1);
         work->codec->ping(&work->bytes);
         say(work, device);
     }
-    return work->cursor == work->count;
 }
 
 static void leave(struct work *work)
@@ -218,12 +217,14 @@ static void obey(struct work *work)
         work->order = (enum bench_order)atomic_load(&work->fleet->shared->order);
         work->cursor = 0;
         work->began_us = bench_now_us();
-    } else if (atomic_load(&work->out->order_done) == serial) {
+    } else if (work->order == BENCH_CONNECT && atomic_load(&work->out->order_done) == serial) {
         return;
     }
     if (work->order == BENCH_LEAVE)
         leave(work);
-    if ((work->order != BENCH_CONNECT || connect_some(work)) && (work->order != BENCH_BEAT || beat_some(work)))
+    if (work->order == BENCH_WAIT)
+        beat_some(work);
+    if (work->order != BENCH_CONNECT || connect_some(work))
         atomic_store(&work->out->order_done, serial);
 }
 

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECT_SECONDS 300
 #define DELIVER_SECONDS 30
 #define UNANSWERED 16 /* publishes to a ping */
 #define RATE_MAX 400000
@@ -245,10 +244,8 @@ int bench_others_send(struct bench *bench)
     if (publishing.epoll_fd < 0 || publishing.publishers == NULL || publishing.text == NULL)
         bench_die(bench, "out of memory or descriptors");
     memset(publishing.text, 'x', options->payload_bytes);
-    bench_fleet_open(bench, options->sessions, publishing.numbers);
-    bench_fleet_order(bench->fleet, BENCH_CONNECT);
-    if (!bench_fleet_await(bench->fleet, CONNECT_SECONDS))
-        bench_die(bench, "not all sessions could be connected");
+    bench_fleet_open(bench, &(struct bench_fleet_config){.devices = options->sessions, .numbers = publishing.numbers});
+    bench_fleet_connect(bench->fleet);
     open_publishers(&publishing);
     const int status = measure(&publishing);
     for (uint32_t i = 0; i < options->senders; i++) {

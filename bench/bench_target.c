@@ -45,7 +45,8 @@ static void remove_dir(const char *dir)
 /* What the server is told to hold at most: the kernel spreads connections over the loops by chance. */
 static uint32_t max_sessions(const struct bench *bench)
 {
-    return bench->options.sessions + bench->options.sessions / 4 + 1000;
+    const uint32_t sessions = bench->options.sessions + bench->options.stay;
+    return sessions + sessions / 4 + 1000;
 }
 
 /* Loops, or threads, for so many sessions: one per core, and more where a table of descriptors is short. */
