@@ -1,4 +1,5 @@
-/* What a session costs as there are more of them: hold and send, with more sessions from step to step, a fresh server for each. */
+/* What a session costs as there are more of them, from step to step, with a fresh server for each run: hold; send as fast as it goes, which
+ * says what a message costs; and send at half that rate, which says how long one takes where there is no queue. */
 #include "bench.h"
 #include "bench_plot.h"
 
@@ -8,24 +9,28 @@
 #include <string.h>
 
 #define SESSIONS_DEFAULT 1000000
-#define RATE_DEFAULT 2000 /* far below what a machine takes: latencies are those of delivery, not of a queue */
 
 static const uint32_t steps[] = {10000, 30000, 100000, 300000, 1000000};
 #define STEPS_MAX (sizeof steps / sizeof steps[0] + 1)
 
+/* The run of a step that a figure is taken from. */
+enum phase { HOLD, FULL_SPEED, PACED };
+
 static const struct column {
+    enum phase phase;
     const char *figure;
     const char *title; /* in the table */
     int digits;
 } columns[] = {
-    {"server_rss_bytes_per_session", "RSS B", 0},
-    {"connect_seconds", "connect s", 1},
-    {"server_cpu_us_per_connect", "us/connect", 1},
-    {"server_cpu_us_per_heartbeat", "us/beat", 1},
-    {"server_cpu_s_per_million", "CPU s/M", 1},
-    {"p50_us", "p50 us", 0},
-    {"p99_us", "p99 us", 0},
-    {"lost", "lost", 0},
+    {HOLD, "server_rss_bytes_per_session", "RSS B", 0},
+    {HOLD, "connect_seconds", "connect s", 1},
+    {HOLD, "server_cpu_us_per_connect", "us/connect", 1},
+    {HOLD, "server_cpu_us_per_heartbeat", "us/beat", 1},
+    {FULL_SPEED, "per_second", "messages/s", 0},
+    {FULL_SPEED, "server_cpu_s_per_million", "CPU s/M", 1},
+    {PACED, "p50_us", "p50 us", 0},
+    {PACED, "p99_us", "p99 us", 0},
+    {PACED, "lost", "lost", 0},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
@@ -35,26 +40,30 @@ struct growth {
     double values[COLUMNS][STEPS_MAX];
 };
 
-static void take(struct growth *growth, const struct bench *bench)
+static void take(struct growth *growth, const struct bench *bench, enum phase phase)
 {
-    for (size_t i = 0; i < COLUMNS; i++) {
-        const struct bench_figure *figure = bench_figure_find(bench->figures, bench->figures_count, columns[i].figure);
-        if (figure != NULL)
-            growth->values[i][growth->count] = figure->value;
-    }
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (columns[i].phase == phase)
+            growth->values[i][growth->count] = bench_figure_value(bench, columns[i].figure);
 }
 
 static int take_step(struct bench *bench, struct growth *growth, uint32_t sessions)
 {
+    const uint32_t rate = bench->options.rate;
     bench->options.sessions = sessions;
     bench_progress("-- %" PRIu32 " sessions", sessions);
-    int status = bench_run_alone(bench, bench_hold);
-    take(growth, bench);
-    if (bench_run_alone(bench, bench_send) != 0)
-        status = 1;
-    take(growth, bench);
+    bool good = bench_run_alone(bench, bench_hold) == 0;
+    take(growth, bench, HOLD);
+    bench->options.rate = 0;
+    good = bench_run_alone(bench, bench_send) == 0 && good;
+    take(growth, bench, FULL_SPEED);
+    const double half = bench_figure_value(bench, "per_second") / 2;
+    bench->options.rate = rate > 0 ? rate : half >= 1 ? (uint32_t)half : 1;
+    good = bench_run_alone(bench, bench_send) == 0 && good;
+    take(growth, bench, PACED);
+    bench->options.rate = rate;
     growth->sessions[growth->count++] = sessions;
-    return status;
+    return good ? 0 : 1;
 }
 
 static void print_table(const struct growth *growth)
@@ -98,7 +107,7 @@ static void plot(struct bench *bench, const struct growth *growth)
     struct bench_plot_panel panels[] = {{.title = "RSS per session, bytes"},
                                         {.title = "Server CPU per connect, µs"},
                                         {.title = "Server CPU per million messages, s"},
-                                        {.title = "Send to arrival, ms"}};
+                                        {.title = "Send to arrival at half the full rate, ms"}};
     add_line(&panels[0], growth, "server_rss_bytes_per_session", NULL, 1);
     add_line(&panels[1], growth, "server_cpu_us_per_connect", NULL, 1);
     add_line(&panels[2], growth, "server_cpu_s_per_million", NULL, 1);
@@ -115,8 +124,6 @@ int bench_growth(struct bench *bench)
     struct growth growth = {0};
     const uint32_t most = bench->options.sessions > 0 ? bench->options.sessions : SESSIONS_DEFAULT;
     int status = 0;
-    if (bench->options.rate == 0)
-        bench->options.rate = RATE_DEFAULT;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && steps[i] < most; i++)
         status = take_step(bench, &growth, steps[i]) != 0 ? 1 : status;
     status = take_step(bench, &growth, most) != 0 ? 1 : status;

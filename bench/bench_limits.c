@@ -75,7 +75,9 @@ static size_t list(const struct bench *bench, struct shortage *out)
     /* Over loopback each 4,000 devices have an address of their own; over a network there is one for all. */
     const uint64_t of_one_address = is_local(bench) ? PORTS_NEEDED : sessions + FILES_SPARE / 10;
     const uint64_t files = number_in("/proc/sys/fs/file-nr", 0);
-    const uint64_t tracked = number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0);
+    /* Loaded, it may track nothing for want of rules. */
+    const bool tracks = number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0) > 0;
+    const uint64_t tracked = tracks ? number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0) : UINT64_MAX;
     struct rlimit descriptors = {0};
     (void)getrlimit(RLIMIT_NOFILE, &descriptors);
     const struct shortage all[] = {
@@ -86,7 +88,7 @@ static size_t list(const struct bench *bench, struct shortage *out)
         {"fs.file-max", number_in("/proc/sys/fs/file-max", 0), files + sessions * ends + FILES_SPARE, NULL, true},
         {"ports in net.ipv4.ip_local_port_range", ports, sessions < of_one_address ? sessions : of_one_address,
          "sysctl -w net.ipv4.ip_local_port_range='1024 65535'", true},
-        {"net.netfilter.nf_conntrack_max", tracked > 0 ? tracked : UINT64_MAX, sessions + FILES_SPARE, NULL, true},
+        {"net.netfilter.nf_conntrack_max", tracked, sessions + FILES_SPARE, NULL, false},
         {"net.core.somaxconn", number_in("/proc/sys/net/core/somaxconn", 0), BACKLOG_NEEDED, NULL, false},
         /* A page for each connection that a broadcast is under way to, at either end. */
         {"pages in net.ipv4.tcp_mem (the third)", number_in("/proc/sys/net/ipv4/tcp_mem", 2), sessions / 2,

@@ -57,7 +57,7 @@ static const struct option {
     {"--bytes", "N", offsetof(struct bench_options, payload_bytes), 100, 32, 8192, "send broadcast growth soak storm",
      "length of a message's data"},
     {"--rate", "N", offsetof(struct bench_options, rate), 0, 1, 200000, "send broadcast growth soak storm",
-     "messages a second, in place of as many as go (broadcast: 100; growth: 2000; soak: 1000;\n"
+     "messages a second, in place of as many as go (broadcast: 100; growth: half of that; soak: 1000;\n"
      "                             storm: 200)"},
     {"--every", "MS", offsetof(struct bench_options, every_ms), 0, 10, 3600000, "broadcast soak",
      "milliseconds from one broadcast to the next (2000; soak: 10000)"},
