@@ -103,7 +103,8 @@ static bool take_publish(uint8_t type, struct bytes body, struct bench_others_ev
         return false;
     event->what = BENCH_OTHERS_MESSAGE;
     event->data = bytes_of(body.ptr + head, body.len - head);
-    event->id = id > 0 ? (uint16_t)(body.ptr[head - 2] << 8 | body.ptr[head - 1]) : 0;
+    if (id > 0)
+        event->id = (uint16_t)(body.ptr[head - 2] << 8 | body.ptr[head - 1]);
     return true;
 }
 

@@ -99,6 +99,20 @@ struct limit_frames *limit_frames_new(void)
     return frames;
 }
 
+void limit_frames_free(struct limit_frames **frames)
+{
+    struct limit_frames *old = *frames;
+    *frames = NULL;
+    for (struct shape *shape = old != NULL ? atomic_load(&old->shapes) : NULL, *next; shape != NULL; shape = next) {
+        next = atomic_load(&shape->next);
+        bytes_reset(&shape->frame);
+        free(shape);
+    }
+    if (old != NULL)
+        bytes_reset(&old->connected);
+    free(old);
+}
+
 struct bytes limit_frames_connected(const struct limit_frames *frames)
 {
     return bytes_view(&frames->connected);

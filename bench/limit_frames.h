@@ -7,6 +7,7 @@
 struct limit_frames;
 
 struct limit_frames *limit_frames_new(void);
+void limit_frames_free(struct limit_frames **frames);
 struct bytes limit_frames_connected(const struct limit_frames *frames);
 /* The PONG for a PING; its length. */
 size_t limit_frames_pong(const struct frame *ping, uint8_t *out, size_t size);
