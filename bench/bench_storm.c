@@ -46,8 +46,9 @@ static double weather(struct bench_load *load)
         shown = now;
         const struct bench_fleet_sums sums = bench_fleet_sum(fleet);
         bench_progress("%3" PRIu64 " s: %" PRIu64 " of %" PRIu32 " sessions up, %" PRIu64 " times refused, %" PRIu64
-                       " failed",
-                       (now - start) / 1000000, sums.connected, fleet->config.devices, sums.refused, sums.failed);
+                       " failed%s%s",
+                       (now - start) / 1000000, sums.connected, fleet->config.devices, sums.refused, sums.failed,
+                       sums.why != NULL ? ", last: " : "", sums.why != NULL ? sums.why : "");
     }
     return (double)(bench_now_us() - start) / 1e6;
 }
