@@ -34,6 +34,7 @@ struct bench_options {
     const char *token_file; /* admin.token */
     const char *plot;       /* growth: SVG file to write; NULL: none */
     uint32_t server_pid;    /* 0: unknown, so nothing of it can be read in /proc */
+    uint32_t heartbeat;     /* hold: seconds from one of a session to its next; 0: bench_hold_heartbeat() */
     uint32_t rounds;        /* compare */
     uint32_t limit_seconds; /* compare: instead of seconds, of the limit; 0: the same */
     bool json;              /* nothing but the JSON on stdout */
@@ -92,6 +93,8 @@ int bench_broadcast(struct bench *bench);
 int bench_compare(struct bench *bench, int (*run)(struct bench *bench));
 int bench_growth(struct bench *bench);
 int bench_hold(struct bench *bench);
+/* Seconds between heartbeats, so that within those to hold each session sends as many as it would in life, and at least one. */
+uint32_t bench_hold_heartbeat(uint32_t seconds);
 int bench_send(struct bench *bench);
 int bench_soak(struct bench *bench);
 int bench_storm(struct bench *bench);

@@ -121,7 +121,7 @@ static bool has_ratio(const char *name)
         if (len >= tail && strcmp(name + len - tail, words[i]) == 0)
             return true;
     }
-    return strstr(name, "_cpu_us_per_") != NULL;
+    return strstr(name, "_cpu_us_per_") != NULL || strstr(name, "_core_percent_") != NULL;
 }
 
 static bool ratio_of(const struct comparison *comparison, const struct bench_figure *mine, double *ratio)
@@ -193,6 +193,8 @@ int bench_compare(struct bench *bench, int (*run)(struct bench *bench))
     comparison->run = run;
     comparison->sessions = bench->options.sessions;
     comparison->seconds = bench->options.seconds;
+    if (bench->options.heartbeat == 0) /* as often with all of them, however long each is held */
+        bench->options.heartbeat = bench_hold_heartbeat(comparison->seconds);
     add_side(comparison, "petreld", BENCH_PETRELD, NULL);
     add_side(comparison, "limit", BENCH_LIMIT, NULL);
     if (comparison->sessions > 0 && (run == bench_hold || run == bench_send || run == bench_broadcast))

@@ -10,18 +10,19 @@
 #define PROGRESS_SECONDS 10
 #define POLL_US 10000
 
-/* Each session sends as many heartbeats as it would in that time, but at least one. */
-static uint64_t heartbeat_us(uint32_t seconds)
+uint32_t bench_hold_heartbeat(uint32_t seconds)
 {
     const uint32_t rounds = (seconds + BENCH_HEARTBEAT_S - 1) / BENCH_HEARTBEAT_S;
-    return seconds * UINT64_C(1000000) / rounds;
+    return seconds / rounds;
 }
 
 static void hold(struct bench *bench)
 {
     struct bench_fleet *fleet = bench->fleet;
     const uint64_t start = bench_now_us(), length = bench->options.seconds * UINT64_C(1000000);
-    atomic_store(&fleet->shared->beat_us, heartbeat_us(bench->options.seconds));
+    const uint32_t heartbeat =
+        bench->options.heartbeat > 0 ? bench->options.heartbeat : bench_hold_heartbeat(bench->options.seconds);
+    atomic_store(&fleet->shared->beat_us, heartbeat * UINT64_C(1000000));
     bench_fleet_order(fleet, BENCH_WAIT);
     uint64_t shown = start;
     for (uint64_t now = start; now - start < length; now = bench_now_us()) {

@@ -73,6 +73,8 @@ static const struct option {
      "what the servers' memory may grow after the first five minutes, or the first sixth"},
     {"--loops", "N", offsetof(struct bench_options, loops), 0, 1, 128, NULL,
      "of the server that is started; as many as cores, or as sessions need"},
+    {"--heartbeat", "SECONDS", offsetof(struct bench_options, heartbeat), 0, 1, 86400, "hold",
+     "from one of a session to its next (so many that each sends one at least, and about every 240)"},
     {"--rounds", "N", offsetof(struct bench_options, rounds), 2, 1, 100, "compare", "runs of each server, in turn"},
     {"--limit-seconds", "N", offsetof(struct bench_options, limit_seconds), 0, 1, 86400, "compare",
      "in place of --seconds, for all but petreld"},
