@@ -62,6 +62,9 @@ struct bench {
     enum bench_server server;
     const struct bench_other *other; /* of BENCH_OTHER */
     bool broadcasts;                 /* the devices take topics, and the run sends to all of them now and then */
+    bool storms; /* the run cuts sessions: a server has some of them twice before it has heard of their end */
+    bool
+        soaks; /* the run wants memory to be steady soon: what became of a message is remembered for a minute, not an hour */
     struct bench_target target;
     struct bench_fleet *fleet; /* NULL: none */
     size_t figures_count;

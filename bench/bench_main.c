@@ -305,6 +305,8 @@ int main(int argc, char **argv)
         bench.options.petreld = petreld;
     bench.options.limit = limit;
     signal(SIGPIPE, SIG_IGN);
+    bench.storms = run->run == bench_storm;
+    bench.soaks = run->run == bench_soak;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     bench_limits_prepare(&bench);
     int status = measure(&bench, run, compared);

@@ -1,5 +1,8 @@
 /* A long time of everything at once: devices that come and go, messages to single devices, broadcasts, slow readers. The servers' memory
- * must not grow once it has seen it all, and nothing may be lost, be there twice, or be said to be missing. */
+ * must not grow once it has seen it all, and nothing may be lost, be there twice, or be said to be missing.
+ *
+ * What became of a message is remembered for an hour, 32 of each user, 40 bytes each: memory that would grow all the while, as it is meant
+ * to. A petreld that is started for this remembers it for a minute, so that what grows is what should not. */
 #include "bench_fleet.h"
 #include "bench_load.h"
 

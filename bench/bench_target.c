@@ -46,7 +46,7 @@ static void remove_dir(const char *dir)
 static uint32_t max_sessions(const struct bench *bench)
 {
     const uint32_t sessions = bench->options.sessions + bench->options.stay;
-    return sessions + sessions / 4 + 1000;
+    return sessions + sessions / (bench->storms ? 1 : 4) + 1000;
 }
 
 /* Loops, or threads, for so many sessions: one per core, and more where a table of descriptors is short. */
@@ -73,7 +73,8 @@ static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
     execl(bench->options.petreld, "petreld", "--data-dir", bench->target.dir, "--loops", loops_text, "--session-host",
           "127.0.0.1", "--session-port", "0", "--session-max-sessions", sessions_text,
           "--session-max-unauthenticated-per-address", "20000", "--api-host", "127.0.0.1", "--api-port", "0",
-          "--admin-port", "0", "--shutdown-grace", "0", "--log-file", log, (char *)NULL);
+          "--admin-port", "0", "--shutdown-grace", "0", "--log-file", log, bench->soaks ? "--inbox-fate" : (char *)NULL,
+          "60s", (char *)NULL);
     fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.petreld, strerror(errno));
     _exit(127);
 }
