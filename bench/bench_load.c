@@ -32,11 +32,24 @@ static void send_one(struct bench_load *load)
     bench_senders_send(load->senders, number, to, aim.bytes);
 }
 
+/* How many are to have been sent by then. */
+static uint64_t due_by(struct bench_load *load, uint64_t passed_us)
+{
+    if (load->rate == 0)
+        return UINT64_MAX;
+    const uint64_t due = passed_us * load->rate / 1000000 - load->forgone;
+    const uint64_t most = load->next + load->rate;
+    if (due <= most)
+        return due;
+    load->forgone += due - most;
+    return most;
+}
+
 void bench_load_turn(struct bench_load *load)
 {
     struct bench_senders *senders = load->senders;
     const uint64_t passed_us = bench_now_us() - load->start_us;
-    const uint64_t due = load->rate > 0 ? passed_us * load->rate / 1000000 : UINT64_MAX;
+    const uint64_t due = due_by(load, passed_us);
     const bool broadcast = load->every_ms > 0 && load->broadcasts < load->broadcasts_max &&
                            passed_us / 1000 / load->every_ms >= load->broadcasts;
     if (broadcast && bench_senders_are_idle(senders))

@@ -23,7 +23,9 @@ struct bench_load {
     uint32_t broadcasts_max;
     struct bench_aim (*aim)(const struct bench_load *load, uint64_t number);
     uint64_t start_us;
-    uint64_t next;       /* number */
+    uint64_t next; /* number */
+    uint64_t
+        forgone; /* messages that were due while all senders waited for answers, over a second's worth: they are not made up for */
     uint32_t broadcasts; /* begun */
 };
 

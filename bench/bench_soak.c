@@ -14,10 +14,10 @@
 #define RATE 1000
 #define EVERY_MS 10000
 #define PROGRESS_SECONDS 10
-/* To a slow reader: in the time that it does not read, most of the 64 KiB that are kept for a user, and no more than the 64 messages in
+/* To a slow reader: in the time that it does not read, half of the 64 KiB that are kept for a user, and no more than the 64 messages in
  * half a minute that are taken for one. */
-#define SLOW_PER_SECOND 2
-#define SLOW_BYTES 1200
+#define SLOW_PER_SECOND 1
+#define SLOW_BYTES 2400
 
 struct soak {
     struct bench_load load;
