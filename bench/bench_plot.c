@@ -90,7 +90,7 @@ static void draw_line(const struct frame *frame, const struct bench_plot_panel *
                 place_x(frame, x[i]), place_y(frame, line->y[i]), line->y[i]);
     if (line->name != NULL)
         fprintf(file, "<text class=\"tick\" style=\"fill:%s\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
-                colour, frame->left + PANEL_WIDTH - RIGHT - 60.0 * (double)index, frame->top + ABOVE - 18, line->name);
+                colour, place_x(frame, x[x_count - 1]), place_y(frame, line->y[x_count - 1]) - 8, line->name);
 }
 
 static void draw_panel(FILE *file, size_t index, const struct bench_plot_panel *panel, const char *x_title,
