@@ -1,72 +1,213 @@
-/* Petrel beside what the machine itself costs: the same run against petrel-limit and against petreld, in turn, and the ratios. */
+/* Petrel beside what the machine itself costs, and beside other servers: the same run against each, in turn, and the ratios. */
 #include "bench_fleet.h"
+#include "bench_others.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#define ROUNDS 2
+#define SIDES_MAX 8
+#define COLUMN 15
 
+/* One of those that are compared: what it gave, summed over its rounds. */
 struct side {
+    const char *name;
+    enum bench_server server;
+    const struct bench_other *other;
+    uint32_t rounds;
+    bool failed;
     size_t count;
     struct bench_figure sums[BENCH_FIGURES_MAX];
-    bool failed;
 };
 
-static void run_once(struct bench *bench, enum bench_server server, int (*run)(struct bench *bench), struct side *side)
+struct comparison {
+    struct bench *bench;
+    int (*run)(struct bench *bench);
+    uint32_t sessions;
+    uint32_t seconds;
+    size_t sides_count;
+    struct side sides[SIDES_MAX]; /* petreld, the limit, others */
+};
+
+static void add_side(struct comparison *comparison, const char *name, enum bench_server server,
+                     const struct bench_other *other)
 {
-    bench_progress("-- %s", server == BENCH_LIMIT ? "limit" : "petreld");
-    bench->server = server;
-    bench->figures_count = 0;
-    bench_target_open(bench);
-    side->failed = run(bench) != 0 || side->failed;
-    bench_fleet_close(&bench->fleet);
-    bench_target_close(&bench->target);
-    memset(&bench->target, 0, sizeof bench->target);
+    if (comparison->sides_count < SIDES_MAX)
+        comparison->sides[comparison->sides_count++] = (struct side){.name = name, .server = server, .other = other};
+}
+
+static void add_others(struct comparison *comparison)
+{
+    const struct bench_other *other;
+    for (size_t i = 0; (other = bench_others_at(i)) != NULL; i++) {
+        if (bench_others_is_installed(other))
+            add_side(comparison, other->name, BENCH_OTHER, other);
+        else
+            bench_progress("%s is not installed", other->program);
+    }
+    if (comparison->sessions > bench_others_sessions_max())
+        bench_progress("other servers get %u sessions: what the limit of descriptors allows a process",
+                       bench_others_sessions_max());
+}
+
+/* A failure of theirs is theirs alone: the run is in a process of its own, which ends with it. */
+static int run_apart(struct bench *bench, int (*run)(struct bench *bench))
+{
+    struct bench *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        bench_die(bench, "memory is out");
+    const pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(1);
+        const int status = bench_run_alone(bench, run);
+        *shared = *bench;
+        _exit(status);
+    }
+    int status = 1;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        bench_die(bench, "a run of %s can't be watched", bench->other->name);
+    bench->figures_count = shared->figures_count;
+    memcpy(bench->figures, shared->figures, sizeof bench->figures);
+    munmap(shared, sizeof *shared);
+    return status;
+}
+
+static void run_side(struct comparison *comparison, struct side *side)
+{
+    struct bench *bench = comparison->bench;
+    struct bench_options *options = &bench->options;
+    const uint32_t max = bench_others_sessions_max();
+    bench_progress("-- %s", side->name);
+    bench->server = side->server;
+    bench->other = side->other;
+    options->seconds =
+        side->server != BENCH_PETRELD && options->limit_seconds > 0 ? options->limit_seconds : comparison->seconds;
+    options->sessions = side->server == BENCH_OTHER && comparison->sessions > max ? max : comparison->sessions;
+    const int status =
+        side->server == BENCH_OTHER ? run_apart(bench, comparison->run) : bench_run_alone(bench, comparison->run);
+    side->failed = side->failed || status != 0;
+    if (bench->figures_count == 0)
+        return; /* it broke down; what it gave before stands */
     for (size_t i = 0; i < bench->figures_count; i++) {
-        double before = i < side->count ? side->sums[i].value : 0;
+        const double before = side->rounds > 0 && i < side->count ? side->sums[i].value : 0;
         side->sums[i] = bench->figures[i];
         side->sums[i].value += before;
     }
     side->count = bench->figures_count;
+    side->rounds++;
 }
 
-static const struct bench_figure *find(const struct side *side, const char *name)
+static void take_means(struct side *side)
 {
     for (size_t i = 0; i < side->count; i++)
-        if (strcmp(side->sums[i].name, name) == 0)
-            return &side->sums[i];
-    return NULL;
+        side->sums[i].value /= side->rounds;
 }
 
-/* The table has the means of both; the figures that go into the JSON are petreld's, the limit's and the ratio of each. */
+/* Ratios are of what a server costs or manages, not of what it was told to do. */
+static bool has_ratio(const char *name)
+{
+    static const char *const words[] = {"_us",           "_seconds",   "_s_per_million",   "per_connect",
+                                        "per_heartbeat", "per_second", "bytes_per_session"};
+    if (strcmp(name, "held_seconds") == 0)
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        const size_t len = strlen(name), tail = strlen(words[i]);
+        if (len >= tail && strcmp(name + len - tail, words[i]) == 0)
+            return true;
+    }
+    return strstr(name, "_cpu_us_per_") != NULL || strstr(name, "_core_percent_") != NULL;
+}
+
+static bool ratio_of(const struct comparison *comparison, const struct bench_figure *mine, double *ratio)
+{
+    const struct side *limit = &comparison->sides[1];
+    const struct bench_figure *theirs = bench_figure_find(limit->sums, limit->count, mine->name);
+    if (theirs == NULL || theirs->value <= 0 || !has_ratio(mine->name))
+        return false;
+    *ratio = mine->value / theirs->value;
+    return true;
+}
+
+static void print_table(const struct comparison *comparison)
+{
+    const struct side *petreld = &comparison->sides[0];
+    printf("%-32s", "means of the rounds");
+    for (size_t i = 0; i < comparison->sides_count; i++)
+        printf(i == 1 ? " %*s  ratio" : " %*s", COLUMN, comparison->sides[i].name);
+    putchar('\n');
+    for (size_t k = 0; k < petreld->count; k++) {
+        const struct bench_figure *mine = &petreld->sums[k];
+        printf("%-32s", mine->name);
+        for (size_t i = 0; i < comparison->sides_count; i++) {
+            const struct side *side = &comparison->sides[i];
+            const struct bench_figure *figure = bench_figure_find(side->sums, side->count, mine->name);
+            double ratio;
+            if (figure != NULL)
+                printf(" %*.*f", COLUMN, figure->digits, figure->value);
+            else
+                printf(" %*s", COLUMN, "");
+            if (i == 1 && ratio_of(comparison, mine, &ratio))
+                printf(" %6.2f", ratio);
+            else if (i == 1)
+                printf(" %6s", "");
+        }
+        putchar('\n');
+    }
+    for (size_t i = 0; i < comparison->sides_count; i++)
+        if (comparison->sides[i].failed)
+            printf("%s: not all was as it should be\n", comparison->sides[i].name);
+}
+
+static void print_json(const struct comparison *comparison)
+{
+    const struct side *petreld = &comparison->sides[0];
+    struct bench_figure ratios[BENCH_FIGURES_MAX];
+    size_t ratios_count = 0;
+    for (size_t i = 0; i < petreld->count; i++) {
+        struct bench_figure *ratio = &ratios[ratios_count];
+        *ratio = petreld->sums[i];
+        ratio->digits = 3;
+        ratios_count += ratio_of(comparison, &petreld->sums[i], &ratio->value);
+    }
+    for (size_t i = 0; i < comparison->sides_count; i++) {
+        printf("%c\"%s\":", i == 0 ? '{' : ',', comparison->sides[i].name);
+        bench_figure_json(comparison->sides[i].sums, comparison->sides[i].count);
+    }
+    fputs(",\"ratio\":", stdout);
+    bench_figure_json(ratios, ratios_count);
+    puts("}");
+}
+
 int bench_compare(struct bench *bench, int (*run)(struct bench *bench))
 {
-    struct side *sides = calloc(2, sizeof *sides);
-    if (sides == NULL)
+    struct comparison *comparison = calloc(1, sizeof *comparison);
+    if (comparison == NULL)
         bench_die(bench, "memory is out");
-    for (int round = 0; round < ROUNDS; round++) {
-        run_once(bench, BENCH_LIMIT, run, &sides[BENCH_LIMIT]);
-        run_once(bench, BENCH_PETRELD, run, &sides[BENCH_PETRELD]);
-    }
-    const struct side *petreld = &sides[BENCH_PETRELD];
-    bench->figures_count = 0;
-    printf("%-32s %14s %14s %8s\n", "mean of 2 runs each, in turn", "petreld", "limit", "ratio");
-    for (size_t i = 0; i < petreld->count; i++) {
-        const struct bench_figure *mine = &petreld->sums[i], *theirs = find(&sides[BENCH_LIMIT], mine->name);
-        const double a = mine->value / ROUNDS, b = theirs != NULL ? theirs->value / ROUNDS : 0;
-        printf("%-32s %14.*f %14.*f", mine->name, mine->digits, a, mine->digits, b);
-        printf(b > 0 ? " %8.2f\n" : "\n", b > 0 ? a / b : 0);
-        bench_figure(bench, mine->name, a, mine->digits);
-    }
-    for (size_t i = 0; i < petreld->count; i++) {
-        char name[BENCH_NAME_MAX + 8];
-        const struct bench_figure *theirs = find(&sides[BENCH_LIMIT], petreld->sums[i].name);
-        snprintf(name, sizeof name, "limit_%s", petreld->sums[i].name);
-        if (theirs != NULL)
-            bench_figure(bench, name, theirs->value / ROUNDS, theirs->digits);
-    }
-    const bool failed = sides[0].failed || sides[1].failed;
-    free(sides);
+    comparison->bench = bench;
+    comparison->run = run;
+    comparison->sessions = bench->options.sessions;
+    comparison->seconds = bench->options.seconds;
+    if (bench->options.heartbeat == 0) /* as often with all of them, however long each is held */
+        bench->options.heartbeat = bench_hold_heartbeat(comparison->seconds);
+    add_side(comparison, "petreld", BENCH_PETRELD, NULL);
+    add_side(comparison, "limit", BENCH_LIMIT, NULL);
+    if (comparison->sessions > 0 && (run == bench_hold || run == bench_send || run == bench_broadcast))
+        add_others(comparison);
+    for (uint32_t round = 0; round < bench->options.rounds; round++)
+        for (size_t i = 0; i < comparison->sides_count; i++)
+            run_side(comparison, &comparison->sides[i]);
+    for (size_t i = 0; i < comparison->sides_count; i++)
+        take_means(&comparison->sides[i]);
+    if (!bench->options.json)
+        print_table(comparison);
+    print_json(comparison);
+    const bool failed = comparison->sides[0].failed || comparison->sides[1].failed;
+    free(comparison);
     return failed ? 1 : 0;
 }

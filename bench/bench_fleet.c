@@ -1,4 +1,6 @@
-#include "bench_fleet.h"
+#include "bench_device.h"
+
+#include "bench_others.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,6 +16,7 @@
 
 #define PROGRESS_US 2000000
 #define LEAVE_SECONDS 30
+#define CONNECT_SECONDS 600
 
 static void *shared_memory(struct bench *bench, size_t size)
 {
@@ -21,6 +24,21 @@ static void *shared_memory(struct bench *bench, size_t size)
     if (memory == MAP_FAILED)
         bench_die(bench, "memory is out: %s", strerror(errno));
     return memory;
+}
+
+static size_t seen_bytes(const struct bench_fleet *fleet)
+{
+    return fleet->config.numbers + 1;
+}
+
+static size_t heard_bytes(const struct bench_fleet *fleet)
+{
+    return (size_t)fleet->config.devices * fleet->heard_words * sizeof *fleet->heard;
+}
+
+static size_t spread_bytes(const struct bench_fleet *fleet)
+{
+    return ((size_t)fleet->config.broadcasts + 1) * BENCH_WORKERS_MAX * sizeof *fleet->spread_us;
 }
 
 /* Descriptors for a worker's share of the devices; it may be more workers that are needed instead. */
@@ -43,6 +61,8 @@ static void start_worker(struct bench_fleet *fleet, uint32_t worker, uint32_t fi
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
+        if (fleet->bench->server == BENCH_OTHER)
+            bench_others_device_run(fleet, worker, first, count);
         bench_device_run(fleet, worker, first, count);
     }
     if (pid < 0)
@@ -50,7 +70,22 @@ static void start_worker(struct bench_fleet *fleet, uint32_t worker, uint32_t fi
     fleet->pids[worker] = pid;
 }
 
-void bench_fleet_open(struct bench *bench, uint32_t devices, uint64_t numbers)
+static void start_workers(struct bench_fleet *fleet, uint32_t first, uint32_t end)
+{
+    const uint32_t each = devices_per_worker(fleet->bench), count = end - first;
+    const uint32_t workers = (count + each - 1) / each;
+    if (fleet->workers_count + workers > BENCH_WORKERS_MAX)
+        bench_die(fleet->bench, "%" PRIu32 " devices are more than %d processes of %" PRIu32 " can hold", end,
+                  BENCH_WORKERS_MAX, each);
+    for (uint32_t i = 0; i < workers; i++) {
+        const uint32_t from = first + (uint32_t)((uint64_t)count * i / workers);
+        const uint32_t to = first + (uint32_t)((uint64_t)count * (i + 1) / workers);
+        start_worker(fleet, fleet->workers_count, from, to - from);
+        fleet->workers_count++;
+    }
+}
+
+void bench_fleet_open(struct bench *bench, const struct bench_fleet_config *config)
 {
     struct bench_fleet *fleet = calloc(1, sizeof *fleet);
     if (fleet == NULL)
@@ -58,21 +93,17 @@ void bench_fleet_open(struct bench *bench, uint32_t devices, uint64_t numbers)
     bench->fleet = fleet;
     fleet->bench = bench;
     fleet->parent = getpid();
-    fleet->devices = devices;
-    fleet->numbers = numbers;
+    fleet->config = *config;
+    fleet->heard_words = config->broadcasts / 64 + 1;
     fleet->shared = shared_memory(bench, sizeof *fleet->shared);
-    fleet->seen = shared_memory(bench, numbers > 0 ? numbers : 1);
-    const uint32_t each = devices_per_worker(bench);
-    const uint32_t workers = (devices + each - 1) / each;
-    if (workers > BENCH_WORKERS_MAX)
-        bench_die(bench, "%" PRIu32 " devices are more than %d processes of %" PRIu32 " can hold", devices,
-                  BENCH_WORKERS_MAX, each);
-    for (uint32_t i = 0; i < workers; i++) {
-        uint32_t first = (uint32_t)((uint64_t)devices * i / workers);
-        uint32_t end = (uint32_t)((uint64_t)devices * (i + 1) / workers);
-        start_worker(fleet, i, first, end - first);
-        fleet->workers_count = i + 1;
-    }
+    fleet->seen = shared_memory(bench, seen_bytes(fleet));
+    fleet->heard = shared_memory(bench, heard_bytes(fleet));
+    fleet->spread_us = shared_memory(bench, spread_bytes(fleet));
+    atomic_store(&fleet->shared->beat_us, BENCH_HEARTBEAT_S * UINT64_C(1000000));
+    start_workers(fleet, 0, config->devices - config->apart);
+    const uint32_t others = fleet->workers_count;
+    start_workers(fleet, config->devices - config->apart, config->devices);
+    fleet->workers_apart = fleet->workers_count - others;
 }
 
 void bench_fleet_order(struct bench_fleet *fleet, enum bench_order order)
@@ -81,7 +112,7 @@ void bench_fleet_order(struct bench_fleet *fleet, enum bench_order order)
     atomic_fetch_add(&fleet->shared->order_serial, 1);
 }
 
-static bool is_done(const struct bench_fleet *fleet)
+bool bench_fleet_is_done(const struct bench_fleet *fleet)
 {
     const uint32_t serial = atomic_load(&fleet->shared->order_serial);
     for (uint32_t i = 0; i < fleet->workers_count; i++)
@@ -93,7 +124,7 @@ static bool is_done(const struct bench_fleet *fleet)
 bool bench_fleet_await(struct bench_fleet *fleet, uint32_t seconds)
 {
     const uint64_t began = bench_now_us();
-    for (uint64_t shown = began; !is_done(fleet); usleep(5000)) {
+    for (uint64_t shown = began; !bench_fleet_is_done(fleet); usleep(5000)) {
         uint64_t now = bench_now_us();
         if (now - began > seconds * 1000000ULL)
             return false;
@@ -102,33 +133,71 @@ bool bench_fleet_await(struct bench_fleet *fleet, uint32_t seconds)
         shown = now;
         struct bench_fleet_sums sums = bench_fleet_sum(fleet);
         bench_progress("%3" PRIu64 " s: %" PRIu64 " of %" PRIu32 " sessions up, %" PRIu64 " failed%s%s",
-                       (now - began) / 1000000, sums.connected, fleet->devices, sums.failed,
+                       (now - began) / 1000000, sums.connected, fleet->config.devices, sums.failed,
                        sums.why != NULL ? ", last: " : "", sums.why != NULL ? sums.why : "");
     }
     return true;
 }
 
+void bench_fleet_connect(struct bench_fleet *fleet)
+{
+    bench_fleet_order(fleet, BENCH_CONNECT);
+    const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
+    const struct bench_fleet_sums sums = bench_fleet_sum(fleet);
+    if (!all || sums.gone > 0)
+        bench_die(fleet->bench, "not all sessions could be connected: %s", sums.why != NULL ? sums.why : "too slow");
+    bench_fleet_order(fleet, BENCH_WAIT);
+    (void)bench_fleet_await(fleet, CONNECT_SECONDS);
+}
+
+static void add_worker(struct bench_fleet_sums *sums, const struct bench_worker *worker, bool apart)
+{
+    sums->connected += atomic_load(&worker->connected);
+    sums->connects += atomic_load(&worker->connects);
+    sums->refused += atomic_load(&worker->refused);
+    sums->failed += atomic_load(&worker->failed);
+    sums->gone += atomic_load(&worker->gone);
+    sums->churned += atomic_load(&worker->churned);
+    sums->pushes += atomic_load(&worker->pushes);
+    sums->backwards += atomic_load(&worker->backwards);
+    sums->gaps += atomic_load(&worker->gaps);
+    sums->beats += atomic_load(&worker->beats);
+    sums->pongs += atomic_load(&worker->pongs);
+    sums->broadcasts += atomic_load(&worker->broadcasts);
+    bench_latency_merge(&sums->connect, &worker->connect);
+    bench_latency_merge(apart ? &sums->push_apart : &sums->push, &worker->push);
+    bench_latency_merge(&sums->pong, &worker->pong);
+    bench_latency_merge(&sums->broadcast, &worker->broadcast);
+    if (worker->why[0] != '\0')
+        sums->why = worker->why;
+}
+
 struct bench_fleet_sums bench_fleet_sum(const struct bench_fleet *fleet)
 {
     struct bench_fleet_sums sums = {0};
-    for (uint32_t i = 0; i < fleet->workers_count; i++) {
-        const struct bench_worker *worker = &fleet->shared->workers[i];
-        sums.connected += atomic_load(&worker->connected);
-        sums.connects += atomic_load(&worker->connects);
-        sums.failed += atomic_load(&worker->failed);
-        sums.pushes += atomic_load(&worker->pushes);
-        sums.backwards += atomic_load(&worker->backwards);
-        sums.gaps += atomic_load(&worker->gaps);
-        sums.pongs += atomic_load(&worker->pongs);
-        sums.broadcasts += atomic_load(&worker->broadcasts);
-        bench_latency_merge(&sums.connect, &worker->connect);
-        bench_latency_merge(&sums.push, &worker->push);
-        bench_latency_merge(&sums.pong, &worker->pong);
-        bench_latency_merge(&sums.broadcast, &worker->broadcast);
-        if (worker->why[0] != '\0')
-            sums.why = worker->why;
-    }
+    for (uint32_t i = 0; i < fleet->workers_count; i++)
+        add_worker(&sums, &fleet->shared->workers[i], i >= fleet->workers_count - fleet->workers_apart);
     return sums;
+}
+
+uint32_t bench_fleet_missing(const struct bench_fleet *fleet, uint32_t broadcast)
+{
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < fleet->config.devices; i++) {
+        const uint64_t word = fleet->heard[(size_t)i * fleet->heard_words + broadcast / 64];
+        missing += (word >> broadcast % 64 & 1) == 0;
+    }
+    return missing;
+}
+
+uint32_t bench_fleet_spread_us(const struct bench_fleet *fleet, uint32_t broadcast)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < fleet->workers_count; i++) {
+        const uint32_t us = atomic_load(&fleet->spread_us[(size_t)broadcast * BENCH_WORKERS_MAX + i]);
+        most = us > most ? us : most;
+    }
+    return most;
 }
 
 bool bench_fleet_is_parent(const struct bench_fleet *fleet)
@@ -158,7 +227,9 @@ void bench_fleet_close(struct bench_fleet **fleet)
     for (uint32_t i = 0; i < old->workers_count; i++)
         end_worker(old->pids[i]);
     munmap(old->shared, sizeof *old->shared);
-    munmap((void *)old->seen, old->numbers > 0 ? old->numbers : 1);
+    munmap((void *)old->seen, seen_bytes(old));
+    munmap(old->heard, heard_bytes(old));
+    munmap((void *)old->spread_us, spread_bytes(old));
     free(old);
 }
 

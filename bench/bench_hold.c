@@ -7,49 +7,80 @@
 
 #define CONNECT_SECONDS 600
 #define ANSWERS_SECONDS 5
-#define ANSWERS_POLL_US 10000
+#define PROGRESS_SECONDS 10
+#define POLL_US 10000
+
+uint32_t bench_hold_heartbeat(uint32_t seconds)
+{
+    const uint32_t rounds = (seconds + BENCH_HEARTBEAT_S - 1) / BENCH_HEARTBEAT_S;
+    return seconds / rounds;
+}
+
+static void hold(struct bench *bench)
+{
+    struct bench_fleet *fleet = bench->fleet;
+    const uint64_t start = bench_now_us(), length = bench->options.seconds * UINT64_C(1000000);
+    const uint32_t heartbeat =
+        bench->options.heartbeat > 0 ? bench->options.heartbeat : bench_hold_heartbeat(bench->options.seconds);
+    atomic_store(&fleet->shared->beat_us, heartbeat * UINT64_C(1000000));
+    bench_fleet_order(fleet, BENCH_WAIT);
+    uint64_t shown = start;
+    for (uint64_t now = start; now - start < length; now = bench_now_us()) {
+        usleep(POLL_US);
+        if (now - shown < PROGRESS_SECONDS * UINT64_C(1000000))
+            continue;
+        shown = now;
+        const struct bench_fleet_sums sums = bench_fleet_sum(fleet);
+        bench_progress("%3" PRIu64 " s: %" PRIu64 " held, %" PRIu64 " heartbeats answered, %" PRIu64 " failed",
+                       (now - start) / 1000000, sums.connected, sums.pongs, sums.failed);
+    }
+    atomic_store(&fleet->shared->beat_us, 0);
+    bench_fleet_order(fleet, BENCH_WAIT);
+    (void)bench_fleet_await(fleet, ANSWERS_SECONDS);
+    const uint64_t patience = bench_now_us() + ANSWERS_SECONDS * UINT64_C(1000000);
+    for (struct bench_fleet_sums sums = bench_fleet_sum(fleet); sums.pongs < sums.beats && bench_now_us() < patience;
+         sums = bench_fleet_sum(fleet))
+        usleep(POLL_US);
+}
 
 int bench_hold(struct bench *bench)
 {
-    const uint32_t wanted = bench->options.sessions;
+    const uint32_t wanted = bench->options.sessions, seconds = bench->options.seconds;
     if (wanted == 0)
         bench_die(bench, "hold needs --sessions");
-    bench_fleet_open(bench, wanted, 0);
+    bench_fleet_open(bench, &(struct bench_fleet_config){.devices = wanted});
     struct bench_fleet *fleet = bench->fleet;
-    struct bench_usage before = bench_target_usage(bench, NULL);
-    uint64_t start = bench_now_us();
+    const struct bench_usage before = bench_target_usage(bench, NULL);
+    const uint64_t start = bench_now_us();
     bench_fleet_order(fleet, BENCH_CONNECT);
-    bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
-    double seconds = (double)(bench_now_us() - start) / 1e6;
-    struct bench_usage up = bench_target_usage(bench, NULL);
+    const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
+    const double connect_seconds = (double)(bench_now_us() - start) / 1e6;
+    const struct bench_usage up = bench_target_usage(bench, NULL);
     struct bench_fleet_sums sums = bench_fleet_sum(fleet);
     bench_progress("%" PRIu64 " connected in %.1f s, %" PRIu64 " failed; holding for %" PRIu32 " s", sums.connected,
-                   seconds, sums.failed, bench->options.seconds);
-    atomic_store(&fleet->shared->beat_us, bench->options.seconds * 1000000ULL);
-    bench_fleet_order(fleet, BENCH_BEAT);
-    all = bench_fleet_await(fleet, bench->options.seconds + ANSWERS_SECONDS) && all;
-    bench_fleet_order(fleet, BENCH_WAIT);
-    uint64_t patience = bench_now_us() + ANSWERS_SECONDS * 1000000ULL;
+                   connect_seconds, sums.failed, seconds);
+    hold(bench);
+    const struct bench_usage held = bench_target_usage(bench, NULL);
     sums = bench_fleet_sum(fleet);
-    while (sums.pongs < sums.connected && bench_now_us() < patience) {
-        usleep(ANSWERS_POLL_US);
-        sums = bench_fleet_sum(fleet);
-    }
-    struct bench_usage held = bench_target_usage(bench, NULL);
-    double count = sums.connected > 0 ? (double)sums.connected : 1;
-    double grown = held.rss_bytes > before.rss_bytes ? (double)(held.rss_bytes - before.rss_bytes) : 0;
+    const double count = sums.connected > 0 ? (double)sums.connected : 1;
+    const double beats = sums.pongs > 0 ? (double)sums.pongs : 1;
+    const double grown = held.rss_bytes > before.rss_bytes ? (double)(held.rss_bytes - before.rss_bytes) : 0;
+    const double idle_seconds = held.cpu_seconds - up.cpu_seconds;
     bench_figure(bench, "sessions", wanted, 0);
     bench_figure(bench, "connected", (double)sums.connected, 0);
     bench_figure(bench, "failed", (double)sums.failed, 0);
-    bench_figure(bench, "connect_seconds", seconds, 2);
+    bench_figure(bench, "refused", (double)sums.refused, 0);
+    bench_figure(bench, "connect_seconds", connect_seconds, 2);
     bench_figure_latency(bench, "connect", &sums.connect);
     bench_figure(bench, "server_cpu_us_per_connect", (up.cpu_seconds - before.cpu_seconds) * 1e6 / count, 1);
     bench_figure(bench, "server_rss_bytes_before", (double)before.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_held", (double)held.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_per_session", grown / count, 0);
-    bench_figure(bench, "held_seconds", bench->options.seconds, 0);
+    bench_figure(bench, "held_seconds", seconds, 0);
+    bench_figure(bench, "heartbeats_sent", (double)sums.beats, 0);
     bench_figure(bench, "heartbeats_answered", (double)sums.pongs, 0);
     bench_figure_latency(bench, "heartbeat", &sums.pong);
-    bench_figure(bench, "server_cpu_us_per_heartbeat", (held.cpu_seconds - up.cpu_seconds) * 1e6 / count, 1);
-    return all && sums.failed == 0 && sums.pongs == sums.connected ? 0 : 1;
+    bench_figure(bench, "server_cpu_us_per_heartbeat", idle_seconds * 1e6 / beats, 1);
+    bench_figure(bench, "server_core_percent_held", idle_seconds * 100 / seconds, 2);
+    return all && sums.failed == 0 && sums.connected == wanted && sums.pongs == sums.beats ? 0 : 1;
 }

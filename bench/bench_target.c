@@ -1,11 +1,13 @@
 #include "bench_target.h"
 
 #include "bench_admin.h"
+#include "bench_others.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,27 +19,34 @@
 #include <unistd.h>
 
 #define READY_SECONDS 60
+/* petreld's defaults */
+#define API_PORT 7480
+#define ADMIN_URL "http://127.0.0.1:7481"
+#define TOKEN_FILE "/var/lib/petrel/admin.token"
 #define DESCRIPTORS_SPARE 1024 /* of a table: what is no session */
 
 /* ---- a server of our own ---- */
 
+/* No directories are in it. */
 static void remove_dir(const char *dir)
 {
-    static const char *const files[] = {"store.db",        "store.db-wal",    "store.db-shm", "registry.db",
-                                        "registry.db-wal", "registry.db-shm", "admin.token",  "petreld.lock",
-                                        "petreld.json",    "petreld.log"};
-    char path[400];
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+    struct dirent **names = NULL;
+    int count = scandir(dir, &names, NULL, NULL);
+    for (int i = 0; i < count; i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
         unlink(path);
+        free(names[i]);
     }
+    free(names);
     rmdir(dir);
 }
 
 /* What the server is told to hold at most: the kernel spreads connections over the loops by chance. */
 static uint32_t max_sessions(const struct bench *bench)
 {
-    return bench->options.sessions + bench->options.sessions / 4 + 1000;
+    const uint32_t sessions = bench->options.sessions + bench->options.stay;
+    return sessions + sessions / (bench->storms ? 1 : 4) + 1000;
 }
 
 /* Loops, or threads, for so many sessions: one per core, and more where a table of descriptors is short. */
@@ -64,7 +73,8 @@ static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
     execl(bench->options.petreld, "petreld", "--data-dir", bench->target.dir, "--loops", loops_text, "--session-host",
           "127.0.0.1", "--session-port", "0", "--session-max-sessions", sessions_text,
           "--session-max-unauthenticated-per-address", "20000", "--api-host", "127.0.0.1", "--api-port", "0",
-          "--admin-port", "0", "--shutdown-grace", "0", "--log-file", log, (char *)NULL);
+          "--admin-port", "0", "--shutdown-grace", "0", "--log-file", log, bench->soaks ? "--inbox-fate" : (char *)NULL,
+          "60s", (char *)NULL);
     fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.petreld, strerror(errno));
     _exit(127);
 }
@@ -88,6 +98,8 @@ static void start(struct bench *bench)
     snprintf(target->dir, sizeof target->dir, "/tmp/petrel-bench-XXXXXX");
     if (mkdtemp(target->dir) == NULL)
         bench_die(bench, "no temporary directory can be made: %s", strerror(errno));
+    if (bench->server == BENCH_OTHER)
+        bench_others_configure(bench);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
@@ -96,13 +108,15 @@ static void start(struct bench *bench)
             _exit(1);
         if (bench->server == BENCH_LIMIT)
             become_limit(bench, loops, own_tables);
+        if (bench->server == BENCH_OTHER)
+            bench_others_become(bench);
         become_petreld(bench, loops);
     }
     if (pid < 0)
         bench_die(bench, "fork: %s", strerror(errno));
     target->started = true;
     target->processes[0] = (struct bench_process){.pid = pid};
-    snprintf(target->processes[0].kind, BENCH_KIND_MAX, "%s", bench->server == BENCH_LIMIT ? "limit" : "petreld");
+    snprintf(target->processes[0].kind, BENCH_KIND_MAX, "server");
     target->processes_count = 1;
 }
 
@@ -174,6 +188,44 @@ static void open_one(struct bench *bench)
     }
 }
 
+/* ---- a server that runs ---- */
+
+static void resolve(struct bench *bench, const char *text, struct sockaddr_in *out)
+{
+    char host[256];
+    const char *colon = strrchr(text, ':');
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    snprintf(host, sizeof host, "%.*s", colon != NULL ? (int)(colon - text) : 0, text);
+    if (host[0] == '\0' || getaddrinfo(host, colon + 1, &hints, &found) != 0)
+        bench_die(bench, "%s: not an IPv4 address or a name of one, and a port", text);
+    memcpy(out, found->ai_addr, sizeof *out);
+    freeaddrinfo(found);
+}
+
+static void open_running(struct bench *bench)
+{
+    const struct bench_options *options = &bench->options;
+    struct bench_target *target = &bench->target;
+    const char *path = options->token_file != NULL ? options->token_file : TOKEN_FILE;
+    resolve(bench, options->server, &target->sessions[target->sessions_count++]);
+    target->apis[0] = target->sessions[0];
+    target->apis[0].sin_port = htons(API_PORT);
+    if (options->api != NULL)
+        resolve(bench, options->api, &target->apis[0]);
+    target->apis_count = 1;
+    snprintf(target->admin_url, sizeof target->admin_url, "%s",
+             options->admin_url != NULL ? options->admin_url : ADMIN_URL);
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fscanf(file, "%95s", target->admin_token) != 1)
+        bench_die(bench, "%s: no admin token can be read: %s", path, strerror(errno));
+    fclose(file);
+    if (options->server_pid > 0)
+        target->processes[target->processes_count++] =
+            (struct bench_process){.kind = "petreld", .pid = (pid_t)options->server_pid};
+    snprintf(target->dir, sizeof target->dir, "%s", options->server);
+}
+
 /* ---- a cluster ---- */
 
 /* "redis-3" is of the kind redis. */
@@ -236,8 +288,15 @@ static void make_pretence(struct bench *bench)
 void bench_target_open(struct bench *bench)
 {
     struct bench_target *target = &bench->target;
+    if (bench->server == BENCH_OTHER) {
+        start(bench);
+        bench_others_await(bench);
+        return;
+    }
     if (bench->options.cluster != NULL)
         open_cluster(bench);
+    else if (bench->options.server != NULL)
+        open_running(bench);
     else
         open_one(bench);
     if (bench->server == BENCH_LIMIT) {
@@ -259,7 +318,7 @@ void bench_target_close(struct bench_target *target)
             ;
         remove_dir(target->dir);
     }
-    target->started = false;
+    memset(target, 0, sizeof *target);
 }
 
 /* ---- what it costs ---- */
@@ -343,7 +402,7 @@ void bench_target_figures(struct bench *bench, const struct bench_snapshot *befo
 
 double bench_target_metric(struct bench *bench, const char *name)
 {
-    if (bench->server == BENCH_LIMIT)
+    if (bench->server != BENCH_PETRELD)
         return 0;
     struct bytebuf out = {0};
     bench_admin_get(bench, "/metrics", &out);

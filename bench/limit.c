@@ -1,11 +1,15 @@
 /* petrel-limit: a bare epoll server that does the socket work of a petreld and nothing else, so that a figure of petrel-bench can stand
  * beside what the machine itself costs. It speaks just enough of the protocols for the same clients to be content: it answers CONNECT
- * and PING with ready-made bytes, and writes for each POST a ready-made PUSH to the user's socket. No token is checked, nothing is
- * stored, no ack is read but for the reading. Threads, listeners (SO_REUSEPORT) and tables of descriptors are as in petreld. */
-#include "limit_frames.h"
+ * and PING with ready-made bytes, and writes for each POST a ready-made PUSH to the user's socket, or to all sockets in slices, between
+ * which everything else has its turn. No token is checked, nothing is stored, no ack is read but for the reading. What a socket does not
+ * take is written later. Threads, listeners (SO_REUSEPORT) and tables of descriptors are as in petreld. */
+#include "limit_out.h"
+
+#include "base/object.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -27,20 +30,33 @@
 #define EVENTS_MAX 256
 #define BACKLOG 4096
 #define REQUEST_MAX 16384
+#define SLICE 256U /* sessions that a broadcast is written to in one turn */
+#define NO_USER UINT32_MAX
 
 enum kind { SESSION_LISTENER, API_LISTENER, WAKE, SESSION, API };
 
 struct conn {
     int fd;
-    uint8_t kind;    /* of enum kind */
-    uint32_t number; /* SESSION: where it stands in sessions; API: bytes in request */
-    char *request;   /* API */
+    uint8_t kind;      /* of enum kind */
+    bool watches_room; /* to write what waits in out */
+    uint32_t user;     /* SESSION: NO_USER before its CONNECT */
+    uint32_t have;     /* API: bytes in request */
+    char *request;     /* API */
+    struct limit_out out;
 };
 
+/* A push on its way to a session of a thread, or to all of them. */
 struct letter {
     struct letter *next;
-    int fd; /* -1: to all sessions of the thread */
+    int fd; /* -1: to all */
+    uint32_t user;
+    uint32_t cursor; /* to all: the descriptors before it are done */
     struct limit_push *push;
+};
+
+struct letters {
+    struct letter *first;
+    struct letter **end;
 };
 
 struct thread {
@@ -50,12 +66,11 @@ struct thread {
     struct conn wake;
     struct conn session_listener;
     struct conn api_listener;
-    struct conn **sessions;
-    uint32_t sessions_count;
+    struct conn **sessions; /* by descriptor */
     uint32_t sessions_room;
+    struct letters broadcasts; /* the first is being written */
     pthread_mutex_t lock;
-    struct letter *first;
-    struct letter **end;
+    struct letters inbox; /* from all threads, under the lock */
     pthread_t id;
     uint8_t data[65536];
 };
@@ -67,7 +82,9 @@ struct limit {
     uint16_t api_port;
     struct limit_frames *frames;
     pthread_barrier_t ready;
-    _Atomic(uint64_t) *users; /* thread and descriptor, plus one; 0: none */
+    _Atomic(uint64_t) *users;   /* thread and descriptor, plus one; 0: none */
+    pthread_mutex_t in_order;   /* all threads get broadcasts in one order */
+    _Atomic(uint64_t) homeless; /* pushes to users who had no session */
     struct thread threads[THREADS_MAX];
 };
 
@@ -112,30 +129,79 @@ static uint16_t port_of(const struct conn *conn)
     return ntohs(at.sin_port);
 }
 
-/* ---- sessions ---- */
+/* ---- letters ---- */
+
+static void letters_add(struct letters *letters, struct letter *letter)
+{
+    letter->next = NULL;
+    if (letters->first == NULL)
+        letters->end = &letters->first;
+    *letters->end = letter;
+    letters->end = &letter->next;
+}
+
+static void letter_free(struct letter *letter)
+{
+    limit_push_unref(letter->push);
+    free(letter);
+}
+
+/* ---- connections ---- */
+
+static uint64_t place_of(const struct thread *thread, const struct conn *conn)
+{
+    return ((uint64_t)thread->index << 32 | (uint32_t)conn->fd) + 1;
+}
 
 static void add_session(struct thread *thread, struct conn *conn)
 {
-    if (thread->sessions_count == thread->sessions_room) {
-        thread->sessions_room = thread->sessions_room > 0 ? thread->sessions_room * 2 : 1024;
-        thread->sessions = realloc(thread->sessions, thread->sessions_room * sizeof *thread->sessions);
-        if (thread->sessions == NULL)
-            die("memory");
+    const uint32_t at = (uint32_t)conn->fd;
+    while (at >= thread->sessions_room) {
+        const uint32_t room = thread->sessions_room > 0 ? thread->sessions_room * 2 : 1024;
+        thread->sessions = object_realloc(thread->sessions, room * sizeof *thread->sessions);
+        memset(thread->sessions + thread->sessions_room, 0, (room - thread->sessions_room) * sizeof *thread->sessions);
+        thread->sessions_room = room;
     }
-    conn->number = thread->sessions_count;
-    thread->sessions[thread->sessions_count++] = conn;
+    conn->user = NO_USER;
+    thread->sessions[at] = conn;
 }
 
 static void drop(struct thread *thread, struct conn *conn)
 {
     if (conn->kind == SESSION) {
-        struct conn *last = thread->sessions[--thread->sessions_count];
-        last->number = conn->number;
-        thread->sessions[conn->number] = last;
+        uint64_t place = place_of(thread, conn); /* the user may be elsewhere by now */
+        if (conn->user != NO_USER)
+            atomic_compare_exchange_strong(&thread->limit->users[conn->user], &place, 0);
+        thread->sessions[conn->fd] = NULL;
     }
     close(conn->fd);
+    limit_out_reset(&conn->out);
     free(conn->request);
     free(conn);
+}
+
+/* After each write: the socket is watched for room while something waits for it. */
+static bool settle(struct thread *thread, struct conn *conn, bool written)
+{
+    const bool waits = limit_out_waits(&conn->out);
+    if (!written || waits == conn->watches_room)
+        return written;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+    if (waits)
+        event.events |= EPOLLOUT;
+    conn->watches_room = waits;
+    return epoll_ctl(thread->epoll_fd, EPOLL_CTL_MOD, conn->fd, &event) == 0;
+}
+
+static bool put(struct thread *thread, struct conn *conn, const void *data, size_t len)
+{
+    return settle(thread, conn, limit_out_write(&conn->out, conn->fd, bytes_of(data, len)));
+}
+
+/* A connection that is broken says so to epoll as well, and is dropped then. */
+static void put_push(struct thread *thread, struct conn *conn, struct limit_push *push)
+{
+    (void)settle(thread, conn, limit_out_push(&conn->out, conn->fd, push));
 }
 
 static void accept_some(struct thread *thread, const struct conn *listener)
@@ -146,20 +212,13 @@ static void accept_some(struct thread *thread, const struct conn *listener)
         if (fd < 0)
             return;
         (void)setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
-        struct conn *conn = calloc(1, sizeof *conn);
-        if (conn == NULL)
-            die("memory");
+        struct conn *conn = object_zalloc(sizeof *conn);
         conn->fd = fd;
         conn->kind = listener->kind == SESSION_LISTENER ? SESSION : API;
         if (conn->kind == SESSION)
             add_session(thread, conn);
         watch(thread, conn);
     }
-}
-
-static bool put(int fd, const void *data, size_t len)
-{
-    return send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len;
 }
 
 /* Frames come whole: each is one small write of the client's. */
@@ -176,14 +235,15 @@ static bool read_session(struct thread *thread, struct conn *conn)
         if (frame.type == SESSION_PING) {
             uint8_t pong[64];
             size_t len = limit_frames_pong(&frame, pong, sizeof pong);
-            if (!put(conn->fd, pong, len))
+            if (!put(thread, conn, pong, len))
                 return false;
         } else if (frame.type == SESSION_CONNECT) {
             if (!limit_frames_user(frame.body, &user) || user >= USERS_MAX)
                 return false;
-            atomic_store(&thread->limit->users[user], ((uint64_t)thread->index << 32 | (uint32_t)conn->fd) + 1);
+            conn->user = user;
+            atomic_store(&thread->limit->users[user], place_of(thread, conn));
             struct bytes connected = limit_frames_connected(frames);
-            if (!put(conn->fd, connected.ptr, connected.len))
+            if (!put(thread, conn, connected.ptr, connected.len))
                 return false;
         }
     }
@@ -192,20 +252,32 @@ static bool read_session(struct thread *thread, struct conn *conn)
 
 /* ---- pushes ---- */
 
-static void post(struct thread *to, int fd, struct limit_push *push)
+static void post(struct thread *to, int fd, uint32_t user, struct limit_push *push)
 {
-    struct letter *letter = malloc(sizeof *letter);
-    if (letter == NULL)
-        die("memory");
-    *letter = (struct letter){.fd = fd, .push = push};
+    struct letter *letter = object_zalloc(sizeof *letter);
+    limit_push_ref(push);
+    letter->fd = fd;
+    letter->user = user;
+    letter->push = push;
     pthread_mutex_lock(&to->lock);
-    const bool wake = to->first == NULL;
-    *to->end = letter;
-    to->end = &letter->next;
+    const bool wake = to->inbox.first == NULL;
+    letters_add(&to->inbox, letter);
     pthread_mutex_unlock(&to->lock);
     const uint64_t one = 1;
     if (wake && write(to->wake.fd, &one, sizeof one) != sizeof one)
         die("a thread can't be woken");
+}
+
+/* The number is given where the session is, so that a session sees its numbers rise. */
+static void push_here(struct thread *thread, int fd, uint32_t user, struct limit_push *push)
+{
+    struct conn *conn = (uint32_t)fd < thread->sessions_room ? thread->sessions[fd] : NULL;
+    if (conn == NULL || conn->user != user) {
+        atomic_fetch_add(&thread->limit->homeless, 1);
+        return;
+    }
+    limit_push_number(thread->limit->frames, push);
+    put_push(thread, conn, push);
 }
 
 static void take_letters(struct thread *thread)
@@ -214,45 +286,61 @@ static void take_letters(struct thread *thread)
     if (read(thread->wake.fd, &count, sizeof count) < 0 && errno != EAGAIN)
         die("read");
     pthread_mutex_lock(&thread->lock);
-    struct letter *letter = thread->first;
-    thread->first = NULL;
-    thread->end = &thread->first;
+    struct letter *letter = thread->inbox.first;
+    thread->inbox.first = NULL;
     pthread_mutex_unlock(&thread->lock);
     while (letter != NULL) {
         struct letter *next = letter->next;
-        struct bytes frame = limit_push_bytes(letter->push);
-        if (letter->fd >= 0)
-            (void)put(letter->fd, frame.ptr, frame.len);
-        for (uint32_t i = 0; letter->fd < 0 && i < thread->sessions_count; i++)
-            (void)put(thread->sessions[i]->fd, frame.ptr, frame.len);
-        limit_push_unref(letter->push);
-        free(letter);
+        if (letter->fd < 0) {
+            letters_add(&thread->broadcasts, letter);
+        } else {
+            push_here(thread, letter->fd, letter->user, letter->push);
+            letter_free(letter);
+        }
         letter = next;
     }
+}
+
+static void write_slice(struct thread *thread)
+{
+    struct letter *letter = thread->broadcasts.first;
+    uint32_t written = 0;
+    for (; letter->cursor < thread->sessions_room && written < SLICE; letter->cursor++) {
+        struct conn *conn = thread->sessions[letter->cursor];
+        if (conn == NULL || conn->user == NO_USER)
+            continue;
+        put_push(thread, conn, letter->push);
+        written++;
+    }
+    if (letter->cursor < thread->sessions_room)
+        return;
+    thread->broadcasts.first = letter->next;
+    letter_free(letter);
 }
 
 static void push_to_user(struct thread *thread, uint32_t user, struct limit_push *push)
 {
     uint64_t place = user < USERS_MAX ? atomic_load(&thread->limit->users[user]) : 0;
-    if (place-- == 0)
-        return;
-    struct thread *to = &thread->limit->threads[place >> 32];
-    const int fd = (int)(uint32_t)place;
-    if (to == thread) {
-        struct bytes frame = limit_push_bytes(push);
-        (void)put(fd, frame.ptr, frame.len);
+    if (place-- == 0) {
+        atomic_fetch_add(&thread->limit->homeless, 1);
         return;
     }
-    limit_push_ref(push);
-    post(to, fd, push);
+    struct thread *to = &thread->limit->threads[place >> 32];
+    const int fd = (int)(uint32_t)place;
+    if (to == thread)
+        push_here(thread, fd, user, push);
+    else
+        post(to, fd, user, push);
 }
 
 static void push_to_all(struct thread *thread, struct limit_push *push)
 {
-    for (uint32_t i = 0; i < thread->limit->threads_count; i++) {
-        limit_push_ref(push);
-        post(&thread->limit->threads[i], -1, push);
-    }
+    struct limit *limit = thread->limit;
+    pthread_mutex_lock(&limit->in_order);
+    limit_push_number(limit->frames, push);
+    for (uint32_t i = 0; i < limit->threads_count; i++)
+        post(&limit->threads[i], -1, NO_USER, push);
+    pthread_mutex_unlock(&limit->in_order);
 }
 
 /* ---- the API ---- */
@@ -270,33 +358,30 @@ static bool answer(struct thread *thread, struct conn *conn, struct bytes body)
     else
         push_to_user(thread, target.user, push);
     limit_push_unref(push);
-    return put(conn->fd, text, sizeof text - 1);
+    return put(thread, conn, text, sizeof text - 1);
 }
 
 static bool read_api(struct thread *thread, struct conn *conn)
 {
-    if (conn->request == NULL && (conn->request = malloc(REQUEST_MAX + 1)) == NULL)
-        die("memory");
-    ssize_t got = recv(conn->fd, conn->request + conn->number, REQUEST_MAX - conn->number, 0);
+    if (conn->request == NULL)
+        conn->request = object_alloc(REQUEST_MAX + 1);
+    ssize_t got = recv(conn->fd, conn->request + conn->have, REQUEST_MAX - conn->have, 0);
     if (got <= 0)
         return got < 0 && errno == EAGAIN;
-    conn->number += (uint32_t)got;
-    conn->request[conn->number] = '\0';
-    const char *end = strstr(conn->request, "\r\n\r\n");
-    const char *length = end != NULL ? strcasestr(conn->request, "\r\ncontent-length:") : NULL;
-    if (length == NULL)
-        return conn->number < REQUEST_MAX;
-    const size_t head = (size_t)(end + 4 - conn->request), body = strtoul(length + 17, NULL, 10);
-    if (conn->number < head + body)
-        return head + body <= REQUEST_MAX;
-    conn->number = 0; /* one request at a time is what the clients do */
-    return answer(thread, conn, bytes_of((const uint8_t *)conn->request + head, body));
+    conn->have += (uint32_t)got;
+    struct bytes body;
+    conn->request[conn->have] = '\0';
+    if (!limit_frames_request(conn->request, conn->have, &body))
+        return conn->have < REQUEST_MAX;
+    conn->have = 0; /* one request at a time is what the clients do */
+    return answer(thread, conn, body);
 }
 
 /* ---- threads ---- */
 
-static void serve(struct thread *thread, struct conn *conn)
+static void serve(struct thread *thread, const struct epoll_event *event)
 {
+    struct conn *conn = event->data.ptr;
     bool good = true;
     switch ((enum kind)conn->kind) {
     case SESSION_LISTENER:
@@ -307,10 +392,11 @@ static void serve(struct thread *thread, struct conn *conn)
         take_letters(thread);
         return;
     case SESSION:
-        good = read_session(thread, conn);
-        break;
     case API:
-        good = read_api(thread, conn);
+        if ((event->events & EPOLLOUT) != 0)
+            good = settle(thread, conn, limit_out_flush(&conn->out, conn->fd));
+        if (good && (event->events & ~(uint32_t)EPOLLOUT) != 0)
+            good = conn->kind == SESSION ? read_session(thread, conn) : read_api(thread, conn);
         break;
     }
     if (!good)
@@ -336,17 +422,13 @@ static void *run(void *arg)
     pthread_barrier_wait(&limit->ready);
     for (;;) {
         struct epoll_event events[EVENTS_MAX];
-        int count = epoll_wait(thread->epoll_fd, events, EVENTS_MAX, -1);
+        const bool busy = thread->broadcasts.first != NULL;
+        int count = epoll_wait(thread->epoll_fd, events, EVENTS_MAX, busy ? 0 : -1);
         for (int i = 0; i < count; i++)
-            serve(thread, events[i].data.ptr);
+            serve(thread, &events[i]);
+        if (busy)
+            write_slice(thread);
     }
-}
-
-static void start_thread(struct limit *limit, uint32_t index)
-{
-    struct thread *thread = &limit->threads[index];
-    if (pthread_create(&thread->id, NULL, run, thread) != 0)
-        die("pthread_create");
 }
 
 /* As petreld does when it is up; written aside first, for it must not be read half. */
@@ -379,6 +461,10 @@ int main(int argc, char **argv)
         descriptors.rlim_cur = descriptors.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &descriptors);
     }
+    sigset_t end;
+    sigemptyset(&end);
+    sigaddset(&end, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &end, NULL);
     signal(SIGPIPE, SIG_IGN);
     limit.threads_count = (uint32_t)atoi(argv[1]);
     limit.own_tables = strcmp(argv[2], "own") == 0;
@@ -391,19 +477,22 @@ int main(int argc, char **argv)
         thread->limit = &limit;
         thread->index = i;
         pthread_mutex_init(&thread->lock, NULL);
-        thread->end = &thread->first;
         thread->wake = (struct conn){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .kind = WAKE};
         if (thread->wake.fd < 0)
             die("eventfd");
     }
+    pthread_mutex_init(&limit.in_order, NULL);
     pthread_barrier_init(&limit.ready, NULL, 2);
-    start_thread(&limit, 0);
-    pthread_barrier_wait(&limit.ready);
-    for (uint32_t i = 1; i < limit.threads_count; i++) {
-        start_thread(&limit, i);
+    for (uint32_t i = 0; i < limit.threads_count; i++) {
+        if (pthread_create(&limit.threads[i].id, NULL, run, &limit.threads[i]) != 0)
+            die("pthread_create");
         pthread_barrier_wait(&limit.ready);
     }
     write_run_file(&limit, argv[3]);
-    for (;;)
-        pause();
+    int number;
+    (void)sigwait(&end, &number);
+    const uint64_t homeless = atomic_load(&limit.homeless);
+    if (homeless > 0)
+        fprintf(stderr, "petrel-limit: %" PRIu64 " pushes were to users who had no session\n", homeless);
+    return 0;
 }

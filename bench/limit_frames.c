@@ -9,6 +9,7 @@
 
 #define STAMP (BENCH_STAMP_BYTES - 1)
 #define DATA_MAX 8192
+#define NUMBER_DIGITS 8 /* of users, as petrel-bench names them */
 /* Two seqs of five bytes each that differ in all of them: where the seq stands in a frame is where the two frames differ. */
 #define SEQ_FIRST UINT64_C(0x10204080)
 #define SEQ_OTHER UINT64_C(0x7efdfbf7f)
@@ -32,6 +33,7 @@ struct limit_frames {
 struct limit_push {
     atomic_uint refs;
     size_t len;
+    size_t seq_at; /* where its number goes */
     uint8_t bytes[];
 };
 
@@ -97,6 +99,20 @@ struct limit_frames *limit_frames_new(void)
     return frames;
 }
 
+void limit_frames_free(struct limit_frames **frames)
+{
+    struct limit_frames *old = *frames;
+    *frames = NULL;
+    for (struct shape *shape = old != NULL ? atomic_load(&old->shapes) : NULL, *next; shape != NULL; shape = next) {
+        next = atomic_load(&shape->next);
+        bytes_reset(&shape->frame);
+        free(shape);
+    }
+    if (old != NULL)
+        bytes_reset(&old->connected);
+    free(old);
+}
+
 struct bytes limit_frames_connected(const struct limit_frames *frames)
 {
     return bytes_view(&frames->connected);
@@ -111,20 +127,35 @@ size_t limit_frames_pong(const struct frame *ping, uint8_t *out, size_t size)
     return ping->body.len + FRAME_HEADER_BYTES;
 }
 
+/* So many digits and no more: in a CONNECT the next byte is the tag of another field, which may look like one. */
 static bool number_behind(struct bytes text, const char *word, uint32_t *number)
 {
     const uint8_t *at = memmem(text.ptr, text.len, word, strlen(word));
-    if (at == NULL)
+    if (at == NULL || (size_t)(text.ptr + text.len - at) < strlen(word) + NUMBER_DIGITS)
         return false;
+    at += strlen(word);
     *number = 0;
-    for (at += strlen(word); at < text.ptr + text.len && *at >= '0' && *at <= '9'; at++)
-        *number = *number * 10 + (uint32_t)(*at - '0');
+    for (size_t i = 0; i < NUMBER_DIGITS; i++) {
+        if (at[i] < '0' || at[i] > '9')
+            return false;
+        *number = *number * 10 + (uint32_t)(at[i] - '0');
+    }
     return true;
 }
 
 bool limit_frames_user(struct bytes connect, uint32_t *user)
 {
     return number_behind(connect, "bench-", user);
+}
+
+bool limit_frames_request(const char *text, size_t len, struct bytes *body)
+{
+    const char *end = strstr(text, "\r\n\r\n");
+    const char *length = end != NULL ? strcasestr(text, "\r\ncontent-length:") : NULL;
+    if (length == NULL)
+        return false;
+    *body = bytes_of(end + 4, strtoul(length + 17, NULL, 10));
+    return body->len <= len - (size_t)(end + 4 - text);
 }
 
 struct limit_push *limit_frames_push(struct limit_frames *frames, struct bytes body, struct limit_target *target)
@@ -143,11 +174,26 @@ struct limit_push *limit_frames_push(struct limit_frames *frames, struct bytes b
     struct limit_push *push = object_alloc(sizeof *push + shape->frame.len);
     atomic_init(&push->refs, 1);
     push->len = shape->frame.len;
+    push->seq_at = shape->seq_at;
     memcpy(push->bytes, shape->frame.ptr, push->len);
     memcpy(push->bytes + shape->stamp_at, data, STAMP);
+    return push;
+}
+
+void limit_push_number(struct limit_frames *frames, struct limit_push *push)
+{
     uint64_t seq = atomic_fetch_add(&frames->seq, 1) + 1;
     for (size_t i = 0; i < SEQ_BYTES; i++, seq >>= 7)
-        push->bytes[shape->seq_at + i] = (uint8_t)((seq & 0x7f) | (i + 1 < SEQ_BYTES ? 0x80 : 0));
+        push->bytes[push->seq_at + i] = (uint8_t)((seq & 0x7f) | (i + 1 < SEQ_BYTES ? 0x80 : 0));
+}
+
+struct limit_push *limit_push_of(struct bytes data)
+{
+    struct limit_push *push = object_alloc(sizeof *push + data.len);
+    atomic_init(&push->refs, 1);
+    push->len = data.len;
+    push->seq_at = 0;
+    memcpy(push->bytes, data.ptr, data.len);
     return push;
 }
 
