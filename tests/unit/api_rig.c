@@ -112,6 +112,7 @@ static void keep_topic(struct api_rig_script *script, const struct peer_msg *msg
     struct condition condition = {.terms_count = 0};
     if (msg->type == PEER_TOPIC_SEND) {
         petrel_assert(condition_unpack(msg->topic_send.condition, &condition) == 0);
+        script->topic_id = msg->topic_send.id;
         script->topic_expires_ms = msg->topic_send.expires_ms;
         script->has_key = msg->topic_send.has_key;
         script->rate = condition.rate;

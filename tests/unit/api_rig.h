@@ -16,7 +16,8 @@
 
 /* What the message server saw and what it shall say. Under lock. */
 struct api_rig_script {
-    char topics[256];                    /* those that calls were about, in order: "news(0) " */
+    char topics[256]; /* those that calls were about, in order: "news(0) " */
+    struct id topic_id;
     uint64_t topic_expires_ms;
     bool has_key;
     uint32_t rate;
