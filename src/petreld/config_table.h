@@ -60,7 +60,7 @@
     X("inbox.lapse", inbox_lapse, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "A device not seen for so long holds nothing back any more") \
     X("inbox.fate", inbox_fate, DURATION, "1h", CONFIG_SECOND, 30 * CONFIG_DAY, "How long the state of a message that left the inbox can be asked for; of the last 32 of a user") \
     X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite|redis; Where inboxes, positions and routes are") \
-    X("store.checkpoint", store_checkpoint, BYTES, "16MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
+    X("store.checkpoint", store_checkpoint, BYTES, "64MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
     X("store.memory", store_memory, BYTES, "256MiB", CONFIG_MIB, 1024 * CONFIG_GIB, "User records without sessions that are kept in memory") \
     X("store.min_free", store_min_free, BYTES, "64MiB", 0, 1024 * CONFIG_GIB, "Free disk below which sends are refused (507), so that acks still fit") \
     X("store.redis", store_redis, TEXT, "127.0.0.1:6379", 0, 0, "host:port of Redis, numeric; several by commas, of one cluster") \

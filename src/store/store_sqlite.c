@@ -210,7 +210,7 @@ static void set_defaults(struct store_sqlite_config *config)
     if (config->max_pending == 0)
         config->max_pending = 65536;
     if (config->checkpoint_bytes == 0)
-        config->checkpoint_bytes = 16ULL << 20;
+        config->checkpoint_bytes = 64ULL << 20;
     if (config->memory_bytes == 0)
         config->memory_bytes = 256ULL << 20;
     if (config->min_free_bytes == 0)
