@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/object.h"
+#include "base/slab.h"
 #include "discovery/lookup.h"
 #include "loop/timer.h"
 #include "wire/digest.h"
@@ -51,6 +52,10 @@ struct api_role {
     size_t exchanges_count; /* alive, also those whose connection has gone */
     size_t held;            /* bytes of requests that are partly read, or kept for their batches */
     struct map strangers;   /* addresses with connections that have not shown a valid key */
+    /* Of exchanges, and of their handlers' states where these are not large: a steady flow of requests allocates none. */
+    struct slab exchanges;
+    struct slab states;
+    uint64_t trimmed_ms;
     /* Lent within one call from the loop, so that a request does not allocate them. */
     struct bytebuf segments;
     struct bytebuf message;
