@@ -73,7 +73,7 @@ static int wait_ms(struct loop *loop)
 /* Undo loop_new() as far as it came. */
 static void discard(struct loop *loop)
 {
-    signals_free(loop->signals);
+    signal_free(loop->signals);
     mailbox_destroy(loop);
     pollset_destroy(loop);
     stream_slabs_reset(loop);

@@ -137,9 +137,9 @@ void stream_flush_all(struct loop *loop);
 void stream_free_closed(struct loop *loop);
 
 /* A signal may have come. */
-void signals_on_events(struct signals *signals);
+void signal_on_events(struct signals *signals);
 /* Every watch is closed. NULL is fine. */
-void signals_free(struct signals *signals);
+void signal_free(struct signals *signals);
 
 void listener_on_events(struct listener *listener);
 void listener_free_closed(struct loop *loop);

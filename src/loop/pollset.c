@@ -19,7 +19,7 @@ static void tell(struct endpoint *endpoint, uint32_t events)
         listener_on_events((struct listener *)(void *)endpoint);
         return;
     case SIGNALS_MAGIC:
-        signals_on_events((struct signals *)(void *)endpoint);
+        signal_on_events((struct signals *)(void *)endpoint);
         return;
     default:
         object_check(endpoint, WAKEUP_MAGIC); /* mail, which is run already */

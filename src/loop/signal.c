@@ -25,7 +25,7 @@ struct signal_watch {
     void *ctx;
 };
 
-void signals_on_events(struct signals *signals)
+void signal_on_events(struct signals *signals)
 {
     object_check(&signals->endpoint, SIGNALS_MAGIC);
     (void)uv_run(&signals->uv, UV_RUN_NOWAIT);
@@ -33,10 +33,10 @@ void signals_on_events(struct signals *signals)
 
 static void on_task(struct loop_task *task)
 {
-    signals_on_events(container_of(task, struct signals, task));
+    signal_on_events(container_of(task, struct signals, task));
 }
 
-void signals_free(struct signals *signals)
+void signal_free(struct signals *signals)
 {
     if (signals == NULL)
         return;
