@@ -5,18 +5,44 @@
 #include <stdlib.h>
 
 #define JSON_TYPE "application/json"
+/* How often the memory that the busiest moment needed is let go of. */
+#define TRIM_MS 2000
+
+void api_exchange_slabs_init(struct api_role *role)
+{
+    slab_init(&role->exchanges, sizeof(struct api_exchange), role);
+    slab_init(&role->states, API_EXCHANGE_STATE_MAX, role);
+}
+
+void api_exchange_slabs_reset(struct api_role *role)
+{
+    slab_reset(&role->exchanges);
+    slab_reset(&role->states);
+}
+
+static void trim(struct api_role *role)
+{
+    const uint64_t now_ms = loop_now_ms(role->loop);
+    if (now_ms - role->trimmed_ms < TRIM_MS)
+        return;
+    role->trimmed_ms = now_ms;
+    slab_trim(&role->exchanges);
+    slab_trim(&role->states);
+}
 
 struct api_exchange *api_exchange_new(struct api_conn *conn, const struct http_request *request)
 {
-    struct api_exchange *exchange = object_zalloc(sizeof *exchange);
+    struct api_role *role = conn->role;
+    struct api_exchange *exchange = slab_take(&role->exchanges);
     exchange->magic = API_EXCHANGE_MAGIC;
-    exchange->role = conn->role;
+    exchange->role = role;
     exchange->conn = conn;
     exchange->keep_alive = request != NULL && request->keep_alive;
     exchange->head_only = request != NULL && request->method == HTTP_METHOD_HEAD;
     list_push_back(&conn->exchanges, &exchange->node);
     conn->exchanges_count++;
-    conn->role->exchanges_count++;
+    role->exchanges_count++;
+    trim(role);
     return exchange;
 }
 
@@ -40,19 +66,23 @@ void api_exchange_free(struct api_exchange *exchange)
     }
     if (exchange->drop_state != NULL)
         exchange->drop_state(exchange->state);
-    free(exchange->state);
+    if (exchange->state_is_large)
+        free(exchange->state);
+    else if (exchange->state != NULL)
+        slab_give(exchange->state);
     bytes_reset(&exchange->body);
     struct api_role *role = exchange->role;
     role->exchanges_count--;
     exchange->magic = 0;
-    free(exchange);
+    slab_give(exchange);
     api_role_settle(role);
 }
 
 void *api_exchange_state(struct api_exchange *exchange, size_t size, void (*drop)(void *state))
 {
     petrel_assert(exchange->state == NULL);
-    exchange->state = object_zalloc(size);
+    exchange->state_is_large = size > API_EXCHANGE_STATE_MAX;
+    exchange->state = exchange->state_is_large ? object_zalloc(size) : slab_take(&exchange->role->states);
     exchange->drop_state = drop;
     return exchange->state;
 }

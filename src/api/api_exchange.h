@@ -11,6 +11,8 @@
 
 #define API_EXCHANGE_MAGIC OBJECT_MAGIC('A', 'X', 'C', 'H')
 #define API_EXCHANGE_ALLOW_MAX 32
+/* A handler's state up to this size lies in a slab: that of a send does. */
+#define API_EXCHANGE_STATE_MAX 1600
 
 struct api_route;
 
@@ -30,6 +32,7 @@ struct api_exchange {
     struct registry_request registry;
     void *state; /* the handler's, see api_exchange_state() */
     void (*drop_state)(void *state);
+    bool state_is_large; /* it has memory of its own */
 
     /* the answer */
     unsigned status;
@@ -46,6 +49,10 @@ struct api_request {
     const struct snapshot_app *app; /* {app}; valid until the handler returns */
 };
 typedef void api_handler_fn(struct api_exchange *exchange, const struct api_request *request);
+
+/* The role's memory for exchanges; reset when none is left. */
+void api_exchange_slabs_init(struct api_role *role);
+void api_exchange_slabs_reset(struct api_role *role);
 
 /* At the end of the connection's queue. */
 struct api_exchange *api_exchange_new(struct api_conn *conn, const struct http_request *request);

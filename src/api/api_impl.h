@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/object.h"
+#include "base/slab.h"
 #include "discovery/lookup.h"
 #include "loop/timer.h"
 #include "wire/digest.h"
@@ -15,8 +16,7 @@
 #define API_ROLE_MAGIC OBJECT_MAGIC('A', 'R', 'O', 'L')
 #define API_CONN_MAGIC OBJECT_MAGIC('A', 'C', 'O', 'N')
 
-/* Largest JSON body that is one object: whitespace and escapes make it larger than the message in it, and the tree jansson
- * makes of it is larger still. */
+/* Largest JSON body that is one object: whitespace and escapes make it larger than the message in it. */
 #define API_OBJECT_BYTES_MIN 65536U
 #define API_OUTPUT_MAX 262144U     /* unsent bytes of a connection beyond which its requests wait */
 #define API_CLOSE_FLUSH_MS 5000U   /* how long a closing connection may take its last answers */
@@ -51,6 +51,9 @@ struct api_role {
     size_t exchanges_count; /* alive, also those whose connection has gone */
     size_t held;            /* bytes of requests that are partly read, or kept for their batches */
     struct map strangers;   /* addresses with connections that have not shown a valid key */
+    struct slab exchanges;  /* a steady flow of requests allocates neither these nor */
+    struct slab states;     /* their handlers' states, where these are not large */
+    uint64_t trimmed_ms;
     /* Lent within one call from the loop, so that a request does not allocate them. */
     struct bytebuf segments;
     struct bytebuf message;
@@ -105,8 +108,7 @@ struct api_conn {
     bool want_continue;
     struct api_stranger *stranger; /* NULL once a valid key was shown */
     struct api_auth auth;
-    struct api_exchange
-        *waiting; /* its request stands in the reader until the registry was looked at; NULL: none does */
+    struct api_exchange *waiting; /* its request stands in the reader until the registry was looked at; or NULL */
     struct list wait_node;
     bool wait_covered; /* the look under way, or the last, is for it */
 };

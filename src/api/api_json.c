@@ -150,10 +150,10 @@ static int read_value(const struct place *place)
     case API_JSON_OBJECT:
         if (!json_is_object(place->value))
             return wrong_type(place, "an object");
-        *(json_t **)place->to = place->value;
+        *(struct api_json_part *)place->to = (struct api_json_part){.tree = place->value};
         return 0;
     case API_JSON_ANY:
-        *(json_t **)place->to = place->value;
+        *(struct api_json_part *)place->to = (struct api_json_part){.tree = place->value};
         return 0;
     case API_JSON_UNSUPPORTED:
         return api_error_set(place->error, API_ERROR_UNSUPPORTED, place->name, "is not supported by this version");
@@ -235,6 +235,11 @@ void api_json_put_member(struct bytebuf *out, struct bytes text, size_t index)
         if (member == index)
             return;
     }
+}
+
+void api_json_put_compact(struct bytebuf *out, struct bytes value)
+{
+    (void)put_value(out, value);
 }
 
 /* ---- writing ---- */

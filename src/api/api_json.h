@@ -20,14 +20,20 @@ enum api_json_type {
     API_JSON_TEXT,        /* struct bytes, borrowed from the tree; absent when the field is */
     API_JSON_UINT,        /* struct api_json_uint; min <= value <= max */
     API_JSON_BOOL,        /* bool; left alone when the field is absent */
-    API_JSON_OBJECT,      /* json_t *; NULL when absent */
-    API_JSON_ANY,         /* json_t *, null too; NULL when absent */
+    API_JSON_OBJECT,      /* struct api_json_part; absent when the field is */
+    API_JSON_ANY,         /* the same, for any value, null too */
     API_JSON_UNSUPPORTED, /* known, and refused with UNSUPPORTED */
 };
 
 struct api_json_uint {
     bool given;
     uint64_t value;
+};
+
+/* A value that is looked at later: api_json_read() gives its tree, api_json_scan() its text as it was written. Absent: neither. */
+struct api_json_part {
+    json_t *tree;
+    struct bytes text;
 };
 
 struct api_json_field {
@@ -46,9 +52,12 @@ int api_json_read(const json_t *object, const char *prefix, const struct api_jso
 /* The type of a value, with its article, for errors: "a string". */
 const char *api_json_type_text(const json_t *value);
 
-/* Append the text of the member that json_object_iter order puts at `index`, without the whitespace between its tokens: what
- * a sender wrote reaches devices as written, numbers to the last digit. text was parsed by api_json_parse(). */
+/* Append the text of the member that json_object_iter order puts at `index`, as api_json_put_compact(). text was parsed by
+ * api_json_parse(). */
 void api_json_put_member(struct bytebuf *out, struct bytes text, size_t index);
+/* Append a value's text without the whitespace between its tokens: what a sender wrote reaches devices as written, numbers to the last
+ * digit. */
+void api_json_put_compact(struct bytebuf *out, struct bytes value);
 
 /* Append text in quotes, escaped; what is not UTF-8 becomes U+FFFD. */
 void api_json_put_text(struct bytebuf *out, struct bytes text);

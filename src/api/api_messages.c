@@ -8,6 +8,8 @@
 
 /* ---- send ---- */
 
+_Static_assert(sizeof(struct api_send) <= API_EXCHANGE_STATE_MAX, "a send allocates no state");
+
 static void drop_send(void *state)
 {
     api_send_reset(state);

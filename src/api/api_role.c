@@ -1,5 +1,6 @@
 #include "api/api_role.h"
 
+#include "api/api_exchange.h"
 #include "api/api_impl.h"
 #include "api/api_refresh.h"
 #include "base/err.h"
@@ -36,6 +37,7 @@ static void free_role(struct api_role *role)
     snapshot_unref(role->snapshot);
     lookup_pacer_free(&role->pacer);
     map_reset(&role->strangers);
+    api_exchange_slabs_reset(role);
     bytes_reset(&role->segments);
     bytes_reset(&role->message);
     bytes_reset(&role->response);
@@ -91,6 +93,7 @@ int api_role_new(struct api_role **out, struct loop *loop, struct link *link, st
         return PETREL_E_INVALID; /* an empty token would open the door to everyone */
     struct api_role *role = object_zalloc(sizeof *role);
     role->magic = API_ROLE_MAGIC;
+    api_exchange_slabs_init(role);
     role->loop = loop;
     role->link = link;
     role->registry = registry;

@@ -1,6 +1,6 @@
 #include "api/api_send.h"
 
-#include "api/api_json.h"
+#include "api/api_json_scan.h"
 #include "base/err.h"
 #include "base/hash.h"
 
@@ -8,9 +8,24 @@
 
 /* ---- the object, as read ---- */
 
+struct to {
+    struct bytes user;
+    struct bytes device;
+    struct bytes token;
+    struct bytes topic;
+    struct bytes condition;
+};
+
+/* Where it comes from: its text, and its tree unless the text is so plain that none was needed. */
+struct source {
+    struct bytes text;
+    const json_t *tree;
+};
+
 struct body {
-    json_t *to;
-    json_t *data;
+    struct to to_read;
+    struct api_json_part to;
+    struct api_json_part data;
     struct bytes payload;
     struct api_json_uint ttl;
     struct api_json_uint rate;
@@ -46,14 +61,6 @@ static const struct api_json_field body_fields[] = {
     {.name = "deliver_at", .type = API_JSON_UNSUPPORTED},
 };
 
-struct to {
-    struct bytes user;
-    struct bytes device;
-    struct bytes token;
-    struct bytes topic;
-    struct bytes condition;
-};
-
 #define TO_FIELD(name_, member_)                                                                                       \
     {                                                                                                                  \
         .name = name_, .type = API_JSON_TEXT, .offset = offsetof(struct to, member_)                                   \
@@ -64,18 +71,35 @@ static const struct api_json_field to_fields[] = {
     TO_FIELD("topic", topic), TO_FIELD("condition", condition),
 };
 
-static int read_body(struct api_send *send, const json_t *object, enum api_send_key where, struct body *body)
+#define BODY_FIELDS (sizeof body_fields / sizeof body_fields[0])
+#define TO_FIELDS (sizeof to_fields / sizeof to_fields[0])
+
+static bool is_given(const struct api_json_part *part)
 {
-    struct api_json_field fields[sizeof body_fields / sizeof body_fields[0]];
-    memcpy(fields, body_fields, sizeof fields);
+    return part->tree != NULL || part->text.ptr != NULL;
+}
+
+/* The longest ttl is the configuration's. */
+static void body_table(const struct api_send *send, struct api_json_field fields[BODY_FIELDS])
+{
+    memcpy(fields, body_fields, sizeof body_fields);
     fields[FIELD_TTL].max = send->role->config.ttl_max_s;
-    int rc = api_json_read(object, "", fields, sizeof fields / sizeof fields[0], body, &send->error);
-    if (rc == 0 && where == API_SEND_KEY_HEADER && body->idempotency_key.ptr != NULL)
-        rc = api_error_set(&send->error, API_ERROR_INVALID, "idempotency_key",
-                           "stands in a batch's lines only; here it is the header Idempotency-Key");
-    if (rc == 0 && body->to == NULL)
-        rc = api_error_set(&send->error, API_ERROR_INVALID, "to", "is missing");
-    return rc;
+}
+
+/* What most senders write. */
+static bool scan_body(const struct api_send *send, struct bytes text, struct body *body)
+{
+    struct api_json_field fields[BODY_FIELDS];
+    body_table(send, fields);
+    return api_json_scan(text, fields, BODY_FIELDS, body) && is_given(&body->to) &&
+           api_json_scan(body->to.text, to_fields, TO_FIELDS, &body->to_read);
+}
+
+static int read_body(struct api_send *send, const json_t *tree, struct body *body)
+{
+    struct api_json_field fields[BODY_FIELDS];
+    body_table(send, fields);
+    return api_json_read(tree, "", fields, BODY_FIELDS, body, &send->error);
 }
 
 /* ---- to ---- */
@@ -98,10 +122,12 @@ static int check_to(const struct to *to, struct api_error *error)
     return 0;
 }
 
-static int read_to(struct api_send *send, const struct snapshot_app *app, const json_t *object)
+static int read_to(struct api_send *send, const struct snapshot_app *app, struct body *body)
 {
-    struct to to = {.user = {NULL, 0}};
-    int rc = api_json_read(object, "to.", to_fields, sizeof to_fields / sizeof to_fields[0], &to, &send->error);
+    int rc = body->to.tree != NULL
+                 ? api_json_read(body->to.tree, "to.", to_fields, TO_FIELDS, &body->to_read, &send->error)
+                 : 0;
+    const struct to to = body->to_read;
     if (rc == 0)
         rc = check_to(&to, &send->error);
     if (rc != 0)
@@ -131,23 +157,25 @@ static size_t member_index(const json_t *object, const char *wanted)
 }
 
 /* The message's bytes, into the role's buffer. */
-static int read_content(struct api_send *send, const json_t *object, struct bytes text, const struct body *body)
+static int read_content(struct api_send *send, const struct source *from, const struct body *body)
 {
     struct bytebuf *out = &send->role->message;
-    const char *field = body->data != NULL ? "data" : "payload";
+    const char *field = is_given(&body->data) ? "data" : "payload";
     out->len = 0;
-    if ((body->data != NULL) == (body->payload.ptr != NULL))
+    if (is_given(&body->data) == (body->payload.ptr != NULL))
         return api_error_set(&send->error, API_ERROR_INVALID, "data",
-                             body->data != NULL ? "must be alone: payload is there too"
-                                                : "is missing: data or payload is asked for");
-    if (body->data != NULL)
-        api_json_put_member(out, text, member_index(object, "data"));
+                             is_given(&body->data) ? "must be alone: payload is there too"
+                                                   : "is missing: data or payload is asked for");
+    if (body->data.tree != NULL)
+        api_json_put_member(out, from->text, member_index(from->tree, "data"));
+    else if (is_given(&body->data))
+        api_json_put_compact(out, body->data.text);
     else if (bytes_get_base64(body->payload, out) != 0)
         return api_error_set(&send->error, API_ERROR_INVALID, field,
                              "is not base64 (RFC 4648 section 4, with its padding)");
     if (out->len > send->role->config.max_message_bytes)
         return api_error_set(&send->error, API_ERROR_TOO_LARGE, field, "is %zu bytes %s, the limit is %u", out->len,
-                             body->data != NULL ? "of compact JSON text" : "when decoded",
+                             is_given(&body->data) ? "of compact JSON text" : "when decoded",
                              send->role->config.max_message_bytes);
     return 0;
 }
@@ -298,33 +326,42 @@ static uint64_t default_ttl_s(const struct api_send *send)
                                                                               : config->ttl_default_s;
 }
 
-static int read_object(struct api_send *send, const struct snapshot_app *app, struct bytes text, const json_t *object,
-                       enum api_send_key where, struct bytes key)
+static int read_parts(struct api_send *send, const struct snapshot_app *app, const struct source *from,
+                      enum api_send_key where, struct body *body)
 {
-    struct body body = {0};
-    int rc = read_body(send, object, where, &body);
+    int rc = 0;
+    if (where == API_SEND_KEY_HEADER && body->idempotency_key.ptr != NULL)
+        rc = api_error_set(&send->error, API_ERROR_INVALID, "idempotency_key",
+                           "stands in a batch's lines only; here it is the header Idempotency-Key");
+    if (rc == 0 && !is_given(&body->to))
+        rc = api_error_set(&send->error, API_ERROR_INVALID, "to", "is missing");
     if (rc == 0)
-        rc = read_to(send, app, body.to);
+        rc = read_to(send, app, body);
     if (rc == 0)
-        rc = read_content(send, object, text, &body);
-    if (rc == 0)
-        rc = read_options(send, &body);
+        rc = read_content(send, from, body);
+    return rc != 0 ? rc : read_options(send, body);
+}
+
+static int fill(struct api_send *send, const struct snapshot_app *app, const struct source *from,
+                enum api_send_key where, struct bytes key, struct body *body)
+{
+    int rc = read_parts(send, app, from, where, body);
     if (where == API_SEND_KEY_FIELD)
-        key = body.idempotency_key;
+        key = body->idempotency_key;
     if (rc == 0 && key.ptr != NULL)
         rc = check_key(send, key, send->key_field);
     if (rc != 0)
         return rc;
     struct peer_send *in = &send->call.in.send;
-    const uint64_t ttl_s = body.ttl.given ? body.ttl.value : default_ttl_s(send);
+    const uint64_t ttl_s = body->ttl.given ? body->ttl.value : default_ttl_s(send);
     in->target = api_address_peer_target(&send->target);
     in->sent_ms = loop_wall_ms(send->role->loop);
     in->expires_ms = in->sent_ms + ttl_s * 1000;
-    in->body_hash = hash_body(send, ttl_s, body.data != NULL);
+    in->body_hash = hash_body(send, ttl_s, is_given(&body->data));
     set_identity(send, app, key);
-    encode(send, body.data != NULL);
+    encode(send, is_given(&body->data));
     if (send->topic.is)
-        api_topic_send_begin(send, (uint32_t)body.rate.value);
+        api_topic_send_begin(send, (uint32_t)body->rate.value);
     return 0;
 }
 
@@ -338,11 +375,17 @@ int api_send_read(struct api_send *send, struct api_role *role, const struct sna
     if (text.len > api_role_object_max(role))
         return api_error_set(&send->error, API_ERROR_TOO_LARGE, NULL,
                              "one message's JSON is %zu bytes, the limit is %zu", text.len, api_role_object_max(role));
-    json_t *object = api_json_parse(text, &send->error);
-    if (object == NULL)
+    struct body body = {0};
+    if (scan_body(send, text, &body))
+        return fill(send, app, &(struct source){.text = text}, where, key, &body);
+    json_t *tree = api_json_parse(text, &send->error);
+    if (tree == NULL)
         return PETREL_E_INVALID;
-    int rc = read_object(send, app, text, object, where, key);
-    json_decref(object);
+    body = (struct body){0};
+    int rc = read_body(send, tree, &body);
+    if (rc == 0)
+        rc = fill(send, app, &(struct source){text, tree}, where, key, &body);
+    json_decref(tree);
     return rc;
 }
 

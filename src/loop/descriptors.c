@@ -18,8 +18,8 @@ uint64_t descriptors_raise(void)
     return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
 }
 
-/* Mail to any loop of the process is an eventfd's write, and libuv's epoll sets and signal pipes are known to it by number: all of
- * these have no type of file but that of a pipe. A copy of a socket or file would keep it open after its owner closed it. */
+/* Mail to any loop of the process is an eventfd's write, and epoll sets and libuv's signal pipe are known by number: all of these
+ * have no type of file but that of a pipe. A copy of a socket or file would keep it open after its owner closed it. */
 static bool wakes_loops(const struct stat *info)
 {
     return (info->st_mode & S_IFMT) == 0 || S_ISFIFO(info->st_mode);

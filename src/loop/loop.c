@@ -6,6 +6,7 @@
 #include "loop/loop_impl.h"
 #include "loop/thread.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #define LOOP_READ_BUFFER_BYTES (64 * 1024)
@@ -40,9 +41,10 @@ static bool has_work(const struct loop *loop)
            loop->closing_first != NULL || !list_empty(&loop->closed_listeners);
 }
 
-static void note_lag(struct loop *loop, uint64_t end_ms)
+static void note_end(struct loop *loop, uint64_t end_ms)
 {
     const uint64_t took_ms = end_ms - loop->now_ms;
+    loop->ended_ms = end_ms;
     if (took_ms > loop->longest_turn_ms)
         loop->longest_turn_ms = took_ms;
     if (!loop->backlogged)
@@ -62,30 +64,29 @@ static void end_turn(struct loop *loop)
         stream_free_closed(loop);
         listener_free_closed(loop);
     }
-    note_lag(loop, clock_mono_ms(loop->clock));
+    note_end(loop, clock_mono_ms(loop->clock));
     stream_slabs_trim(loop);
-    timer_wheel_sleep(loop);
     loop->in_turn = false;
+}
+
+/* Until the next timer is due, as of the last turn's end; -1: for ever. */
+static int wait_ms(struct loop *loop)
+{
+    if (has_work(loop) || !mailbox_sleep(loop))
+        return 0;
+    uint64_t next_ms = timer_wheel_next_ms(loop);
+    if (next_ms == UINT64_MAX)
+        return -1;
+    uint64_t left_ms = next_ms > loop->ended_ms ? next_ms - loop->ended_ms : 0;
+    return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
 /* Undo loop_new() as far as it came. */
 static void discard(struct loop *loop)
 {
-    uv_handle_t *handles[] = {
-        (uv_handle_t *)&loop->mailbox.wakeup,
-        (uv_handle_t *)&loop->wheel.alarm,
-        (uv_handle_t *)&loop->sockets,
-    };
-    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
-        if (handles[i]->loop != NULL)
-            uv_close(handles[i], NULL);
-    }
-    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
-    }
-    int rc = uv_loop_close(&loop->uv);
-    petrel_assert(rc == 0);
-    pollset_destroy(loop);
+    signal_free(loop->signals);
     mailbox_destroy(loop);
+    pollset_destroy(loop);
     stream_slabs_reset(loop);
     free(loop->read_buffer);
     loop->magic = 0;
@@ -95,10 +96,6 @@ static void discard(struct loop *loop)
 int loop_new(struct loop **out, const struct loop_config *config)
 {
     struct loop *loop = object_zalloc(sizeof *loop);
-    if (uv_loop_init(&loop->uv) != 0) {
-        free(loop);
-        return PETREL_E_IO;
-    }
     loop->magic = LOOP_MAGIC;
     loop->index = config->index;
     loop->clock = config->clock != NULL ? config->clock : clock_system();
@@ -112,8 +109,8 @@ int loop_new(struct loop **out, const struct loop_config *config)
     loop->read_buffer_size = config->read_buffer_bytes != 0 ? config->read_buffer_bytes : LOOP_READ_BUFFER_BYTES;
     loop->read_buffer = object_alloc(loop->read_buffer_size);
     timer_wheel_init(loop);
-    bool ready = mailbox_init(loop) == 0;
-    ready = pollset_init(loop) == 0 && ready;
+    bool ready = pollset_init(loop) == 0;
+    ready = mailbox_init(loop) == 0 && ready;
     if (!ready) {
         discard(loop);
         return PETREL_E_IO;
@@ -131,7 +128,7 @@ void loop_run(struct loop *loop)
         bool stopping = atomic_load_explicit(&loop->stopping, memory_order_acquire);
         if (stopping && loop->open == 0 && !has_work(loop))
             return;
-        uv_run(&loop->uv, has_work(loop) ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+        pollset_wait(loop, wait_ms(loop));
     }
 }
 
@@ -139,8 +136,7 @@ void loop_stop(struct loop *loop)
 {
     object_check(loop, LOOP_MAGIC);
     atomic_store_explicit(&loop->stopping, true, memory_order_release);
-    int rc = uv_async_send(&loop->mailbox.wakeup);
-    petrel_assert(rc == 0);
+    mailbox_wake(loop);
 }
 
 void loop_free(struct loop **inside)
@@ -152,7 +148,6 @@ void loop_free(struct loop **inside)
     petrel_assert(!loop->has_thread && "joined first");
     do {
         end_turn(loop);
-        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
     } while (mailbox_run(loop) || has_work(loop));
     petrel_assert(loop->open == 0 && "who opened something closes it");
     discard(loop);

@@ -1,6 +1,6 @@
 /* loop.h: an event loop and what hangs on it. Loop per thread, shared nothing.
  *
- * loop      one thread's libuv loop, its mailbox, its timing wheel, its epoll set of streams, its shared read buffer
+ * loop      one thread's mailbox, its timing wheel, its epoll set of streams, in which it sleeps, its shared read buffer
  * mail      how another thread says something to a loop (mailbox.h)
  * task      work put off to later in the same turn or the next
  * turn      one pass: mailbox, timers, sockets; then what was written in it is flushed, once per stream

@@ -1,8 +1,8 @@
 /* loop_impl.h: what the files of this room share; nobody else includes it.
  *
- * A turn: uv_run() lets the callbacks of mailbox, timer, pollset and signal run, each of which calls loop_turn_begin();
- * then loop.c ends the turn: timers that are due, deferred tasks, turn-end tasks, one flush per written stream, and what
- * was closed is freed. Nothing is freed anywhere else, so no event of a turn meets freed memory. */
+ * A turn: the loop wakes in pollset_wait(), which runs the mail and then lets the sockets that are ready say what they have; then
+ * loop.c ends the turn: timers that are due, deferred tasks, turn-end tasks, one flush per written stream, and what was closed is
+ * freed. Nothing is freed anywhere else, so no event of a turn meets freed memory. */
 #ifndef PETREL_LOOP_LOOP_IMPL_H
 #define PETREL_LOOP_LOOP_IMPL_H
 
@@ -15,11 +15,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <uv.h>
 
 #define LOOP_MAGIC OBJECT_MAGIC('L', 'O', 'O', 'P')
 #define STREAM_MAGIC OBJECT_MAGIC('S', 'T', 'R', 'M')
 #define LISTENER_MAGIC OBJECT_MAGIC('L', 'S', 'T', 'N')
+#define WAKEUP_MAGIC OBJECT_MAGIC('W', 'A', 'K', 'E')
+#define SIGNALS_MAGIC OBJECT_MAGIC('S', 'I', 'G', 'S')
 
 /* Kinds of owners, told apart by their callbacks, that the streams of a loop may have. */
 #define LOOP_STREAM_KINDS_MAX 32
@@ -30,7 +31,7 @@
 #define TIMER_LEVEL_BITS 6
 #define TIMER_SLOTS 64
 
-/* What stands in a pollset; the first member of stream and listener, told apart by the magic number. */
+/* What stands in a pollset; the first member of what it is of, told apart by the magic number. */
 struct endpoint {
     uint32_t magic;
     int fd;
@@ -40,14 +41,14 @@ struct mailbox {
     pthread_mutex_t lock;
     struct mail *first; /* under lock, as is last */
     struct mail *last;
-    uv_async_t wakeup;
+    bool asleep;            /* under lock: the loop waits for sockets, and whoever posts wakes it */
+    struct endpoint wakeup; /* an eventfd */
+    atomic_uint posting;    /* threads that are inside mailbox_post_chain() */
 };
 
 struct timer_wheel {
-    uv_timer_t alarm;
-    uint64_t alarm_ms; /* when the alarm is set to ring, on the loop's clock; UINT64_MAX: it is not */
-    uint64_t base_ms;  /* tick 0 */
-    uint64_t tick;     /* everything up to this tick has fired */
+    uint64_t base_ms; /* tick 0 */
+    uint64_t tick;    /* everything up to this tick has fired */
     /* A bit per slot that may hold a timer. Stopping a timer leaves its bit; who looks finds the slot empty. */
     uint64_t occupied[TIMER_LEVELS];
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
@@ -62,7 +63,6 @@ struct loop {
     atomic_bool stopping;
     const struct clock *clock;
     struct rng rng;
-    uv_loop_t uv;
 
     struct mailbox mailbox;
     struct timer_wheel wheel;
@@ -73,9 +73,9 @@ struct loop {
     struct stream *closing_last;
     struct list closed_listeners;
 
-    uv_poll_t sockets; /* watches epoll_fd, in which streams and listeners stand */
-    int epoll_fd;
-    size_t open; /* streams, listeners, signal watches */
+    int epoll_fd;            /* in which streams, listeners, the mailbox's wake-up and the signals stand */
+    struct signals *signals; /* NULL until the first watch */
+    size_t open;             /* streams, listeners, signal watches */
 
     struct slab streams;
     struct slab outboxes;
@@ -85,6 +85,7 @@ struct loop {
 
     uint64_t now_ms; /* both as of the turn's begin */
     uint64_t wall_ms;
+    uint64_t ended_ms; /* when the last turn did */
     uint64_t longest_turn_ms;
     uint64_t lag_ms; /* of the turn that ended last */
     uint64_t since_ms;
@@ -95,14 +96,18 @@ struct loop {
     pthread_t thread;
 };
 
-/* First thing in every callback from libuv: reads the clocks once per turn. */
+/* First thing once the loop is awake: reads the clocks once per turn. */
 void loop_turn_begin(struct loop *loop);
 
-/* Each destroy follows its init, also one that failed, once libuv has let go of the handles. */
+/* Each destroy follows its init, also one that failed; the pollset's come first and last. */
 int mailbox_init(struct loop *loop);
 void mailbox_destroy(struct loop *loop);
 /* Run all mail that has been posted so far; whether there was any. */
 bool mailbox_run(struct loop *loop);
+/* Before the loop waits: true when there is no mail, and who posts from here on wakes it. */
+bool mailbox_sleep(struct loop *loop);
+/* Whether or not the loop is asleep, its next wait ends at once. Any thread. */
+void mailbox_wake(struct loop *loop);
 /* Post a chain that ends in last, with at most one wake-up. */
 void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last);
 
@@ -111,11 +116,11 @@ void timer_wheel_init(struct loop *loop);
 void timer_wheel_advance(struct loop *loop);
 /* When the wheel next has something to do, in the loop's monotonic ms; UINT64_MAX: never. */
 uint64_t timer_wheel_next_ms(struct loop *loop);
-/* Set the alarm to that, or silence it. */
-void timer_wheel_sleep(struct loop *loop);
 
 int pollset_init(struct loop *loop);
 void pollset_destroy(struct loop *loop);
+/* Wait for sockets, mail or, at most wait_ms (-1: for ever), time; then begin a turn, run the mail and tell whose socket is ready. */
+void pollset_wait(struct loop *loop, int wait_ms);
 /* 0 or PETREL_E_IO (no memory for one more in the kernel). events: EPOLLIN, EPOLLOUT; errors are always told. */
 int pollset_add(struct loop *loop, struct endpoint *endpoint, uint32_t events);
 void pollset_change(struct loop *loop, struct endpoint *endpoint, uint32_t events);
@@ -134,6 +139,11 @@ void stream_slabs_trim(struct loop *loop);
 /* The turn's end: write what was queued; tell the owners of closed streams and free them. */
 void stream_flush_all(struct loop *loop);
 void stream_free_closed(struct loop *loop);
+
+/* A signal may have come. */
+void signal_on_events(struct signals *signals);
+/* Every watch is closed. NULL is fine. */
+void signal_free(struct signals *signals);
 
 void listener_on_events(struct listener *listener);
 void listener_free_closed(struct loop *loop);

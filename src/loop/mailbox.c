@@ -3,27 +3,31 @@
 #include "base/err.h"
 #include "loop/loop_impl.h"
 
-static void on_wakeup(uv_async_t *async)
-{
-    struct loop *loop = container_of(async, struct loop, mailbox.wakeup);
-    object_check(loop, LOOP_MAGIC);
-    loop_turn_begin(loop);
-    mailbox_run(loop);
-}
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+/* The eventfd is watched for its edges: each write is told once, and nobody needs to read it. */
 int mailbox_init(struct loop *loop)
 {
     struct mailbox *box = &loop->mailbox;
     int rc = pthread_mutex_init(&box->lock, NULL);
     petrel_assert(rc == 0);
-    box->first = NULL;
-    box->last = NULL;
-    return uv_async_init(&loop->uv, &box->wakeup, on_wakeup) == 0 ? 0 : PETREL_E_IO;
+    box->wakeup = (struct endpoint){WAKEUP_MAGIC, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    if (box->wakeup.fd < 0)
+        return PETREL_E_IO;
+    return pollset_add(loop, &box->wakeup, EPOLLIN | EPOLLET);
 }
 
 void mailbox_destroy(struct loop *loop)
 {
     petrel_assert(loop->mailbox.first == NULL);
+    while (atomic_load_explicit(&loop->mailbox.posting, memory_order_acquire) > 0)
+        (void)sched_yield(); /* for as long as a write to an eventfd takes */
+    if (loop->mailbox.wakeup.fd >= 0)
+        (void)close(loop->mailbox.wakeup.fd);
     (void)pthread_mutex_destroy(&loop->mailbox.lock);
 }
 
@@ -34,6 +38,7 @@ bool mailbox_run(struct loop *loop)
     struct mail *mail = box->first;
     box->first = NULL;
     box->last = NULL;
+    box->asleep = false;
     pthread_mutex_unlock(&box->lock);
     bool any = mail != NULL;
     while (mail != NULL) {
@@ -44,21 +49,44 @@ bool mailbox_run(struct loop *loop)
     return any;
 }
 
+bool mailbox_sleep(struct loop *loop)
+{
+    struct mailbox *box = &loop->mailbox;
+    pthread_mutex_lock(&box->lock);
+    bool asleep = box->first == NULL;
+    box->asleep = asleep;
+    pthread_mutex_unlock(&box->lock);
+    return asleep;
+}
+
+void mailbox_wake(struct loop *loop)
+{
+    const uint64_t one = 1;
+    ssize_t wrote;
+    do {
+        wrote = write(loop->mailbox.wakeup.fd, &one, sizeof one);
+    } while (wrote < 0 && errno == EINTR);
+    petrel_assert(wrote == (ssize_t)sizeof one);
+}
+
 void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last)
 {
     struct mailbox *box = &to->mailbox;
     last->next = NULL;
+    atomic_fetch_add_explicit(&box->posting, 1, memory_order_relaxed);
     pthread_mutex_lock(&box->lock);
-    bool was_empty = box->first == NULL;
-    if (was_empty)
+    if (box->first == NULL)
         box->first = first;
     else
         box->last->next = first;
     box->last = last;
-    /* Inside the lock: once it is open, the loop may run the mail, and its owner free the loop. */
-    int rc = was_empty ? uv_async_send(&box->wakeup) : 0;
+    bool wake = box->asleep; /* one that is awake looks into its mailbox before it sleeps */
+    box->asleep = false;
     pthread_mutex_unlock(&box->lock);
-    petrel_assert(rc == 0);
+    /* Not inside the lock, which the loop takes first of all. It may have run the mail by now, and its owner free it. */
+    if (wake)
+        mailbox_wake(to);
+    atomic_fetch_sub_explicit(&box->posting, 1, memory_order_release);
 }
 
 void mailbox_post(struct loop *to, struct mail *mail)

@@ -1,4 +1,4 @@
-/* The loop's own epoll set, watched by one uv_poll_t: an idle socket costs no handle of libuv. */
+/* The loop's epoll set: where it sleeps. */
 #include "base/err.h"
 #include "loop/loop_impl.h"
 
@@ -9,38 +9,40 @@
 /* Sockets served in one turn; the others keep until the next, so that mail and timers get theirs. */
 #define POLLSET_BATCH 256
 
-static void on_ready(uv_poll_t *handle, int status, int uv_events)
+static void tell(struct endpoint *endpoint, uint32_t events)
 {
-    (void)uv_events;
-    struct loop *loop = container_of(handle, struct loop, sockets);
-    object_check(loop, LOOP_MAGIC);
-    petrel_assert(status == 0);
+    switch (endpoint->magic) {
+    case STREAM_MAGIC:
+        stream_on_events((struct stream *)(void *)endpoint, events);
+        return;
+    case LISTENER_MAGIC:
+        listener_on_events((struct listener *)(void *)endpoint);
+        return;
+    case SIGNALS_MAGIC:
+        signal_on_events((struct signals *)(void *)endpoint);
+        return;
+    default:
+        object_check(endpoint, WAKEUP_MAGIC); /* mail, which is run already */
+    }
+}
+
+void pollset_wait(struct loop *loop, int wait_ms)
+{
+    struct epoll_event events[POLLSET_BATCH];
+    int count = epoll_wait(loop->epoll_fd, events, POLLSET_BATCH, wait_ms);
+    petrel_assert(count >= 0 || errno == EINTR);
     loop_turn_begin(loop);
     /* Mail first: what was posted before a connection was made is known before it is accepted. */
     (void)mailbox_run(loop);
-    struct epoll_event events[POLLSET_BATCH];
-    int count = epoll_wait(loop->epoll_fd, events, POLLSET_BATCH, 0);
-    petrel_assert(count >= 0 || errno == EINTR);
     loop->drained = count < POLLSET_BATCH;
-    for (int i = 0; i < count; i++) {
-        struct endpoint *endpoint = events[i].data.ptr;
-        if (endpoint->magic == STREAM_MAGIC) {
-            stream_on_events((struct stream *)(void *)endpoint, events[i].events);
-        } else {
-            object_check(endpoint, LISTENER_MAGIC);
-            listener_on_events((struct listener *)(void *)endpoint);
-        }
-    }
+    for (int i = 0; i < count; i++)
+        tell(events[i].data.ptr, events[i].events);
 }
 
 int pollset_init(struct loop *loop)
 {
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epoll_fd < 0)
-        return PETREL_E_IO;
-    if (uv_poll_init(&loop->uv, &loop->sockets, loop->epoll_fd) != 0)
-        return PETREL_E_IO;
-    return uv_poll_start(&loop->sockets, UV_READABLE, on_ready) == 0 ? 0 : PETREL_E_IO;
+    return loop->epoll_fd >= 0 ? 0 : PETREL_E_IO;
 }
 
 void pollset_destroy(struct loop *loop)

@@ -132,6 +132,15 @@ static void finish_flush(struct stream *stream)
     watch(stream);
 }
 
+/* One piece is what most turns have for a stream, and costs the kernel less to take in than a vector. */
+static ssize_t put(int fd, struct iovec *vectors, size_t count)
+{
+    if (count == 1)
+        return send(fd, vectors->iov_base, vectors->iov_len, MSG_NOSIGNAL);
+    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 /* 0: all is out; PETREL_E_NEED_MORE: the socket is full, or had its share of this turn; else it broke. */
 static int write_queued(struct stream *stream)
 {
@@ -140,11 +149,11 @@ static int write_queued(struct stream *stream)
         if (writes == STREAM_WRITES_MAX)
             return PETREL_E_NEED_MORE;
         struct iovec vectors[STREAM_VECTORS];
-        struct msghdr message = {.msg_iov = vectors, .msg_iovlen = outbox_peek(out, vectors, STREAM_VECTORS)};
+        const size_t count = outbox_peek(out, vectors, STREAM_VECTORS);
         size_t offered = 0;
-        for (size_t i = 0; i < message.msg_iovlen; i++)
+        for (size_t i = 0; i < count; i++)
             offered += vectors[i].iov_len;
-        ssize_t sent = sendmsg(stream->endpoint.fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = put(stream->endpoint.fd, vectors, count);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)

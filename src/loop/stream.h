@@ -1,7 +1,6 @@
 /* stream.h: a connected socket on a loop.
  *
- * Streams stand in an epoll set of the loop's own, which one uv_poll_t watches: an idle stream costs 32 bytes in a slab and
- * no buffer. Reads go into the loop's shared buffer, which the owner sees for the length of one callback. Writes take
+ * Streams stand in the loop's epoll set: an idle stream costs 32 bytes in a slab and no buffer. Reads go into the loop's shared buffer, which the owner sees for the length of one callback. Writes take
  * reference-counted bufs or copies, are queued, and go out in one writev per stream at the end of the turn.
  *
  * Closing is in two phases: stream_close() stops everything at once, on_closed is the last call the owner gets; there is no

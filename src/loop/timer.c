@@ -70,20 +70,9 @@ static void empty_slot(struct timer_wheel *wheel, unsigned level, unsigned slot)
     fire_all(&due);
 }
 
-static void on_alarm(uv_timer_t *alarm)
-{
-    struct loop *loop = container_of(alarm, struct loop, wheel.alarm);
-    object_check(loop, LOOP_MAGIC);
-    loop_turn_begin(loop); /* the turn's end looks at the wheel */
-    loop->wheel.alarm_ms = UINT64_MAX;
-    uv_stop(&loop->uv); /* libuv also rings before it polls, and would then sleep before the turn's end */
-}
-
 void timer_wheel_init(struct loop *loop)
 {
     struct timer_wheel *wheel = &loop->wheel;
-    (void)uv_timer_init(&loop->uv, &wheel->alarm); /* never fails, nor do start and stop of a live handle */
-    wheel->alarm_ms = UINT64_MAX;
     wheel->base_ms = clock_mono_ms(loop->clock);
     wheel->tick = 0;
     for (unsigned level = 0; level < TIMER_LEVELS; level++) {
@@ -114,22 +103,6 @@ uint64_t timer_wheel_next_ms(struct loop *loop)
     if (!find_next(&loop->wheel, &level, &slot, &tick))
         return UINT64_MAX;
     return loop->wheel.base_ms + tick * TIMER_TICK_MS;
-}
-
-void timer_wheel_sleep(struct loop *loop)
-{
-    struct timer_wheel *wheel = &loop->wheel;
-    uint64_t next_ms = timer_wheel_next_ms(loop);
-    if (next_ms == wheel->alarm_ms)
-        return;
-    wheel->alarm_ms = next_ms;
-    if (next_ms == UINT64_MAX) {
-        (void)uv_timer_stop(&wheel->alarm);
-        return;
-    }
-    uint64_t now_ms = clock_mono_ms(loop->clock);
-    uv_update_time(&loop->uv); /* libuv counts from its own time, which is that of the last poll */
-    (void)uv_timer_start(&wheel->alarm, on_alarm, next_ms > now_ms ? next_ms - now_ms : 0, 0);
 }
 
 void timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms, void (*fire)(struct timer *timer))

@@ -70,7 +70,7 @@
     X("topics.keep", topics_keep, DURATION, "60d", CONFIG_DAY, 3650 * CONFIG_DAY, "A topic that nobody sends to or follows for so long is forgotten") \
     X("topics.lapse", topics_lapse, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Likewise the subscriptions of a device that is not seen for so long") \
     X("store.backend", store_backend, CHOICE, "sqlite", 0, 0, "sqlite|redis; Where inboxes, positions and routes are") \
-    X("store.checkpoint", store_checkpoint, BYTES, "16MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
+    X("store.checkpoint", store_checkpoint, BYTES, "64MiB", 64 * CONFIG_KIB, 16 * CONFIG_GIB, "Journal that is gathered before a checkpoint begins") \
     X("store.memory", store_memory, BYTES, "256MiB", CONFIG_MIB, 1024 * CONFIG_GIB, "User records without sessions that are kept in memory") \
     X("store.min_free", store_min_free, BYTES, "64MiB", 0, 1024 * CONFIG_GIB, "Free disk below which sends are refused (507), so that acks still fit") \
     X("store.redis", store_redis, TEXT, "127.0.0.1:6379", 0, 0, "host:port of Redis, numeric; several by commas, of one cluster") \

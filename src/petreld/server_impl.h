@@ -73,6 +73,7 @@ struct server {
     struct turnstile *broadcasts; /* at a time half as many loops as cores send to all their sessions: the other
                                    half is for everything else */
     bool own_descriptors;         /* loops have tables of descriptors of their own */
+    size_t api_loops;             /* of them, the first so many serve the send API */
     struct server_loop *loops;
     struct signal_watch *watches[3];
     _Atomic(int) phase; /* of enum server_phase; written by the server's thread */

@@ -61,7 +61,8 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.version = PETREL_VERSION;
     out.started_ms = server->started_ms;
     out.admin_token = datadir_token(server->dir);
-    out.max_connections = share(config->api_max_connections, server->loops_count);
+    out.max_connections =
+        share(config->api_max_connections, kind == API_SEND ? server->api_loops : server->loops_count);
     out.max_body_bytes = (uint32_t)config->api_max_body;
     out.max_message_bytes = (uint32_t)config->api_max_message;
     out.max_batch_lines = (uint32_t)config->api_max_batch_lines;
@@ -169,7 +170,7 @@ static int open_apis(struct server_loop *node)
     bool first = loop_index(node->loop) == 0;
     uint16_t port;
     int err = 0;
-    if ((server->roles & DISCOVERY_API) != 0)
+    if ((server->roles & DISCOVERY_API) != 0 && loop_index(node->loop) < server->api_loops)
         err = explain(open_api(node, API_SEND, &node->api, &port), "send API", config->api_host, config->api_port);
     if (err == 0 && first && node->api != NULL)
         server->api_port = port;

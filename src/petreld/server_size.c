@@ -1,5 +1,8 @@
 /* As many loops as cores, or as sessions need: where the hard limit of descriptors is short of session.max_sessions, each loop gets a
- * table of descriptors of its own, with the whole limit to itself. */
+ * table of descriptors of its own, with the whole limit to itself.
+ *
+ * The send API is served by no more loops than there are cores: its connections are few and busy. Spread over many loops each would have
+ * a request at a time, and every message would cost wake-ups of its own where one loop's requests, answers and Delivers travel together. */
 #include "petreld/server_impl.h"
 
 #include "base/log.h"
@@ -31,6 +34,7 @@ void server_size(struct server *server)
     }
     server->loops_count = (size_t)loops;
     server->broadcasts = turnstile_new(cores > 2 ? (unsigned)cores / 2 : 1);
+    server->api_loops = cores > 0 && (size_t)cores < server->loops_count ? (size_t)cores : server->loops_count;
     server->own_descriptors = sessions > room && loops > 1;
     const uint64_t fit = server->own_descriptors ? room * loops : room;
     log_at(LOG_DEBUG, "server", "descriptors", LOG_NUM("limit", limit), LOG_NUM("loops", loops));

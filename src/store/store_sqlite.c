@@ -42,9 +42,16 @@ static struct store_sqlite *of(struct store *base)
     return store;
 }
 
+/* Whether out points at memory of the store's. */
+static bool lends(const struct store_request *request)
+{
+    return request->status == 0 && (request->op == STORE_BIND || request->op == STORE_FETCH ||
+                                    request->op == STORE_MESSAGE_STATE || request->op == STORE_USER);
+}
+
 void store_sqlite_release(struct store_request *request)
 {
-    if (request->status != 0)
+    if (!lends(request))
         return;
     switch (request->op) {
     case STORE_BIND:
@@ -66,10 +73,14 @@ void store_sqlite_release(struct store_request *request)
     }
 }
 
-/* On the caller's loop. The callback may free the request, so what it lends is kept aside. */
+/* On the caller's loop. The callback may free the request, so what it lends is kept aside; appends and acks lend nothing. */
 void store_sqlite_finish_request(struct worker_job *job)
 {
     struct store_request *request = container_of(job, struct store_request, job);
+    if (!lends(request)) {
+        request->done(request);
+        return;
+    }
     struct store_request lent = {.op = request->op, .status = request->status, .out = request->out};
     request->done(request);
     store_sqlite_release(&lent);
@@ -210,7 +221,7 @@ static void set_defaults(struct store_sqlite_config *config)
     if (config->max_pending == 0)
         config->max_pending = 65536;
     if (config->checkpoint_bytes == 0)
-        config->checkpoint_bytes = 16ULL << 20;
+        config->checkpoint_bytes = 64ULL << 20;
     if (config->memory_bytes == 0)
         config->memory_bytes = 256ULL << 20;
     if (config->min_free_bytes == 0)

@@ -14,7 +14,7 @@ struct store_sqlite_config {
     struct store_limits limits;
     struct metrics_shard *metrics; /* written by the worker; may be NULL */
     uint32_t max_pending;          /* operations under way; 0: 65,536 */
-    uint64_t checkpoint_bytes;     /* begin a checkpoint at this much journal; 0: 16 MiB */
+    uint64_t checkpoint_bytes;     /* begin a checkpoint at this much journal; 0: 64 MiB */
     uint64_t memory_bytes;         /* keep about so much of clean user records; 0: 256 MiB */
     uint64_t
         min_free_bytes; /* refuse appends below so much free disk, so that acks and checkpoints still fit; 0: 64 MiB */

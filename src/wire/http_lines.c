@@ -23,6 +23,15 @@ static const char *take_byte(struct http_lines *lines, uint8_t c)
     return NULL;
 }
 
+/* How many bytes from at on say nothing but themselves. */
+static size_t plain_run(struct bytes in, size_t at)
+{
+    const size_t begin = at;
+    while (at < in.len && in.ptr[at] >= SPACE && in.ptr[at] != DEL)
+        at++;
+    return at - begin;
+}
+
 const char *http_lines_head(struct http_lines *lines, struct bytes in, size_t *taken)
 {
     for (size_t i = 0; i < in.len; i++) {
@@ -32,8 +41,14 @@ const char *http_lines_head(struct http_lines *lines, struct bytes in, size_t *t
         const char *fault = take_byte(lines, c);
         if (fault != NULL)
             return fault;
-        if (c != LF)
+        if (c != LF) {
+            if (lines->line_len > 0 && !lines->after_cr) {
+                const size_t run = plain_run(in, i + 1);
+                lines->line_len += run;
+                i += run;
+            }
             continue;
+        }
         lines->ended = lines->line_len == 0 && lines->count > 0;
         lines->count += lines->line_len > 0;
         lines->line_len = 0;
