@@ -24,6 +24,7 @@ struct listener {
     void *ctx;
     struct timer retry; /* runs while out of descriptors */
     struct list node;   /* in the loop's closed_listeners */
+    enum pollset_part part;
     uint32_t lag_ms;
     int accepts_max; /* in a turn */
     uint16_t port;
@@ -64,7 +65,7 @@ static int bind_and_listen(int fd, union address *address, socklen_t size, const
 static void watch(struct listener *listener)
 {
     bool accepting = !listener->paused && !timer_running(&listener->retry);
-    pollset_change(listener->loop, &listener->endpoint, accepting ? EPOLLIN : 0);
+    pollset_change(listener->loop, listener->part, &listener->endpoint, accepting ? EPOLLIN : 0);
 }
 
 static void on_retry(struct timer *timer)
@@ -86,7 +87,7 @@ static void back_off(struct listener *listener, int errnum)
 static bool accept_one(struct listener *listener)
 {
     int fd = accept4(listener->endpoint.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    struct stream *stream = fd >= 0 ? stream_new(listener->loop, fd) : NULL;
+    struct stream *stream = fd >= 0 ? stream_new(listener->loop, listener->part, fd) : NULL;
     if (fd >= 0 && stream == NULL) {
         back_off(listener, ENOSPC);
         (void)close(fd);
@@ -160,9 +161,10 @@ int listener_open(struct listener **out, struct loop *loop, const struct listene
         return err_from_errno(errno);
     struct listener *listener = object_zalloc(sizeof *listener);
     listener->endpoint = (struct endpoint){LISTENER_MAGIC, fd};
+    listener->part = config->crowd ? POLLSET_OF_ALL : POLLSET_OF_FEW;
     rc = bind_and_listen(fd, &address, size, config);
     if (rc == 0)
-        rc = pollset_add(loop, &listener->endpoint, EPOLLIN);
+        rc = pollset_add(loop, listener->part, &listener->endpoint, EPOLLIN);
     if (rc != 0) {
         (void)close(fd);
         free(listener);
@@ -209,7 +211,7 @@ void listener_close(struct listener **inside)
     *inside = NULL;
     listener->closed = true;
     timer_stop(&listener->retry);
-    pollset_remove(listener->loop, &listener->endpoint);
+    pollset_remove(listener->loop, listener->part, &listener->endpoint);
     (void)close(listener->endpoint.fd);
     list_push_back(&listener->loop->closed_listeners, &listener->node);
 }

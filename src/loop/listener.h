@@ -16,6 +16,7 @@ struct listener_config {
                               that a slow reader shows early; 0: as the machine is set */
     uint32_t send_buffer_bytes; /* the kernel holds at most about twice so much of a connection, what is on its way
                                    included (SO_SNDBUF); 0: it grows as the machine is set */
+    bool crowd;                 /* so many connections that others of the loop, when many are ready, go before them */
     uint32_t
         lag_ms; /* while the loop's lag is above it, ever fewer connections are accepted in a turn, one at least, and
                         again more once it is half of it; 0: always as many as may be */

@@ -20,6 +20,7 @@
 #define STREAM_MAGIC OBJECT_MAGIC('S', 'T', 'R', 'M')
 #define LISTENER_MAGIC OBJECT_MAGIC('L', 'S', 'T', 'N')
 #define WAKEUP_MAGIC OBJECT_MAGIC('W', 'A', 'K', 'E')
+#define FEW_MAGIC OBJECT_MAGIC('F', 'E', 'W', 'S')
 #define SIGNALS_MAGIC OBJECT_MAGIC('S', 'I', 'G', 'S')
 
 /* Kinds of owners, told apart by their callbacks, that the streams of a loop may have. */
@@ -74,6 +75,7 @@ struct loop {
     struct list closed_listeners;
 
     int epoll_fd;            /* in which streams, listeners, the mailbox's wake-up and the signals stand */
+    struct endpoint few;     /* in it, an epoll set of those streams and listeners that are no crowd */
     struct signals *signals; /* NULL until the first watch */
     size_t open;             /* streams, listeners, signal watches */
 
@@ -117,18 +119,21 @@ void timer_wheel_advance(struct loop *loop);
 /* When the wheel next has something to do, in the loop's monotonic ms; UINT64_MAX: never. */
 uint64_t timer_wheel_next_ms(struct loop *loop);
 
+/* Where an endpoint stands: the few are told of first whenever more are ready than a turn serves. */
+enum pollset_part { POLLSET_OF_ALL, POLLSET_OF_FEW };
+
 int pollset_init(struct loop *loop);
 void pollset_destroy(struct loop *loop);
 /* Wait for sockets, mail or, at most wait_ms (-1: for ever), time; then begin a turn, run the mail and tell whose socket is ready. */
 void pollset_wait(struct loop *loop, int wait_ms);
 /* 0 or PETREL_E_IO (no memory for one more in the kernel). events: EPOLLIN, EPOLLOUT; errors are always told. */
-int pollset_add(struct loop *loop, struct endpoint *endpoint, uint32_t events);
-void pollset_change(struct loop *loop, struct endpoint *endpoint, uint32_t events);
-void pollset_remove(struct loop *loop, struct endpoint *endpoint);
+int pollset_add(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events);
+void pollset_change(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events);
+void pollset_remove(struct loop *loop, enum pollset_part part, struct endpoint *endpoint);
 
 /* A stream on an open, connected, non-blocking descriptor, which it owns from here on; NULL when the kernel has no room
  * for one more in the pollset, and the descriptor stays the caller's. */
-struct stream *stream_new(struct loop *loop, int fd);
+struct stream *stream_new(struct loop *loop, enum pollset_part part, int fd);
 void stream_on_events(struct stream *stream, uint32_t events);
 /* Whether accept's callee did what it must: attach or close. */
 bool stream_is_adopted(const struct stream *stream);

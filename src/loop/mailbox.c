@@ -18,7 +18,7 @@ int mailbox_init(struct loop *loop)
     box->wakeup = (struct endpoint){WAKEUP_MAGIC, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     if (box->wakeup.fd < 0)
         return PETREL_E_IO;
-    return pollset_add(loop, &box->wakeup, EPOLLIN | EPOLLET);
+    return pollset_add(loop, POLLSET_OF_ALL, &box->wakeup, EPOLLIN | EPOLLET);
 }
 
 void mailbox_destroy(struct loop *loop)

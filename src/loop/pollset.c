@@ -1,4 +1,5 @@
-/* The loop's epoll set: where it sleeps. */
+/* The loop's epoll sets: the one in which it sleeps, and in it one for the few. The kernel tells of sockets in the order in which they
+ * became ready; with a crowd of them ready, an API's request or another node's answer would wait for all that came before. */
 #include "base/err.h"
 #include "loop/loop_impl.h"
 
@@ -6,10 +7,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Sockets served in one turn; the others keep until the next, so that mail and timers get theirs. */
+/* Sockets of either part that are served in one turn; the others keep until the next, so that mail and timers get theirs. */
 #define POLLSET_BATCH 256
 
-static void tell(struct endpoint *endpoint, uint32_t events)
+static void tell_few(struct loop *loop);
+
+static void tell(struct loop *loop, struct endpoint *endpoint, uint32_t events)
 {
     switch (endpoint->magic) {
     case STREAM_MAGIC:
@@ -18,12 +21,25 @@ static void tell(struct endpoint *endpoint, uint32_t events)
     case LISTENER_MAGIC:
         listener_on_events((struct listener *)(void *)endpoint);
         return;
+    case FEW_MAGIC:
+        tell_few(loop);
+        return;
     case SIGNALS_MAGIC:
         signal_on_events((struct signals *)(void *)endpoint);
         return;
     default:
         object_check(endpoint, WAKEUP_MAGIC); /* mail, which is run already */
     }
+}
+
+static void tell_few(struct loop *loop)
+{
+    struct epoll_event events[POLLSET_BATCH];
+    int count = epoll_wait(loop->few.fd, events, POLLSET_BATCH, 0);
+    petrel_assert(count >= 0 || errno == EINTR);
+    loop->drained = loop->drained && count < POLLSET_BATCH;
+    for (int i = 0; i < count; i++)
+        tell(loop, events[i].data.ptr, events[i].events);
 }
 
 void pollset_wait(struct loop *loop, int wait_ms)
@@ -35,39 +51,51 @@ void pollset_wait(struct loop *loop, int wait_ms)
     /* Mail first: what was posted before a connection was made is known before it is accepted. */
     (void)mailbox_run(loop);
     loop->drained = count < POLLSET_BATCH;
+    if (!loop->drained)
+        tell_few(loop);
     for (int i = 0; i < count; i++)
-        tell(events[i].data.ptr, events[i].events);
+        tell(loop, events[i].data.ptr, events[i].events);
 }
 
 int pollset_init(struct loop *loop)
 {
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    return loop->epoll_fd >= 0 ? 0 : PETREL_E_IO;
+    loop->few = (struct endpoint){FEW_MAGIC, epoll_create1(EPOLL_CLOEXEC)};
+    if (loop->epoll_fd < 0 || loop->few.fd < 0)
+        return PETREL_E_IO;
+    return pollset_add(loop, POLLSET_OF_ALL, &loop->few, EPOLLIN);
 }
 
 void pollset_destroy(struct loop *loop)
 {
+    if (loop->few.fd >= 0)
+        (void)close(loop->few.fd);
     if (loop->epoll_fd >= 0)
         (void)close(loop->epoll_fd);
 }
 
-int pollset_add(struct loop *loop, struct endpoint *endpoint, uint32_t events)
+static int set_of(const struct loop *loop, enum pollset_part part)
 {
-    struct epoll_event event = {.events = events, .data.ptr = endpoint};
-    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, endpoint->fd, &event) == 0 ? 0 : PETREL_E_IO;
+    return part == POLLSET_OF_FEW ? loop->few.fd : loop->epoll_fd;
 }
 
-void pollset_change(struct loop *loop, struct endpoint *endpoint, uint32_t events)
+int pollset_add(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = endpoint};
-    int rc = epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, endpoint->fd, &event);
+    return epoll_ctl(set_of(loop, part), EPOLL_CTL_ADD, endpoint->fd, &event) == 0 ? 0 : PETREL_E_IO;
+}
+
+void pollset_change(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = endpoint};
+    int rc = epoll_ctl(set_of(loop, part), EPOLL_CTL_MOD, endpoint->fd, &event);
     petrel_assert(rc == 0);
 }
 
 /* Said to the kernel even though close() follows: a forked child that still has the descriptor would keep it in the set,
  * with a pointer to what is freed. */
-void pollset_remove(struct loop *loop, struct endpoint *endpoint)
+void pollset_remove(struct loop *loop, enum pollset_part part, struct endpoint *endpoint)
 {
-    int rc = epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, endpoint->fd, NULL);
+    int rc = epoll_ctl(set_of(loop, part), EPOLL_CTL_DEL, endpoint->fd, NULL);
     petrel_assert(rc == 0);
 }

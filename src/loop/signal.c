@@ -41,7 +41,7 @@ void signal_free(struct signals *signals)
     if (signals == NULL)
         return;
     object_check(&signals->endpoint, SIGNALS_MAGIC);
-    pollset_remove(signals->loop, &signals->endpoint);
+    pollset_remove(signals->loop, POLLSET_OF_ALL, &signals->endpoint);
     int rc = uv_loop_close(&signals->uv);
     petrel_assert(rc == 0);
     free(signals);
@@ -59,7 +59,7 @@ static int signals_need(struct loop *loop)
     signals->endpoint = (struct endpoint){SIGNALS_MAGIC, uv_backend_fd(&signals->uv)};
     signals->loop = loop;
     signals->task.run = on_task;
-    if (pollset_add(loop, &signals->endpoint, EPOLLIN) != 0) {
+    if (pollset_add(loop, POLLSET_OF_ALL, &signals->endpoint, EPOLLIN) != 0) {
         (void)uv_loop_close(&signals->uv);
         free(signals);
         return PETREL_E_IO;

@@ -39,6 +39,7 @@ struct stream {
     bool flushing : 1;   /* stream_close_flushed() was called */
     bool shut : 1;       /* what was queued is out, and so is our FIN */
     bool closing : 1;
+    bool few : 1; /* the part of the pollset where it stands */
 };
 
 _Static_assert(sizeof(struct stream) == 32, "a million idle streams are a million of these");
@@ -48,12 +49,17 @@ static const struct stream_ops *ops_of(const struct stream *stream)
     return stream_loop(stream)->stream_ops[stream->kind - 1];
 }
 
+static enum pollset_part part_of(const struct stream *stream)
+{
+    return stream->few ? POLLSET_OF_FEW : POLLSET_OF_ALL;
+}
+
 static void begin_close(struct stream *stream)
 {
     struct loop *loop = stream_loop(stream);
     outbox_free(stream->out);
     if (!stream->broken)
-        pollset_remove(loop, &stream->endpoint);
+        pollset_remove(loop, part_of(stream), &stream->endpoint);
     (void)close(stream->endpoint.fd);
     stream->endpoint.fd = -1;
     stream->closing = true;
@@ -87,7 +93,7 @@ static void break_off(struct stream *stream, int status)
     stream->blocked = false;
     outbox_free(stream->out);
     stream->out = NULL;
-    pollset_remove(stream_loop(stream), &stream->endpoint); /* errors would be told again and again */
+    pollset_remove(stream_loop(stream), part_of(stream), &stream->endpoint); /* errors would be told again and again */
     if (stream->kind == 0)
         return;
     const struct stream_ops *ops = ops_of(stream);
@@ -104,7 +110,7 @@ static void watch(struct stream *stream)
     bool out = stream->blocked;
     if (stream->closing || stream->broken || (in == stream->watch_in && out == stream->watch_out))
         return;
-    pollset_change(stream_loop(stream), &stream->endpoint,
+    pollset_change(stream_loop(stream), part_of(stream), &stream->endpoint,
                    (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0));
     stream->watch_in = in;
     stream->watch_out = out;
@@ -223,11 +229,12 @@ static void read_some(struct stream *stream)
     }
 }
 
-struct stream *stream_new(struct loop *loop, int fd)
+struct stream *stream_new(struct loop *loop, enum pollset_part part, int fd)
 {
     struct stream *stream = slab_take(&loop->streams);
     stream->endpoint = (struct endpoint){STREAM_MAGIC, fd};
-    if (pollset_add(loop, &stream->endpoint, EPOLLIN) != 0) {
+    stream->few = part == POLLSET_OF_FEW;
+    if (pollset_add(loop, part, &stream->endpoint, EPOLLIN) != 0) {
         slab_give(stream);
         return NULL;
     }
@@ -360,7 +367,7 @@ int stream_connect(struct stream **out, struct loop *loop, const char *host, uin
     int one = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     rc = connect(fd, &address.any, size) == 0 || errno == EINPROGRESS ? 0 : err_from_errno(errno);
-    struct stream *stream = rc == 0 ? stream_new(loop, fd) : NULL;
+    struct stream *stream = rc == 0 ? stream_new(loop, POLLSET_OF_FEW, fd) : NULL;
     if (stream == NULL) {
         (void)close(fd);
         return rc != 0 ? rc : PETREL_E_IO;

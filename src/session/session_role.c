@@ -217,6 +217,7 @@ int session_role_listen(struct session_role *role, uint16_t *port)
         .unsent_bytes = role->config.high_water_bytes,
         .send_buffer_bytes =
             role->config.high_water_bytes < SEND_BUFFER_MIN ? SEND_BUFFER_MIN : role->config.high_water_bytes,
+        .crowd = true,
         .lag_ms = role->config.bind_target_ms / LAG_PART,
     };
     int rc = listener_open(&role->listener, role->loop, &config, session_conn_accept, role);

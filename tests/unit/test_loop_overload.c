@@ -27,9 +27,14 @@ struct crowd {
     int turns;
     int slow_turns; /* turns that take long */
     int heard;
-    uint64_t lag_of_first; /* as the second turn that heard something began */
+    uint64_t lag_of_first;           /* as the second turn that heard something began */
+    struct listener *other_listener; /* whose connections are no crowd */
+    int other_fd;
+    struct stream *other;
+    int heard_before; /* of the crowd, when the other was heard */
     struct loop_task turn_end;
     void (*on_all)(struct crowd *crowd);
+    bool with_other;
 };
 
 static void on_data(void *owner, struct bytes data)
@@ -78,14 +83,37 @@ static void on_accept(void *ctx, struct stream *stream)
     loop_at_turn_end(crowd->loop, &crowd->turn_end);
 }
 
+static void on_other_data(void *owner, struct bytes data)
+{
+    struct crowd *crowd = owner;
+    (void)data;
+    crowd->heard_before = crowd->heard;
+    stream_close(crowd->other);
+}
+
+static const struct stream_ops other_ops = {.on_data = on_other_data, .on_end = on_end, .on_closed = on_closed};
+
+static void on_other(void *ctx, struct stream *stream)
+{
+    struct crowd *crowd = ctx;
+    crowd->other = stream;
+    stream_attach(stream, &other_ops, crowd);
+    listener_close(&crowd->other_listener);
+}
+
 static void run(struct crowd *crowd, uint32_t lag_ms)
 {
     clock_manual_init(&crowd->clock, 1000, 1700000000000);
     crowd->turn_end.run = on_turn_end;
     struct loop_config loop_config = {.clock = &crowd->clock.clock};
     assert_int_equal(loop_new(&crowd->loop, &loop_config), 0);
-    struct listener_config config = {.host = "127.0.0.1", .lag_ms = lag_ms};
+    struct listener_config config = {.host = "127.0.0.1", .crowd = true, .lag_ms = lag_ms};
     assert_int_equal(listener_open(&crowd->listener, crowd->loop, &config, on_accept, crowd), 0);
+    if (crowd->with_other) {
+        config.crowd = false;
+        assert_int_equal(listener_open(&crowd->other_listener, crowd->loop, &config, on_other, crowd), 0);
+        crowd->other_fd = loop_rig_connect(listener_port(crowd->other_listener));
+    }
     for (int i = 0; i < CONNECTIONS; i++)
         crowd->fds[i] = loop_rig_connect(listener_port(crowd->listener));
     loop_run(crowd->loop);
@@ -149,12 +177,30 @@ static void who_is_served_in_the_next_turn_has_waited_for_both(void **state)
     end(&crowd);
 }
 
+static void all_speak_and_the_other_last(struct crowd *crowd)
+{
+    all_speak(crowd);
+    petrel_assert(send(crowd->other_fd, "x", 1, MSG_NOSIGNAL) == 1);
+}
+
+static void a_crowd_does_not_keep_others_waiting(void **state)
+{
+    (void)state;
+    struct crowd crowd = {.on_all = all_speak_and_the_other_last, .with_other = true, .heard_before = -1};
+    run(&crowd, 0);
+    assert_int_equal(crowd.heard_before, 0);
+    assert_int_equal(crowd.heard, CONNECTIONS);
+    end(&crowd);
+    (void)close(crowd.other_fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_turns_make_fewer_accepts),
         cmocka_unit_test(without_a_bound_turns_are_as_long_as_they_are),
         cmocka_unit_test(who_is_served_in_the_next_turn_has_waited_for_both),
+        cmocka_unit_test(a_crowd_does_not_keep_others_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
