@@ -239,7 +239,10 @@ void api_json_put_member(struct bytebuf *out, struct bytes text, size_t index)
 
 void api_json_put_compact(struct bytebuf *out, struct bytes value)
 {
-    (void)put_value(out, value);
+    if (value.ptr[0] == '"')
+        bytes_append(out, value.ptr, value.len); /* one token */
+    else
+        (void)put_value(out, value);
 }
 
 /* ---- writing ---- */
