@@ -115,6 +115,7 @@ int loop_new(struct loop **out, const struct loop_config *config)
         discard(loop);
         return PETREL_E_IO;
     }
+    crowd_init(loop, config->crowds);
     *out = loop;
     return 0;
 }
@@ -127,9 +128,10 @@ void loop_run(struct loop *loop)
         end_turn(loop);
         bool stopping = atomic_load_explicit(&loop->stopping, memory_order_acquire);
         if (stopping && loop->open == 0 && !has_work(loop))
-            return;
+            break;
         pollset_wait(loop, wait_ms(loop));
     }
+    crowd_leave(loop);
 }
 
 void loop_stop(struct loop *loop)
@@ -146,6 +148,7 @@ void loop_free(struct loop **inside)
         return;
     object_check(loop, LOOP_MAGIC);
     petrel_assert(!loop->has_thread && "joined first");
+    crowd_destroy(loop);
     do {
         end_turn(loop);
     } while (mailbox_run(loop) || has_work(loop));

@@ -12,6 +12,7 @@
 #include "loop/mailbox.h"
 #include "loop/stream.h"
 #include "loop/timer.h"
+#include "loop/turnstile.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -78,6 +79,10 @@ struct loop {
     struct endpoint few;     /* in it, an epoll set of those streams and listeners that are no crowd */
     struct signals *signals; /* NULL until the first watch */
     size_t open;             /* streams, listeners, signal watches */
+    bool held;               /* only the few and mail are waited for */
+    bool crowd_in;           /* it serves a crowd, with a place among those that do, since then */
+    uint64_t crowd_since_ms;
+    struct turnstile_pass *crowd_pass; /* NULL: it needs no place */
 
     struct slab streams;
     struct slab outboxes;
@@ -128,8 +133,18 @@ void pollset_destroy(struct loop *loop);
 void pollset_wait(struct loop *loop, int wait_ms);
 /* 0 or PETREL_E_IO (no memory for one more in the kernel). events: EPOLLIN, EPOLLOUT; errors are always told. */
 int pollset_add(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events);
+/* Leave all but the few, and mail, until it is let go. */
+void pollset_hold(struct loop *loop, bool held);
 void pollset_change(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events);
 void pollset_remove(struct loop *loop, enum pollset_part part, struct endpoint *endpoint);
+
+/* turnstile: may be NULL. */
+void crowd_init(struct loop *loop, struct turnstile *turnstile);
+/* What was ready, or as much of it as a turn takes, has been served. */
+void crowd_served(struct loop *loop);
+/* The loop ends: others may have its place. */
+void crowd_leave(struct loop *loop);
+void crowd_destroy(struct loop *loop);
 
 /* A stream on an open, connected, non-blocking descriptor, which it owns from here on; NULL when the kernel has no room
  * for one more in the pollset, and the descriptor stays the caller's. */

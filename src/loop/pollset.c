@@ -45,16 +45,19 @@ static void tell_few(struct loop *loop)
 void pollset_wait(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[POLLSET_BATCH];
-    int count = epoll_wait(loop->epoll_fd, events, POLLSET_BATCH, wait_ms);
+    const bool held = loop->held;
+    int count = epoll_wait(held ? loop->few.fd : loop->epoll_fd, events, POLLSET_BATCH, wait_ms);
     petrel_assert(count >= 0 || errno == EINTR);
     loop_turn_begin(loop);
     /* Mail first: what was posted before a connection was made is known before it is accepted. */
     (void)mailbox_run(loop);
     loop->drained = count < POLLSET_BATCH;
-    if (!loop->drained)
+    if (!loop->drained && !held)
         tell_few(loop);
     for (int i = 0; i < count; i++)
         tell(loop, events[i].data.ptr, events[i].events);
+    if (!held)
+        crowd_served(loop);
 }
 
 int pollset_init(struct loop *loop)
@@ -90,6 +93,17 @@ void pollset_change(struct loop *loop, enum pollset_part part, struct endpoint *
     struct epoll_event event = {.events = events, .data.ptr = endpoint};
     int rc = epoll_ctl(set_of(loop, part), EPOLL_CTL_MOD, endpoint->fd, &event);
     petrel_assert(rc == 0);
+}
+
+void pollset_hold(struct loop *loop, bool held)
+{
+    if (loop->held == held)
+        return;
+    loop->held = held;
+    if (held)
+        (void)pollset_add(loop, POLLSET_OF_FEW, &loop->mailbox.wakeup, EPOLLIN | EPOLLET);
+    else
+        pollset_remove(loop, POLLSET_OF_FEW, &loop->mailbox.wakeup);
 }
 
 /* Said to the kernel even though close() follows: a forked child that still has the descriptor would keep it in the set,

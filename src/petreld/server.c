@@ -218,8 +218,10 @@ static int make_loops(struct server *server, bool restored)
     struct server_loop *loops = object_zalloc(server->loops_count * sizeof *loops);
     int err = 0;
     for (size_t i = 0; i < server->loops_count && err == 0; i++) {
-        struct loop_config config = {
-            .index = (uint16_t)i, .clock = server->clock, .own_descriptors = server->own_descriptors && i > 0};
+        struct loop_config config = {.index = (uint16_t)i,
+                                     .clock = server->clock,
+                                     .own_descriptors = server->own_descriptors && i > 0,
+                                     .crowds = server->crowds};
         loops[i].server = server;
         err = loop_new(&bare[i], &config);
         loops[i].loop = bare[i];
@@ -316,6 +318,7 @@ void server_free(struct server **server_ref)
         server_loop_free(&server->loops[i]);
     server_links_free(server);
     free(server->loops);
+    turnstile_free(&server->crowds);
     turnstile_free(&server->broadcasts);
     snapshot_unref(atomic_load(&server->snapshot_waiting));
     snapshot_unref(server->first_snapshot);

@@ -70,6 +70,8 @@ struct server {
     struct server_memory memory;
     struct api_host host;
     size_t loops_count;
+    struct turnstile
+        *crowds; /* as many loops as cores serve more sockets than fit in a turn at a time; NULL: there are no more */
     struct turnstile *broadcasts; /* at a time half as many loops as cores send to all their sessions: the other
                                    half is for everything else */
     bool own_descriptors;         /* loops have tables of descriptors of their own */

@@ -33,6 +33,7 @@ void server_size(struct server *server)
         loops = loops < LOOPS_MAX ? loops : LOOPS_MAX;
     }
     server->loops_count = (size_t)loops;
+    server->crowds = cores > 0 && loops > (uint64_t)cores ? turnstile_new((unsigned)cores) : NULL;
     server->broadcasts = turnstile_new(cores > 2 ? (unsigned)cores / 2 : 1);
     server->api_loops = cores > 0 && (size_t)cores < server->loops_count ? (size_t)cores : server->loops_count;
     server->own_descriptors = sessions > room && loops > 1;

@@ -1,6 +1,7 @@
 /* A loop that can't keep up: it knows for how long what is ready has waited, and its listener takes fewer new ones at a time. */
 #include "base/object.h"
 #include "loop/listener.h"
+#include "loop/turnstile.h"
 #include "unit/loop_rig.h"
 
 #include <setjmp.h>
@@ -35,12 +36,16 @@ struct crowd {
     struct loop_task turn_end;
     void (*on_all)(struct crowd *crowd);
     bool with_other;
+    struct turnstile *turnstile;
+    struct turnstile_pass *others; /* other loops, which have the turnstile's place until the other is heard */
 };
 
 static void on_data(void *owner, struct bytes data)
 {
     struct crowd *crowd = owner;
     (void)data;
+    if (crowd->others != NULL && crowd->heard == 0)
+        petrel_assert(send(crowd->other_fd, "x", 1, MSG_NOSIGNAL) == 1);
     if (++crowd->heard == 257)
         crowd->lag_of_first = loop_lag_ms(crowd->loop);
     clock_manual_advance(&crowd->clock, 1);
@@ -89,6 +94,8 @@ static void on_other_data(void *owner, struct bytes data)
     (void)data;
     crowd->heard_before = crowd->heard;
     stream_close(crowd->other);
+    if (crowd->others != NULL)
+        turnstile_leave(crowd->others);
 }
 
 static const struct stream_ops other_ops = {.on_data = on_other_data, .on_end = on_end, .on_closed = on_closed};
@@ -101,12 +108,21 @@ static void on_other(void *ctx, struct stream *stream)
     listener_close(&crowd->other_listener);
 }
 
+static void on_let_in(void *ctx)
+{
+    (void)ctx;
+}
+
 static void run(struct crowd *crowd, uint32_t lag_ms)
 {
     clock_manual_init(&crowd->clock, 1000, 1700000000000);
     crowd->turn_end.run = on_turn_end;
-    struct loop_config loop_config = {.clock = &crowd->clock.clock};
+    struct loop_config loop_config = {.clock = &crowd->clock.clock, .crowds = crowd->turnstile};
     assert_int_equal(loop_new(&crowd->loop, &loop_config), 0);
+    if (crowd->turnstile != NULL) {
+        crowd->others = turnstile_join(crowd->turnstile, crowd->loop, on_let_in, NULL);
+        assert_true(turnstile_enter(crowd->others));
+    }
     struct listener_config config = {.host = "127.0.0.1", .crowd = true, .lag_ms = lag_ms};
     assert_int_equal(listener_open(&crowd->listener, crowd->loop, &config, on_accept, crowd), 0);
     if (crowd->with_other) {
@@ -122,7 +138,9 @@ static void run(struct crowd *crowd, uint32_t lag_ms)
 
 static void end(struct crowd *crowd)
 {
+    turnstile_part(&crowd->others);
     loop_free(&crowd->loop);
+    turnstile_free(&crowd->turnstile);
     for (int i = 0; i < CONNECTIONS; i++)
         (void)close(crowd->fds[i]);
 }
@@ -194,6 +212,18 @@ static void a_crowd_does_not_keep_others_waiting(void **state)
     (void)close(crowd.other_fd);
 }
 
+/* A turn's worth of the crowd is served before the loop knows that it is one. */
+static void crowds_wait_for_those_of_other_loops(void **state)
+{
+    (void)state;
+    struct crowd crowd = {.on_all = all_speak, .with_other = true, .heard_before = -1, .turnstile = turnstile_new(1)};
+    run(&crowd, 0);
+    assert_int_equal(crowd.heard_before, 256);
+    assert_int_equal(crowd.heard, CONNECTIONS);
+    end(&crowd);
+    (void)close(crowd.other_fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +231,7 @@ int main(void)
         cmocka_unit_test(without_a_bound_turns_are_as_long_as_they_are),
         cmocka_unit_test(who_is_served_in_the_next_turn_has_waited_for_both),
         cmocka_unit_test(a_crowd_does_not_keep_others_waiting),
+        cmocka_unit_test(crowds_wait_for_those_of_other_loops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
