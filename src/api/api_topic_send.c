@@ -41,7 +41,14 @@ int api_topic_send_read(struct api_send *send, struct bytes app, struct bytes to
     return topic.ptr != NULL ? read_topic(send, app, topic) : read_condition(send, app, condition);
 }
 
-/* The log and the terms of the condition's present term. */
+/* The next part's term, the present one or a later one. */
+static void find_part(struct condition *condition)
+{
+    while (condition->term + 1 < condition->terms_count && !condition_ends_part(condition, condition->term))
+        condition->term++;
+}
+
+/* The log and the terms of the condition's present part. */
 static void fill_part(struct api_send *send)
 {
     struct api_topic_send *topic = &send->topic;
@@ -75,6 +82,7 @@ void api_topic_send_begin(struct api_send *send, uint32_t rate)
         .body_hash = in.body_hash,
         .key_expires_ms = in.key_expires_ms,
     };
+    find_part(&send->topic.condition);
     fill_part(send);
 }
 
@@ -85,6 +93,7 @@ bool api_topic_send_next(struct api_send *send)
     if (topic->condition.term + 1 >= topic->parts)
         return false;
     topic->condition.term++;
+    find_part(&topic->condition);
     fill_part(send);
     return true;
 }

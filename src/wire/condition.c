@@ -208,6 +208,16 @@ const char *condition_topic(const struct condition *condition, uint32_t term)
     return with != 0 ? condition->topics[__builtin_ctz(with)] : NULL;
 }
 
+bool condition_ends_part(const struct condition *condition, uint32_t term)
+{
+    const char *log = condition_topic(condition, term);
+    for (uint32_t i = term + 1; i < condition->terms_count; i++) {
+        if (condition_topic(condition, i) == log)
+            return false;
+    }
+    return true;
+}
+
 /* ---- packed: rate, topics, terms, the part's term ---- */
 
 static bool is_for_everybody(const struct condition *condition)
@@ -278,9 +288,10 @@ bool condition_meets(const struct condition *condition, uint8_t follows)
 {
     if (condition->terms_count == 0)
         return true;
-    for (uint32_t i = 0; i < condition->term; i++) {
+    /* The first term that holds says in which log the device finds the message. */
+    for (uint32_t i = 0; i <= condition->term; i++) {
         if (holds(&condition->terms[i], follows))
-            return false;
+            return condition_topic(condition, i) == condition_topic(condition, condition->term);
     }
-    return holds(&condition->terms[condition->term], follows);
+    return false;
 }

@@ -4,8 +4,8 @@
  * text     'a' in topics && ('b' in topics || !('c' in topics)), of at most CONDITION_TOPICS_MAX topics
  * term     topics that are followed and topics that are not, all of which must hold. A condition is its terms, any of which may
  *          hold: its disjunctive form
- * part     what goes into one log: a term whose devices follow that log's topic, without those that an earlier term meets, so
- *          that a device finds the message in one log only */
+ * part     what goes into one log: the terms whose devices follow that log's topic, for devices of which no earlier term of another log
+ *          holds, so that a device finds the message in one log only. A log takes one part: to it two would be the same message */
 #ifndef PETREL_WIRE_CONDITION_H
 #define PETREL_WIRE_CONDITION_H
 
@@ -28,7 +28,7 @@ struct condition {
     uint32_t terms_count;
     struct condition_term terms[CONDITION_TERMS_MAX];
     uint32_t
-        term; /* the one that this part is for; terms after it do not count. Nothing is for nobody: no terms, for everybody */
+        term; /* the last one of this part; terms after it do not count. Nothing is for nobody: no terms, for everybody */
     uint32_t rate; /* devices a second, over all nodes; 0: as fast as it goes */
 };
 
@@ -37,6 +37,8 @@ struct condition {
 int condition_parse(struct bytes text, struct condition *out, const char **why);
 /* The topic in whose log the part of that term goes: one that its devices follow; NULL: `all`. */
 const char *condition_topic(const struct condition *condition, uint32_t term);
+/* Whether the term is the last one of a part: no later one goes into the same log. */
+bool condition_ends_part(const struct condition *condition, uint32_t term);
 
 /* Append; at most CONDITION_PACKED_MAX bytes. Nothing is appended for one that is for everybody at any speed. */
 void condition_pack(const struct condition *condition, struct bytebuf *out);

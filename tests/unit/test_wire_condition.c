@@ -28,6 +28,8 @@ static int times_sent(const struct condition *condition, uint8_t follows)
         struct condition part = *condition;
         struct condition read;
         struct bytebuf packed = {0};
+        if (!condition_ends_part(condition, term))
+            continue;
         part.term = term;
         condition_pack(&part, &packed);
         assert_in_range(packed.len, 0, CONDITION_PACKED_MAX);
@@ -111,6 +113,25 @@ static void each_part_goes_to_a_topic_that_it_needs(void **state)
     assert_non_null(condition_topic(&condition, 1));
 }
 
+/* A log takes an id once: two parts of one message in it would be the same entry. */
+static void a_log_takes_one_part(void **state)
+{
+    (void)state;
+    const struct condition condition = parse("'a' in topics && ('b' in topics || 'c' in topics) || 'd' in topics");
+    const char *logs[CONDITION_TERMS_MAX];
+    uint32_t count = 0;
+    for (uint32_t term = 0; term < condition.terms_count; term++) {
+        if (!condition_ends_part(&condition, term))
+            continue;
+        logs[count] = condition_topic(&condition, term);
+        for (uint32_t i = 0; i < count; i++)
+            assert_ptr_not_equal(logs[i], logs[count]);
+        count++;
+    }
+    assert_true(count < condition.terms_count);
+    expect("'a' in topics && ('b' in topics || 'c' in topics)", 3, 0xa8);
+}
+
 static void what_is_no_condition_is_refused(void **state)
 {
     (void)state;
@@ -184,6 +205,7 @@ int main(void)
         cmocka_unit_test(who_is_meant_is_sent_it_once),
         cmocka_unit_test(any_truth_table_is_kept),
         cmocka_unit_test(each_part_goes_to_a_topic_that_it_needs),
+        cmocka_unit_test(a_log_takes_one_part),
         cmocka_unit_test(what_is_no_condition_is_refused),
         cmocka_unit_test(packed_bytes_that_are_none_are_refused),
         cmocka_unit_test(a_pace_alone_is_for_everybody),
