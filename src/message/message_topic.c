@@ -14,12 +14,12 @@ struct message_topic {
     uint32_t inflight;
 };
 
-/* One call. What a subscription needs is asked step by step: the device's route, the topic's head, then the subscription. */
+/* One call. What a subscription needs is asked step by step: whether there is the device, the topic's head, the
+ * subscription, the device's route. */
 struct op {
     struct list node; /* while free */
     struct message_topic *topic;
     struct link_call *call; /* NULL: nobody waits, and the device's names are kept here */
-    struct route session;   /* the device's, to be told; generation 0: none */
     char names[ROUTE_APP_MAX + ROUTE_USER_MAX + ROUTE_DEVICE_MAX];
     union {
         struct topics_request topics;
@@ -37,7 +37,6 @@ static struct op *take(struct message_topic *topic, struct link_call *call)
     list_init(&op->node);
     op->topic = topic;
     op->call = call;
-    op->session = (struct route){0};
     return op;
 }
 
@@ -190,23 +189,51 @@ static int begin_interest(struct op *op)
 
 /* ---- subscriptions ---- */
 
-static void tell_session(const struct op *op)
+static int ask_user(struct op *op, store_done_fn *done)
 {
-    if (op->session.generation == 0)
-        return;
-    struct peer_msg msg = {.type = PEER_RESUBSCRIBED, .resubscribed = {.route = op->session}};
-    (void)link_tell(op->topic->config.link, op->session.node, op->session.loop, &msg);
+    const struct peer_target *target = &op->call->in.subscribe.target;
+    op->store.in.user = (struct peer_target){.app = target->app, .user = target->user};
+    return store_submit(op->topic->config.store, STORE_USER, &op->store, op->topic->config.loop, done);
 }
 
+/* NULL: the user has no such device. */
+static const struct peer_device *find_device(const struct op *op, const struct store_request *request)
+{
+    const struct bytes wanted = op->call->in.subscribe.target.device;
+    for (uint32_t i = 0; request->status == 0 && i < request->out.user->count; i++) {
+        if (bytes_equal_str(wanted, request->out.user->devices[i].device))
+            return &request->out.user->devices[i];
+    }
+    return NULL;
+}
+
+static void on_routed(struct store_request *request)
+{
+    struct op *op = container_of(request, struct op, store);
+    const struct peer_device *device = find_device(op, request);
+    const bool live = device != NULL && device->route.generation != 0;
+    if (live && !route_equal(&device->route, &op->call->in.subscribe.asked_by)) {
+        struct peer_msg msg = {.type = PEER_RESUBSCRIBED, .resubscribed = {.route = device->route}};
+        (void)link_tell(op->topic->config.link, device->route.node, device->route.loop, &msg);
+    }
+    /* Who could not be told hears of it when it is asked for again, which is the same. */
+    answer(op, request->status == PETREL_E_NOT_FOUND ? 0 : request->status);
+}
+
+/* The route is asked for after the change, and a session asks for its subscriptions after it has bound: whichever is second sees the
+ * first. */
 static void on_subscribed(struct topics_request *request)
 {
     struct op *op = op_of(request);
-    if (request->status == 0) {
-        op->call->reply.subscribed = (struct peer_subscribed){.position = request->out.subscribed.position,
-                                                              .version = request->out.subscribed.version};
-        tell_session(op);
+    if (request->status != 0) {
+        answer(op, request->status);
+        return;
     }
-    answer(op, request->status);
+    op->call->reply.subscribed = (struct peer_subscribed){.position = request->out.subscribed.position,
+                                                          .version = request->out.subscribed.version};
+    const int rc = ask_user(op, on_routed);
+    if (rc != 0)
+        answer(op, rc);
 }
 
 static void subscribe_from(struct op *op, struct position position)
@@ -257,20 +284,11 @@ static void change_set(struct op *op)
         answer(op, rc);
 }
 
-/* A backend means a device that there is; and its session is to hear of it. */
+/* A backend means a device that there is. */
 static void on_user(struct store_request *request)
 {
     struct op *op = container_of(request, struct op, store);
-    const struct bytes wanted = op->call->in.subscribe.target.device;
-    bool known = false;
-    for (uint32_t i = 0; request->status == 0 && i < request->out.user->count; i++) {
-        const struct peer_device *device = &request->out.user->devices[i];
-        if (!bytes_equal_str(wanted, device->device))
-            continue;
-        known = true;
-        op->session = device->route;
-    }
-    if (known)
+    if (find_device(op, request) != NULL)
         change_set(op);
     else
         answer(op, request->status != 0 ? request->status : PETREL_E_NOT_FOUND);
@@ -283,7 +301,6 @@ static bool device_valid(const struct peer_target *target)
 
 static int begin_subscribe(struct op *op)
 {
-    const struct message_topic_config *config = &op->topic->config;
     const struct peer_subscribe *subscribe = &op->call->in.subscribe;
     /* Every device follows `all` as it is; and a session's own word is about a device that there is. */
     if (!device_valid(&subscribe->target) || bytes_equal_str(subscribe->topic, PEER_TOPIC_ALL))
@@ -292,8 +309,7 @@ static int begin_subscribe(struct op *op)
         change_set(op);
         return 0;
     }
-    op->store.in.user = (struct peer_target){.app = subscribe->target.app, .user = subscribe->target.user};
-    return store_submit(config->store, STORE_USER, &op->store, config->loop, on_user);
+    return ask_user(op, on_user);
 }
 
 static void on_set(struct topics_request *request)
