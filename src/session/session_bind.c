@@ -225,6 +225,8 @@ static void on_bound_again(struct link_call *link)
     if (status == 0) {
         session_agenda_succeeded(role);
         session_flow_page(session, &link->reply.bound->page);
+        /* While it was not bound nobody could tell it what became of its subscriptions. */
+        session_topics_refresh(session);
     } else if (status == PETREL_E_STALE) {
         session_conn_fail(session, SESSION_CODE_REPLACED, NULL);
     } else if (status == PETREL_E_REVOKED) {

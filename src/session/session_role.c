@@ -28,6 +28,7 @@ struct session_config session_role_defaults(void)
         .high_water_bytes = 65536,
         .slow_timeout_ms = 60000,
         .backoff_ms = 1000,
+        .topic_lease_ms = 60000,
         .node_name = "petrel",
         .node = 1,
         .loops = 1,

@@ -38,11 +38,12 @@ struct session_config {
     uint32_t heartbeat_s;                     /* told to clients; default 240 */
     uint32_t heartbeat_min_s;                 /* bounds for what a client asks; default 10 */
     uint32_t heartbeat_max_s;                 /* default 1,200 */
-    uint32_t ack_delay_ms;        /* acks are coalesced for so long before they go to the log; default 100 */
-    uint32_t check_interval_s;    /* default 300 */
-    uint32_t high_water_bytes;    /* unsent bytes that make a session behind; default 65,536 */
-    uint32_t slow_timeout_ms;     /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
-    uint32_t backoff_ms;          /* told with codes 3000-3499; default 1,000 */
+    uint32_t ack_delay_ms;     /* acks are coalesced for so long before they go to the log; default 100 */
+    uint32_t check_interval_s; /* default 300 */
+    uint32_t high_water_bytes; /* unsent bytes that make a session behind; default 65,536 */
+    uint32_t slow_timeout_ms;  /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
+    uint32_t backoff_ms;       /* told with codes 3000-3499; default 1,000 */
+    uint32_t topic_lease_ms; /* of the node's interest in a topic; renewed, and checked, thrice in it; default 60,000 */
     uint32_t connects_per_second; /* let in by this loop; more wait in the listener's backlog; 0: no limit */
     const char *node_name;
     uint32_t node;

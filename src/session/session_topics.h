@@ -9,7 +9,7 @@
  *           the loop again
  *
  * Read: session_topics_impl.h, session_topics_follow.h, session_topics_log.c (the loop's position), session_topics_slice.c (sending), session_topics_follow.c
- * (coming to be with the loop), session_topics_set.c (what a device follows), session_topics.c (these hooks). */
+ * (coming to be with the loop), session_topics_set.c (what a device follows), session_topics_ask.c (what it asks for), session_topics.c (these hooks). */
 #ifndef PETREL_SESSION_SESSION_TOPICS_H
 #define PETREL_SESSION_SESSION_TOPICS_H
 

@@ -245,7 +245,8 @@ static void on_fetched(struct link_call *link)
     topics->fetches--;
     session_topics_log_unpin(topic);
     const int status = link->reply.status;
-    if (follow != NULL && follow->state == FOLLOW_ASKS) {
+    /* Of another position: it was asked for an earlier subscription, and this one asks for itself. */
+    if (follow != NULL && follow->state == FOLLOW_ASKS && same(asked->position, follow->at)) {
         if (status == 0) {
             take_page(follow, link->reply.topic_page);
         } else if (status == PETREL_E_NOT_FOUND) {

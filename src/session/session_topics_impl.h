@@ -9,8 +9,7 @@
 #include "wire/condition.h"
 #include "wire/peer_codec.h"
 
-#define SESSION_TOPICS_LEASE_MS 60000U
-#define SESSION_TOPICS_RENEW_MS (SESSION_TOPICS_LEASE_MS / 3)
+#define SESSION_TOPICS_RENEWALS 3U /* in a lease */
 #define SESSION_TOPICS_RETRY_MS 500U
 #define SESSION_TOPICS_ITEMS_MAX 64U  /* of one topic, that wait to be sent; the log has the rest */
 #define SESSION_TOPICS_CALLS_MAX 128U /* for sessions, of each kind, under way */
@@ -19,6 +18,7 @@
 /* One entry, or what followers are told of a hole, on its way to those that are with the loop. */
 struct topic_item {
     struct list node;
+    struct buf *message;         /* of an entry that is not begun: its frame says what everybody was sent before it */
     struct buf *frame;           /* NULL: an advance */
     struct position to;          /* where followers are once it is sent */
     uint64_t expires_ms;         /* 0: never */
@@ -37,6 +37,7 @@ struct session_topic {
     bool is_all;
     bool known;    /* `at` is; else the first answer about the topic is awaited */
     bool asking;   /* TOPIC_INTEREST is under way */
+    bool doubted;  /* since it was asked: its answer may be from before a loss */
     bool fetching; /* TOPIC_FETCH, for the loop */
     bool again;    /* to be asked again when the answer is here */
     uint32_t pins; /* calls that borrow its name */
@@ -44,7 +45,7 @@ struct session_topic {
     struct position at;     /* all followers that are with the loop have been sent everything up to here */
     struct position tail;   /* the same once the items are sent */
     struct position missed; /* the newest that was heard of and is not among the items */
-    uint64_t sure;          /* the last seq that everybody who is with the loop was told: a PUSH's prev */
+    uint64_t sure;          /* the last seq up to `at` that everybody who is with the loop was told: a PUSH's prev */
     uint32_t share;         /* loops among which a pace is shared */
     struct list items;
     uint32_t items_count;

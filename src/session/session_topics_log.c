@@ -31,13 +31,6 @@ static void unpin_call(struct session_topic *topic)
 
 /* ---- items ---- */
 
-static struct buf *seal(struct bytebuf *frame)
-{
-    struct buf *buf = buf_copy(bytes_view(frame));
-    bytes_reset(frame);
-    return buf;
-}
-
 static struct topic_item *add_item(struct session_topic *topic, struct position to)
 {
     struct topic_item *item = object_zalloc(sizeof *item);
@@ -63,17 +56,13 @@ static void add_entry(struct session_topic *topic, uint64_t seq, uint64_t expire
         (void)add_item(topic, to);
         return;
     }
-    struct bytebuf frame = {0};
-    session_encode_topic_push(&frame, topic->name, to, topic->sure, message);
     struct topic_item *item = add_item(topic, to);
-    item->frame = seal(&frame);
+    item->message = buf_copy(message);
     item->expires_ms = expires_ms;
     item->per_second = share_of(topic, read.rate);
     if (read.terms_count > 0) {
         item->condition = object_alloc(sizeof *item->condition);
         *item->condition = read;
-    } else {
-        topic->sure = seq;
     }
 }
 
@@ -96,8 +85,8 @@ static void add_turn(struct session_topic *topic, const struct peer_topic_page *
         const struct session_subscribed told = {.topic = topic->name, .position = to, .verdict = SESSION_RESUMED};
         session_encode_topic_subscribed(&frame, &told);
     }
-    add_item(topic, to)->frame = seal(&frame);
-    topic->sure = to.seq;
+    add_item(topic, to)->frame = buf_copy(bytes_view(&frame));
+    bytes_reset(&frame);
 }
 
 /* ---- the loop's fetch ---- */
@@ -219,13 +208,16 @@ static void take_head(struct session_topic *topic, struct position head)
 static void on_interested(struct link_call *call)
 {
     struct session_topic *topic = container_of(call, struct session_topic, interest);
+    struct session_role *role = topic->topics->role;
     topic->asking = false;
     if (topic->topics->closing) {
         unpin_call(topic);
         return;
     }
-    if (call->reply.status == 0) {
-        timer_start(topic->topics->role->loop, &topic->renew, SESSION_TOPICS_RENEW_MS, on_renew);
+    if (topic->doubted && call->reply.status == 0) {
+        session_topics_log_check(topic);
+    } else if (call->reply.status == 0) {
+        timer_start(role->loop, &topic->renew, role->config.topic_lease_ms / SESSION_TOPICS_RENEWALS, on_renew);
         take_head(topic, call->reply.topic_head);
     } else {
         retry_later(topic);
@@ -236,14 +228,17 @@ static void on_interested(struct link_call *call)
 void session_topics_log_check(struct session_topic *topic)
 {
     struct session_role *role = topic->topics->role;
+    if (topic->asking)
+        topic->doubted = true;
     if (topic->asking || topic->topics->closing)
         return;
+    topic->doubted = false;
     topic->interest.in = (struct peer_msg){.type = PEER_TOPIC_INTEREST};
     topic->interest.in.topic_interest = (struct peer_topic_interest){.app = topic->app,
                                                                      .topic = topic->name,
                                                                      .node = role->config.node,
                                                                      .incarnation = role->config.incarnation,
-                                                                     .lease_ms = SESSION_TOPICS_LEASE_MS};
+                                                                     .lease_ms = role->config.topic_lease_ms};
     topic->asking = true;
     pin(topic);
     if (link_ask(role->link, &topic->interest, on_interested) == 0)

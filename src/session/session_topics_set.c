@@ -27,6 +27,7 @@ struct session_set *session_topics_set_get(struct session *session)
     set->slot = session_slot(session);
     set->loaded = true;
     list_init(&set->ask);
+    list_init(&set->asks);
     list_init(&set->follows);
     session->topics |= SESSION_TOPICS_SET;
     map_insert(&set->topics->sets, &set->node);
@@ -47,6 +48,7 @@ void session_topics_set_free(struct session_set *set)
     struct list *node, *next;
     LIST_FOREACH(node, next, &set->follows)
     session_topics_follow_end(container_of(node, struct topic_follow, of_set));
+    session_topics_ask_forget(set);
     list_remove(&set->ask);
     map_remove(&set->topics->sets, &set->node);
     set->session->topics &= SESSION_TOPICS_ALL_BUT(SESSION_TOPICS_SET);
@@ -97,7 +99,8 @@ static void begin(struct session_set *set, struct bytes name, struct position be
     struct session *session = set->session;
     const struct position had = wanted_at(set, name);
     struct session_topic *topic = session_topics_log_get(set->topics, session_identity_target(session->who).app, name);
-    const bool anew = position_is_none(had);
+    /* What it had may be of an earlier subscription: what came between the two is not for it. */
+    const bool anew = position_is_none(had) || session_later(begins, had);
     session_topics_follow_settle(session_topics_follow_new(set, topic, anew ? begins : had, anew));
 }
 
@@ -121,16 +124,25 @@ static void end_others(struct session_set *set, const struct peer_subscriptions 
     }
 }
 
+/* What it follows already goes on, unless it was subscribed anew meanwhile. */
+static void go_on(struct session_set *set, const struct peer_subscription *subscription)
+{
+    struct topic_follow *follow = session_topics_set_follow(set, subscription->topic);
+    if (follow != NULL && !session_later(subscription->position, follow->at))
+        return;
+    if (follow != NULL)
+        session_topics_follow_end(follow);
+    begin(set, subscription->topic, subscription->position);
+}
+
 /* The subscriptions first: a condition of an entry of `all` asks for them. */
 static void take_set(struct session_set *set, const struct peer_subscriptions *all)
 {
     const struct bytes every = bytes_str(PEER_TOPIC_ALL);
     set->version = all->version;
     end_others(set, all);
-    for (uint32_t i = 0; i < all->count; i++) {
-        if (session_topics_set_follow(set, all->all[i].topic) == NULL)
-            begin(set, all->all[i].topic, all->all[i].position);
-    }
+    for (uint32_t i = 0; i < all->count; i++)
+        go_on(set, &all->all[i]);
     set->loaded = false; /* so that it stays while `all` begins */
     if ((set->session->topics & SESSION_TOPICS_WITH) == 0 && session_topics_set_follow(set, every) == NULL)
         begin(set, every, (struct position){0, 0});
@@ -147,13 +159,19 @@ static void on_loaded(struct link_call *link)
     const int status = link->reply.status;
     topics->loads--;
     if (set != NULL) {
-        const bool again = set->again;
+        const bool again = set->again, waited = !set->loaded;
         set->loading = set->again = false;
-        if (status == 0)
+        /* What is to be asked again may be older than what is known. */
+        if (status == 0 && !again)
             take_set(set, link->reply.subscriptions);
+        else if (status != 0 && !session_call_again(status))
+            set->loaded = true; /* there is nothing to be had */
         if (again || (status != 0 && session_call_again(status)))
             session_topics_set_load(set);
-        session_topics_set_tidy(set);
+        if (waited && set->loaded)
+            session_topics_ask_next(set);
+        else
+            session_topics_set_tidy(set);
     }
     if (status != 0)
         session_topics_failed(topics);

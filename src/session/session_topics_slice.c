@@ -70,6 +70,7 @@ static bool visit_slots(struct session_topic *topic, struct topic_item *item, st
         topic->followers--;
         struct topic_follow *follow =
             session_topics_follow_new(session_topics_set_get(session), topic, topic->at, false);
+        follow->told = topic->sure;
         session_topics_follow_lag(follow);
     }
     return topic->slot >= session_table_end(&role->table);
@@ -104,6 +105,7 @@ struct topic_item *session_topics_slice_item(const struct session_topic *topic)
 
 void session_topics_slice_free_item(struct topic_item *item)
 {
+    buf_unref(item->message);
     buf_unref(item->frame);
     free(item->condition);
     free(item);
@@ -115,15 +117,22 @@ static void begin_item(struct session_topic *topic, struct topic_item *item)
     item->began_ms = loop_now_ms(loop) + 1;
     topic->slot = 0;
     list_splice(&topic->unsent, &topic->members);
-    if (item->expires_ms == 0 || item->expires_ms > loop_wall_ms(loop))
-        return;
-    buf_unref(item->frame);
-    item->frame = NULL;
+    /* What has expired meanwhile is sent to nobody, so that no later one may count on it. */
+    if (item->message != NULL && item->expires_ms > loop_wall_ms(loop)) {
+        struct bytebuf frame = {0};
+        session_encode_topic_push(&frame, topic->name, item->to, topic->sure, buf_bytes(item->message));
+        item->frame = buf_copy(bytes_view(&frame));
+        bytes_reset(&frame);
+    }
+    buf_unref(item->message);
+    item->message = NULL;
 }
 
 static void end_item(struct session_topic *topic, struct topic_item *item)
 {
     topic->at = item->to;
+    if (item->frame != NULL && item->condition == NULL)
+        topic->sure = item->to.seq;
     list_remove(&item->node);
     topic->items_count--;
     session_topics_slice_free_item(item);

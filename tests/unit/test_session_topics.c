@@ -14,6 +14,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,6 +24,12 @@
 
 static const uint8_t secret[TOKEN_SECRET_BYTES] = "a secret of thirty-two bytes ...";
 
+/* A store of topics in whose place another can be put: one that forgot. */
+struct swap {
+    struct topics base;
+    _Atomic(struct topics *) inside;
+};
+
 struct node {
     struct tmpdir dir;
     char path[TMPDIR_PATH_MAX + 16];
@@ -30,7 +37,8 @@ struct node {
     struct link_local *links;
     struct metrics *metrics;
     struct store *store;
-    struct topics *topics;
+    struct swap topics;
+    char topics_path[TMPDIR_PATH_MAX + 16];
     struct session_role *sessions[LOOPS];
     struct message_role *messages[LOOPS];
     uint16_t ports[LOOPS];
@@ -52,7 +60,7 @@ static void start_roles(void *ctx)
     struct loop *loop = node->loops.loops[on->index];
     struct link *link = link_local_at(node->links, on->index);
     struct metrics_shard *shard = metrics_shard(node->metrics, on->index);
-    struct message_config config = {.topics = node->topics};
+    struct message_config config = {.topics = &node->topics.base};
     struct session_config session_config = rig_config();
     session_config.incarnation = RIG_INCARNATION;
     session_config.loops = LOOPS;
@@ -77,9 +85,33 @@ static void do_nothing(void *ctx)
     (void)ctx;
 }
 
+static int swap_submit(struct topics *topics, struct topics_request *request)
+{
+    struct topics *inside = atomic_load(&container_of(topics, struct swap, base)->inside);
+    return inside != NULL ? inside->ops->submit(inside, request) : PETREL_E_CLOSING;
+}
+
+static const struct topics_ops swap_ops = {.name = "swap", .submit = swap_submit};
+
+static void topics_open(struct node *node, const char *path, uint32_t cap, bool restored)
+{
+    struct topics *topics;
+    struct topics_sqlite_config config = {
+        .path = path, .clock = clock_system(), .limits = topics_limits_default(), .restored = restored};
+    config.limits.cap_entries = cap;
+    assert_int_equal(topics_sqlite_open(&topics, &config), 0);
+    node->topics.base.ops = &swap_ops;
+    atomic_store(&node->topics.inside, topics);
+}
+
+static void topics_shut(struct node *node)
+{
+    struct topics *topics = atomic_exchange(&node->topics.inside, NULL);
+    topics_close(&topics);
+}
+
 static void node_open(struct node *node, uint32_t cap)
 {
-    char path[TMPDIR_PATH_MAX + 16];
     *node = (struct node){.store = NULL};
     assert_true(tmpdir_make(&node->dir));
     (void)snprintf(node->path, sizeof node->path, "%s/store", node->dir.path);
@@ -89,10 +121,8 @@ static void node_open(struct node *node, uint32_t cap)
     struct store_sqlite_config config = {
         .path = node->path, .clock = clock_system(), .limits = store_limits_default(), .min_free_bytes = 1};
     assert_int_equal(store_sqlite_open(&node->store, &config), 0);
-    (void)snprintf(path, sizeof path, "%s/topics", node->dir.path);
-    struct topics_sqlite_config topics = {.path = path, .clock = clock_system(), .limits = topics_limits_default()};
-    topics.limits.cap_entries = cap;
-    assert_int_equal(topics_sqlite_open(&node->topics, &topics), 0);
+    (void)snprintf(node->topics_path, sizeof node->topics_path, "%s/topics", node->dir.path);
+    topics_open(node, node->topics_path, cap, false);
     loops_open(&node->loops, LOOPS);
     node->links = link_local_new(RIG_NODE, RIG_INCARNATION, node->loops.loops, LOOPS);
     node->broadcasts = turnstile_new(1);
@@ -138,7 +168,7 @@ static void node_close(struct node *node)
     }
     assert_true(loops_tally_wait(&node->closed, LOOPS + LOOPS));
     store_close(&node->store);
-    topics_close(&node->topics);
+    topics_shut(node);
     loops_stop(&node->loops);
     loops_free(&node->loops);
     turnstile_free(&node->broadcasts);
@@ -551,6 +581,127 @@ static void a_paced_broadcast_reaches_everyone(void **state)
     node_close(&node);
 }
 
+/* It is with the loop, whose position the answer must not take back. */
+static void who_subscribes_again_stays_where_it_is(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone;
+    node_open(&node, 1000);
+    publish_text(&node, "news", NULL, 0, "before");
+    connect_anew(&node, 0, &phone, "phone");
+    (void)subscribe(&phone, "news");
+    publish_text(&node, "news", NULL, 0, "one");
+    const struct position at = take_push(&phone, "news", "one");
+    const struct position again = subscribe(&phone, "news");
+    assert_int_equal(again.epoch, at.epoch);
+    assert_int_equal(again.seq, at.seq);
+    publish_text(&node, "news", NULL, 0, "two");
+    (void)take_push(&phone, "news", "two");
+    leave(&phone);
+    node_close(&node);
+}
+
+static void what_came_between_two_subscriptions_is_not_sent(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone;
+    node_open(&node, 1000);
+    publish_text(&node, "news", NULL, 0, "before");
+    connect_anew(&node, 0, &phone, "phone");
+    const struct session_topic_position at = {bytes_str("news"), subscribe(&phone, "news")};
+    leave(&phone);
+    assert_int_equal(change(&node, PEER_UNSUBSCRIBE, "phone", "news"), 0);
+    const struct position between = publish_text(&node, "news", NULL, 0, "between");
+    assert_int_equal(change(&node, PEER_SUBSCRIBE, "phone", "news"), 0);
+    connect_at(&node, 1, &phone, "phone", 2, &at, 1);
+    for (int i = 0; i < 2; i++) { /* the other is `all` */
+        const struct session_subscribed *told = &client_take(&phone, SESSION_SUBSCRIBED)->subscribed;
+        if (bytes_equal_str(told->topic, "news"))
+            assert_int_equal(told->position.seq, between.seq);
+    }
+    publish_text(&node, "news", NULL, 0, "after");
+    (void)take_push(&phone, "news", "after");
+    leave(&phone);
+    node_close(&node);
+}
+
+/* Whoever changes it: the device's session is another one by now. */
+static void a_late_change_is_told_to_the_session_that_is_there(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone;
+    node_open(&node, 1000);
+    publish_text(&node, "news", NULL, 0, "before");
+    connect_anew(&node, 0, &phone, "phone");
+    struct asked asked = {.node = &node, .call.in.type = PEER_SUBSCRIBE};
+    asked.call.in.subscribe =
+        (struct peer_subscribe){.target = {bytes_str("demo"), bytes_str("ada"), bytes_str("phone")},
+                                .topic = bytes_str("news"),
+                                .asked_by = {.incarnation = 1, .node = RIG_NODE, .slot = 7, .generation = 9}};
+    assert_int_equal(ask(&asked), 0);
+    (void)take_subscribed(&phone, "news");
+    leave(&phone);
+    node_close(&node);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    char bytes[4096];
+    assert_non_null(in);
+    assert_non_null(out);
+    for (size_t len; (len = fread(bytes, 1, sizeof bytes, in)) > 0;)
+        assert_int_equal(fwrite(bytes, 1, len, out), len);
+    (void)fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void lose_hints(void *ctx)
+{
+    struct node *node = ctx;
+    link_lost(link_local_at(node->links, 0));
+}
+
+/* The loop's own position is ahead of a log that begins a new epoch with less in it. */
+static void a_store_that_forgot_is_told_to_who_is_with_the_loop(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone;
+    char older[TMPDIR_PATH_MAX + 16];
+    node_open(&node, 1000);
+    (void)snprintf(older, sizeof older, "%s/older", node.dir.path);
+    const struct position kept = publish_text(&node, "all", NULL, 0, "kept");
+    topics_shut(&node);
+    copy_file(node.topics_path, older);
+    topics_open(&node, node.topics_path, 1000, false);
+    (void)connect_anew(&node, 0, &phone, "phone");
+    publish_text(&node, "all", NULL, 0, "forgotten");
+    publish_text(&node, "all", NULL, 0, "forgotten, too");
+    (void)take_push(&phone, "all", "forgotten");
+    const struct position ahead = take_push(&phone, "all", "forgotten, too");
+    assert_int_equal(ahead.seq, kept.seq + 2);
+    topics_shut(&node);
+    topics_open(&node, older, 1000, true);
+    loops_run_on(&node.loops, 0, lose_hints, &node);
+    const struct session_gap *gap = &client_take(&phone, SESSION_GAP)->gap;
+    assert_int_equal(gap->reason, SESSION_GAP_ROLLBACK);
+    assert_int_equal(gap->lost_at_most, 2);
+    assert_int_equal(gap->to.seq, kept.seq);
+    const uint64_t epoch = gap->to.epoch;
+    assert_true(epoch > ahead.epoch);
+    /* What has the seq of a forgotten one is another message. */
+    publish_text(&node, "all", NULL, 0, "after");
+    const struct position after = take_push(&phone, "all", "after");
+    assert_int_equal(after.epoch, epoch);
+    assert_int_equal(after.seq, kept.seq + 1);
+    leave(&phone);
+    node_close(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -562,6 +713,10 @@ int main(void)
         cmocka_unit_test(conditions_are_met),
         cmocka_unit_test(slow_readers_catch_up),
         cmocka_unit_test(a_paced_broadcast_reaches_everyone),
+        cmocka_unit_test(who_subscribes_again_stays_where_it_is),
+        cmocka_unit_test(what_came_between_two_subscriptions_is_not_sent),
+        cmocka_unit_test(a_late_change_is_told_to_the_session_that_is_there),
+        cmocka_unit_test(a_store_that_forgot_is_told_to_who_is_with_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
