@@ -217,6 +217,7 @@ int main(int argc, char **argv)
             failed++;
             if (options.keep_going) {
                 printf("seed %" PRIu64 ": %s\n", options.seed + i, result.broken);
+                (void)fflush(stdout);
                 continue;
             }
             if (options.expect_failure)

@@ -204,5 +204,5 @@ bool sim_book_settled(struct sim_book *book, bool say)
             return false;
         }
     }
-    return true;
+    return sim_news_settled(book, say);
 }

@@ -10,10 +10,9 @@
 
 #include "base/id.h"
 #include "base/route.h"
-#include "sim/sim.h"
+#include "sim/sim_news.h"
 #include "store/journal.h"
 
-#define SIM_DEVICES_MAX 12
 #define SIM_USERS_MAX 4
 #define SIM_MESSAGES_MAX 1024
 #define SIM_ALL_DEVICES UINT32_MAX
@@ -54,6 +53,7 @@ struct sim_book {
     bool dropped[SIM_USERS_MAX];
     uint64_t deliveries;
     uint64_t gaps;
+    struct sim_news news;
     char broken[256]; /* the first broken promise; empty: none */
 };
 

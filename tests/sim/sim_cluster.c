@@ -32,6 +32,9 @@ struct sim_cluster {
     struct sim_links *links;
     struct sim_store *store;
     struct sim_sender *sender;
+    struct sim_topics *topics;
+    struct sim_publisher *publisher;
+    struct sim_book *book;
     struct buf *apps;
     struct sim_event view; /* the next */
     struct link operator;  /* whose calls are answered at once */
@@ -153,7 +156,8 @@ static void start(struct node *node)
     if (node->number == SIM_SENDER) {
         node->gone = true;
     } else if (node->serves) {
-        rc = message_role_new(&node->message, node->loop, node->link, sim_store_port(cluster->store), NULL, NULL);
+        const struct message_config message = {.topics = sim_topics_port(cluster->topics)};
+        rc = message_role_new(&node->message, node->loop, node->link, sim_store_port(cluster->store), &message, NULL);
         petrel_assert(rc == 0);
     } else {
         start_session(node, incarnation);
@@ -185,6 +189,7 @@ static void end(struct node *node, bool kept)
     sim_loop_ghost(node->loop);
     sim_links_down(cluster->links, node->number);
     sim_store_hang_up(cluster->store, node->loop, kept);
+    sim_topics_hang_up(cluster->topics, node->loop, kept);
     close_role(node);
     for (int turns = 0; !node->gone || !sim_loop_idle(node->loop); turns++) {
         petrel_assert(turns < TURNS_MAX && "a role closes when its calls have come back");
@@ -302,6 +307,14 @@ void sim_cluster_calm(struct sim_cluster *cluster)
 
 /* ---- all of it ---- */
 
+/* Nobody is there to tell the device's session what became of it; so nothing is promised of its subscriptions until it is back. */
+static void on_late(void *ctx, struct peer_msg *msg)
+{
+    struct sim_cluster *cluster = ctx;
+    if (msg->type == PEER_SUBSCRIBE || msg->type == PEER_UNSUBSCRIBE)
+        cluster->book->news.unsure[sim_topics_device(&msg->subscribe.target)] = true;
+}
+
 struct sim_cluster *sim_cluster_new(struct sim *sim, struct sim_book *book, const struct sim_cluster_config *config,
                                     uint32_t users)
 {
@@ -310,6 +323,9 @@ struct sim_cluster *sim_cluster_new(struct sim *sim, struct sim_book *book, cons
     cluster->config = *config;
     cluster->links = sim_links_new(sim, &config->link);
     cluster->store = sim_store_new(sim, book, &config->store, users);
+    cluster->topics = sim_topics_new(sim, book, &config->topics);
+    cluster->book = book;
+    sim_links_watch(cluster->links, on_late, cluster);
     cluster->apps = pack_apps();
     cluster->operator.ops = & operator_ops;
     cluster->nodes_count = 1 + config->sessions + config->messages;
@@ -319,6 +335,7 @@ struct sim_cluster *sim_cluster_new(struct sim *sim, struct sim_book *book, cons
         start(&cluster->nodes[i]);
     }
     cluster->sender = sim_sender_new(sim, book, cluster->nodes[SIM_SENDER].link);
+    cluster->publisher = sim_publisher_new(sim, book, cluster->nodes[SIM_SENDER].link);
     return cluster;
 }
 
@@ -326,14 +343,17 @@ void sim_cluster_free(struct sim_cluster **inside)
 {
     struct sim_cluster *cluster = *inside;
     sim_sender_stop(cluster->sender);
+    sim_publisher_stop(cluster->publisher);
     for (uint32_t i = 0; i < cluster->nodes_count; i++) {
         if (cluster->nodes[i].loop != NULL)
             end(&cluster->nodes[i], false);
     }
     sim_cancel(cluster->sim, &cluster->view);
     sim_sender_free(&cluster->sender);
+    sim_publisher_free(&cluster->publisher);
     sim_links_free(&cluster->links);
     sim_store_free(&cluster->store);
+    sim_topics_free(&cluster->topics);
     buf_unref(cluster->apps);
     free(cluster);
     *inside = NULL;
@@ -352,4 +372,14 @@ struct sim_store *sim_cluster_store(struct sim_cluster *cluster)
 struct sim_sender *sim_cluster_sender(struct sim_cluster *cluster)
 {
     return cluster->sender;
+}
+
+struct sim_topics *sim_cluster_topics(struct sim_cluster *cluster)
+{
+    return cluster->topics;
+}
+
+struct sim_publisher *sim_cluster_publisher(struct sim_cluster *cluster)
+{
+    return cluster->publisher;
 }

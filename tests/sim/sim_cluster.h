@@ -10,8 +10,10 @@
 
 #include "session/session_role.h"
 #include "sim/sim_link.h"
+#include "sim/sim_publisher.h"
 #include "sim/sim_sender.h"
 #include "sim/sim_store.h"
+#include "sim/sim_topics.h"
 
 #define SIM_FIRST_PORT 7001 /* of node 1 */
 
@@ -22,6 +24,7 @@ struct sim_cluster_config {
     struct session_config session;
     struct sim_link_config link;
     struct sim_store_config store;
+    struct sim_topics_config topics;
 };
 
 struct sim_cluster;
@@ -34,6 +37,8 @@ void sim_cluster_free(struct sim_cluster **cluster);
 struct sim_links *sim_cluster_links(struct sim_cluster *cluster);
 struct sim_store *sim_cluster_store(struct sim_cluster *cluster);
 struct sim_sender *sim_cluster_sender(struct sim_cluster *cluster);
+struct sim_topics *sim_cluster_topics(struct sim_cluster *cluster);
+struct sim_publisher *sim_cluster_publisher(struct sim_cluster *cluster);
 
 /* nodes from 1 on; one that is down already, or up, is left as it is. */
 void sim_cluster_kill(struct sim_cluster *cluster, uint32_t node);

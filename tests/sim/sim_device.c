@@ -12,6 +12,28 @@ static uint64_t now_ms(const struct sim_device *device)
 
 /* ---- the app ---- */
 
+static uint32_t topic_number(const char *name)
+{
+    return sim_news_topic_number(bytes_str(name));
+}
+
+static bool holds(const struct petrel_state *state, uint32_t topic)
+{
+    for (uint32_t i = 0; i < state->topics_count; i++) {
+        if (topic_number(state->topics[i].name) == topic)
+            return true;
+    }
+    return false;
+}
+
+/* On its disk. */
+static void keep(struct sim_device *device, const struct petrel_state *state)
+{
+    device->durable = *state;
+    if (holds(state, SIM_TOPIC_ALL))
+        sim_news_kept(device->book, device->number);
+}
+
 static void on_message(void *ctx, const struct petrel_message *message)
 {
     struct sim_device *device = ctx;
@@ -22,22 +44,30 @@ static void on_message(void *ctx, const struct petrel_message *message)
         device->crashed = true;
         return;
     }
-    sim_book_delivered(device->book, device->number, message->id, (struct position){message->epoch, message->seq});
-    device->durable = *petrel_core_state(device->core);
+    const struct position at = {message->epoch, message->seq};
+    if (message->topic[0] != '\0')
+        sim_news_delivered(device->book, device->number, topic_number(message->topic), message->id, at);
+    else
+        sim_book_delivered(device->book, device->number, message->id, at);
+    keep(device, petrel_core_state(device->core));
 }
 
 static void on_save(void *ctx, const struct petrel_state *state)
 {
     struct sim_device *device = ctx;
     if (!device->crashed)
-        device->durable = *state;
+        keep(device, state);
 }
 
 static void on_gap(void *ctx, const struct petrel_gap *gap)
 {
     struct sim_device *device = ctx;
     const struct petrel_state *state = petrel_core_state(device->core);
-    if (!device->crashed)
+    if (device->crashed)
+        return;
+    if (gap->topic[0] != '\0')
+        sim_news_gap(device->book, device->number, topic_number(gap->topic), gap->lost_at_most);
+    else
         sim_book_gap(device->book, device->number, (struct position){state->epoch, state->seq}, gap->lost_at_most);
 }
 
@@ -46,6 +76,9 @@ static void on_connected(void *ctx, enum petrel_verdict verdict)
     struct sim_device *device = ctx;
     struct sim_seen *seen = &device->book->devices[device->number];
     sim_trace(device->sim, "device %u: connected, verdict %d", device->number, (int)verdict);
+    device->book->news.connected_us[device->number] = device->sim->now_us;
+    if (device->topics && sim_chance(device->sim, 6))
+        device->hurry = (uint32_t)sim_between(device->sim, 1, SIM_TOPICS_MAX - 1);
     if (seen->enrolled_us == UINT64_MAX)
         seen->enrolled_us = device->sim->now_us;
 }
@@ -55,6 +88,17 @@ static void on_disconnected(void *ctx, uint32_t code, const char *text, int64_t 
     struct sim_device *device = ctx;
     sim_trace(device->sim, "device %u: disconnected, code %u (%s), again in %lld ms", device->number, (unsigned)code,
               text, (long long)retry_ms);
+    if (code == 0 && strncmp(text, "a topic's", 9) == 0)
+        sim_book_break(device->book, "device %u: %s", device->number, text);
+}
+
+static void on_topic(void *ctx, const char *topic, bool follows, uint32_t code)
+{
+    struct sim_device *device = ctx;
+    sim_trace(device->sim, "device %u: told that it %s topic %s, code %u", device->number,
+              follows ? "follows" : "does not follow", topic, (unsigned)code);
+    if (!device->crashed)
+        sim_news_view(device->book, device->number, topic_number(topic), follows);
 }
 
 static const struct petrel_callbacks callbacks = {
@@ -63,6 +107,7 @@ static const struct petrel_callbacks callbacks = {
     .on_gap = on_gap,
     .on_connected = on_connected,
     .on_disconnected = on_disconnected,
+    .on_topic = on_topic,
 };
 
 /* ---- the connection ---- */
@@ -121,6 +166,17 @@ static void watch_clock(struct sim_device *device)
     sim_at(device->sim, &device->tick, deadline > now ? (deadline - now) * SIM_MS : 0, on_tick);
 }
 
+/* Before the server can have said what the device follows. */
+static void ask_in_a_hurry(struct sim_device *device)
+{
+    char name[16];
+    sim_news_topic(device->hurry, name);
+    const bool follow = sim_chance(device->sim, 2);
+    device->hurry = 0;
+    if (petrel_core_topic(device->core, name, follow) == 0)
+        sim_trace(device->sim, "device %u: asks to %s topic %s", device->number, follow ? "follow" : "leave", name);
+}
+
 /* After every call on the core. */
 static void go_on(struct sim_device *device, int rc)
 {
@@ -134,6 +190,8 @@ static void go_on(struct sim_device *device, int rc)
         lost(device);
         return;
     }
+    if (device->hurry != 0)
+        ask_in_a_hurry(device);
     output(device);
     watch_clock(device);
 }
@@ -186,6 +244,7 @@ static void connect(struct sim_device *device)
     struct petrel_next next;
     petrel_core_next(device->core, now_ms(device), &next);
     uint16_t port = port_of(device, next.address);
+    device->node = port - device->first_port + 1U;
     sim_trace(device->sim, "device %u: connects to %u", device->number, (unsigned)port);
     device->conn = sim_conn_new(device->sim, port, &conn_ops, device);
     sim_at(device->sim, &device->tick, next.patience_ms * SIM_MS, on_tick);
@@ -199,10 +258,13 @@ static void on_begin(struct sim_event *event)
             .callbacks = &callbacks,
             .ctx = device,
             .client = "sim",
+            .topics = device->topics,
             .seed = rng_u64(&device->sim->rng),
         };
         device->core = petrel_core_new(&config, &device->durable);
         device->on = true;
+        for (uint32_t topic = 0; topic < SIM_TOPICS_MAX; topic++)
+            sim_news_view(device->book, device->number, topic, holds(&device->durable, topic));
     }
     if (device->conn == NULL)
         connect(device);
@@ -211,10 +273,16 @@ static void on_begin(struct sim_event *event)
 /* ---- from outside ---- */
 
 void sim_device_init(struct sim_device *device, struct sim *sim, struct sim_book *book, uint32_t number,
-                     const char *token, uint16_t first_port, uint16_t ports)
+                     const char *token, uint16_t first_port, uint16_t ports, bool topics)
 {
-    *device = (struct sim_device){
-        .sim = sim, .book = book, .number = number, .token = token, .first_port = first_port, .ports = ports};
+    *device = (struct sim_device){.sim = sim,
+                                  .book = book,
+                                  .number = number,
+                                  .token = token,
+                                  .first_port = first_port,
+                                  .ports = ports,
+                                  .topics = topics};
+    book->news.takes[number] = topics;
 }
 
 void sim_device_free(struct sim_device *device)
@@ -289,6 +357,18 @@ void sim_device_switch_off(struct sim_device *device, uint64_t off_us)
     }
     close_conn(device);
     end_app(device, off_us);
+}
+
+void sim_device_subscribe(struct sim_device *device, uint32_t topic, bool follow)
+{
+    char name[16];
+    if (!device->on || !device->opened)
+        return;
+    sim_news_topic(topic, name);
+    if (petrel_core_topic(device->core, name, follow) != 0)
+        return;
+    sim_trace(device->sim, "device %u: asks to %s topic %u", device->number, follow ? "follow" : "leave", topic);
+    go_on(device, 0);
 }
 
 void sim_device_calm(struct sim_device *device)

@@ -20,7 +20,10 @@ struct sim_device {
     struct petrel_state durable;
     struct sim_conn *conn;
     bool opened;
-    bool on; /* the app runs */
+    bool topics;    /* its client takes them */
+    uint32_t hurry; /* the topic that it asks for as soon as it is connected; 0: none */
+    uint32_t node;  /* that it connects to, or is connected to */
+    bool on;        /* the app runs */
     bool stalled;
     bool crashed;
     uint32_t crash_in; /* messages until the app crashes in its callback; 0: it does not */
@@ -31,7 +34,7 @@ struct sim_device {
 
 /* What its token says is its user and name; the sessions' ports are [first_port, first_port + ports). */
 void sim_device_init(struct sim_device *device, struct sim *sim, struct sim_book *book, uint32_t number,
-                     const char *token, uint16_t first_port, uint16_t ports);
+                     const char *token, uint16_t first_port, uint16_t ports, bool topics);
 void sim_device_free(struct sim_device *device);
 
 /* Start the app, if it is not running. */
@@ -46,6 +49,8 @@ void sim_device_stall(struct sim_device *device, uint64_t us);
 void sim_device_crash(struct sim_device *device, uint32_t messages, uint64_t off_us);
 /* Switch off: say goodbye, start again off_us later. */
 void sim_device_switch_off(struct sim_device *device, uint64_t off_us);
+/* Follow a topic, or no longer. */
+void sim_device_subscribe(struct sim_device *device, uint32_t topic, bool follow);
 /* Stand still no more. */
 void sim_device_calm(struct sim_device *device);
 bool sim_device_is_up(const struct sim_device *device);

@@ -1,84 +1,18 @@
-#include "sim/sim_link.h"
-
-#include "sim/loop/sim_loop.h"
-#include "sim/sim_msg.h"
+#include "sim/sim_link_impl.h"
 
 #include <stdlib.h>
 
 #define DEADLINE_US (2 * SIM_S)
-#define NOTICE_US (3 * SIM_S)
+#define NOTICE_US (3 * SIM_S) /* a break is noticed after so long, at most */
 
-struct wire {
-    bool cut;
-    bool dirty;
-    uint32_t breaks; /* what left before the last one is lost */
-    uint64_t last_us[2];
-};
-
-/* A node's end of all its wires. */
-struct end {
-    struct link link;
-    struct sim_links *links;
-    uint32_t node;
-    uint64_t incarnation;
-    bool up;
-    bool serves;
-    struct sim_event notice;
-    struct mail dirty;
-    bool dirty_mailed;
-};
-
-struct sim_links {
-    struct sim *sim;
-    struct sim_link_config config;
-    struct end ends[SIM_NODES_MAX];
-    struct wire wires[SIM_NODES_MAX][SIM_NODES_MAX]; /* [less][greater] */
-    struct list calls;
-    struct list tells;
-    sim_links_tamper_fn *tamper;
-    bool forget_dirty;
-};
-
-struct call {
-    struct list node;
-    struct sim_links *links;
-    struct link_call *asked; /* NULL: answered */
-    struct link_call there;
-    struct end *from;
-    struct end *to;
-    uint32_t breaks;
-    struct sim_msg in;
-    struct sim_reply reply;
-    int verdict; /* how it ends without a reply */
-    bool replied;
-    bool serving;
-    struct mail serve;
-    struct mail finish;
-    bool serve_mailed;
-    bool finish_mailed;
-    struct sim_event travel;
-    struct sim_event deadline;
-};
-
-struct tell {
-    struct list node;
-    struct sim_links *links;
-    struct end *from;
-    struct end *to;
-    uint32_t breaks;
-    struct sim_msg in;
-    struct sim_event travel;
-    struct mail mail;
-};
-
-static struct wire *wire_of(struct sim_links *links, uint32_t a, uint32_t b)
+struct wire *sim_link_wire(struct sim_links *links, uint32_t a, uint32_t b)
 {
     return a < b ? &links->wires[a][b] : &links->wires[b][a];
 }
 
 static struct wire *wire_between(const struct end *a, const struct end *b)
 {
-    return wire_of(a->links, a->node, b->node);
+    return sim_link_wire(a->links, a->node, b->node);
 }
 
 static bool passable(const struct end *a, const struct end *b)
@@ -86,7 +20,7 @@ static bool passable(const struct end *a, const struct end *b)
     return a->up && b->up && !wire_between(a, b)->cut;
 }
 
-static uint64_t travel_us(const struct end *from, const struct end *to)
+uint64_t sim_link_travel_us(const struct end *from, const struct end *to)
 {
     struct sim_links *links = from->links;
     struct wire *wire = wire_between(from, to);
@@ -98,38 +32,6 @@ static uint64_t travel_us(const struct end *from, const struct end *to)
         at_us = *last_us + 1;
     *last_us = at_us > *last_us ? at_us : *last_us;
     return at_us - links->sim->now_us;
-}
-
-/* ---- dirty ---- */
-
-static void on_dirty(struct mail *mail)
-{
-    struct end *end = container_of(mail, struct end, dirty);
-    end->dirty_mailed = false;
-    const struct link_server *server = &end->link.servers[LINK_SESSION];
-    if (server->on_dirty != NULL && !end->link.loop->ghost)
-        server->on_dirty(server->ctx);
-}
-
-static void tell_dirty(struct end *end)
-{
-    if (!end->up || end->dirty_mailed || end->links->forget_dirty)
-        return;
-    sim_trace(end->links->sim, "node %u: told that its link is dirty", end->node);
-    end->dirty_mailed = true;
-    end->dirty.run = on_dirty;
-    mailbox_post(end->link.loop, &end->dirty);
-}
-
-static void on_notice(struct sim_event *event)
-{
-    tell_dirty(container_of(event, struct end, notice));
-}
-
-static void notice_dirty(struct end *end, uint64_t most_us)
-{
-    if (end->up && !end->serves && end->node != SIM_SENDER)
-        sim_at(end->links->sim, &end->notice, sim_between(end->links->sim, SIM_MS, most_us), on_notice);
 }
 
 /* ---- calls ---- */
@@ -190,9 +92,12 @@ static void end_answer(struct link *link, struct link_call *there)
     (void)link;
     petrel_assert(call->serving);
     call->serving = false;
+    const bool late = call->asked == NULL || call->finish_mailed;
+    if (late && links->late != NULL)
+        links->late(links->late_ctx, &call->in.msg);
     if (call->asked != NULL && !call->to->link.loop->ghost && passable(call->from, call->to)) {
         sim_reply_copy(&call->reply, call->in.msg.type, &there->reply);
-        sim_at(links->sim, &call->travel, travel_us(call->to, call->from), on_reply);
+        sim_at(links->sim, &call->travel, sim_link_travel_us(call->to, call->from), on_reply);
     }
     free_call_if_over(call);
 }
@@ -256,7 +161,7 @@ static int end_call(struct link *link, struct link_call *asked)
         return 0;
     }
     call->breaks = wire_between(from, call->to)->breaks;
-    sim_at(links->sim, &call->travel, travel_us(from, call->to), on_request);
+    sim_at(links->sim, &call->travel, sim_link_travel_us(from, call->to), on_request);
     sim_at(links->sim, &call->deadline, DEADLINE_US, on_deadline);
     return 0;
 }
@@ -270,82 +175,16 @@ static int end_call_at(struct link *link, uint32_t node, uint16_t loop, struct l
     return PETREL_E_CLOSING; /* nobody administers the simulation */
 }
 
-/* ---- tells ---- */
-
-static void free_tell(struct tell *tell)
-{
-    sim_cancel(tell->links->sim, &tell->travel);
-    list_remove(&tell->node);
-    sim_msg_reset(&tell->in);
-    free(tell);
-}
-
-static void on_told(struct mail *mail)
-{
-    struct tell *tell = container_of(mail, struct tell, mail);
-    const struct link_server *server = &tell->to->link.servers[LINK_SESSION];
-    if (server->on_tell != NULL && !tell->to->link.loop->ghost)
-        server->on_tell(server->ctx, &tell->in.msg);
-    free_tell(tell);
-}
-
-static void on_arrived(struct sim_event *event)
-{
-    struct tell *tell = container_of(event, struct tell, travel);
-    if (!tell->to->up || tell->breaks != wire_between(tell->from, tell->to)->breaks) {
-        free_tell(tell);
-        return;
-    }
-    tell->mail.run = on_told;
-    mailbox_post(tell->to->link.loop, &tell->mail);
-}
-
-static void send_tell(struct end *from, struct end *to, const struct peer_msg *msg)
-{
-    struct tell *tell = object_zalloc(sizeof *tell);
-    tell->links = from->links;
-    tell->from = from;
-    tell->to = to;
-    tell->breaks = wire_between(from, to)->breaks;
-    sim_msg_copy(&tell->in, msg);
-    list_push_back(&from->links->tells, &tell->node);
-    if (from->links->tamper != NULL && !from->links->tamper(from->links->sim, &tell->in.msg)) {
-        free_tell(tell);
-        return;
-    }
-    sim_at(from->links->sim, &tell->travel, travel_us(from, to), on_arrived);
-}
-
-static int end_tell(struct link *link, uint32_t node, uint16_t loop, const struct peer_msg *msg)
-{
-    struct end *from = container_of(link, struct end, link);
-    struct sim_links *links = from->links;
-    const struct route *route = peer_route_of(msg);
-    if (link->loop->ghost)
-        return PETREL_E_CLOSING;
-    petrel_assert(node < SIM_NODES_MAX && loop == 0);
-    struct end *to = &links->ends[node];
-    if (!to->up || to->incarnation != route->incarnation)
-        return PETREL_E_UNAVAILABLE;
-    struct wire *wire = wire_between(from, to);
-    if (wire->cut) {
-        wire->dirty = true;
-        return PETREL_E_UNAVAILABLE;
-    }
-    if (links->config.drop_in != 0 && sim_chance(links->sim, links->config.drop_in)) {
-        sim_trace(links->sim, "node %u to %u: the window is full, a tell is dropped", from->node, to->node);
-        notice_dirty(to, NOTICE_US);
-        return PETREL_E_BUSY;
-    }
-    send_tell(from, to, msg);
-    return 0;
-}
-
 static int end_tell_sessions(struct link *link, const struct peer_msg *msg)
 {
     (void)link;
     (void)msg;
     return 0; /* the cluster tells APPS when a session node starts */
+}
+
+static void end_lost(struct link *link)
+{
+    sim_links_dirty_all(container_of(link, struct end, link)->links);
 }
 
 static bool end_knows(struct link *link, const struct route *route)
@@ -371,8 +210,10 @@ static const struct link_ops end_ops = {
     .name = "sim",
     .call = end_call,
     .call_at = end_call_at,
-    .tell = end_tell,
+    .tell = sim_link_tell,
+    .tell_node = sim_link_tell_node,
     .tell_sessions = end_tell_sessions,
+    .lost = end_lost,
     .answer = end_answer,
     .knows = end_knows,
     .outlived = end_outlived,
@@ -399,7 +240,7 @@ void sim_links_free(struct sim_links **inside)
 {
     struct sim_links *links = *inside;
     while (!list_empty(&links->tells))
-        free_tell(container_of(links->tells.next, struct tell, node));
+        sim_link_tell_free(container_of(links->tells.next, struct tell, node));
     while (!list_empty(&links->calls)) {
         struct call *call = container_of(links->calls.next, struct call, node);
         petrel_assert(call->asked == NULL && !call->serving && !call->serve_mailed && !call->finish_mailed);
@@ -418,6 +259,12 @@ void sim_links_plant(struct sim_links *links, sim_links_tamper_fn *tamper, bool 
     links->forget_dirty = forget_dirty;
 }
 
+void sim_links_watch(struct sim_links *links, sim_links_late_fn *late, void *ctx)
+{
+    links->late = late;
+    links->late_ctx = ctx;
+}
+
 struct link *sim_links_up(struct sim_links *links, uint32_t node, uint64_t incarnation, struct loop *loop, bool serves)
 {
     struct end *end = &links->ends[node];
@@ -428,7 +275,7 @@ struct link *sim_links_up(struct sim_links *links, uint32_t node, uint64_t incar
     end->serves = serves;
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
         if (i != node)
-            wire_of(links, node, i)->dirty = false;
+            sim_link_wire(links, node, i)->dirty = false;
     }
     return &end->link;
 }
@@ -437,7 +284,7 @@ struct link *sim_links_up(struct sim_links *links, uint32_t node, uint64_t incar
 static void break_wire(struct sim_links *links, uint32_t a, uint32_t b)
 {
     struct list *node, *next;
-    wire_of(links, a, b)->breaks++;
+    sim_link_wire(links, a, b)->breaks++;
     LIST_FOREACH(node, next, &links->calls)
     {
         struct call *call = container_of(node, struct call, node);
@@ -469,20 +316,20 @@ void sim_links_down(struct sim_links *links, uint32_t node)
     {
         struct tell *tell = container_of(at, struct tell, node);
         if (tell->travel.place != 0 && (tell->from == end || tell->to == end))
-            free_tell(tell);
+            sim_link_tell_free(tell);
     }
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
         if (i == node)
             continue;
         break_wire(links, node, i);
         if (end->serves)
-            notice_dirty(&links->ends[i], NOTICE_US);
+            sim_link_dirty_later(&links->ends[i]);
     }
 }
 
 void sim_links_cut(struct sim_links *links, uint32_t a, uint32_t b)
 {
-    struct wire *wire = wire_of(links, a, b);
+    struct wire *wire = sim_link_wire(links, a, b);
     struct list *at, *next;
     if (wire->cut)
         return;
@@ -498,12 +345,12 @@ void sim_links_cut(struct sim_links *links, uint32_t a, uint32_t b)
 
 void sim_links_heal(struct sim_links *links, uint32_t a, uint32_t b)
 {
-    struct wire *wire = wire_of(links, a, b);
+    struct wire *wire = sim_link_wire(links, a, b);
     if (!wire->cut)
         return;
     wire->cut = false;
     if (wire->dirty) {
-        tell_dirty(links->ends[a].serves ? &links->ends[b] : &links->ends[a]);
+        sim_link_dirty(links->ends[a].serves ? &links->ends[b] : &links->ends[a]);
         wire->dirty = false;
     }
 }
@@ -511,5 +358,5 @@ void sim_links_heal(struct sim_links *links, uint32_t a, uint32_t b)
 void sim_links_dirty_all(struct sim_links *links)
 {
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
-        notice_dirty(&links->ends[i], NOTICE_US);
+        sim_link_dirty_later(&links->ends[i]);
 }

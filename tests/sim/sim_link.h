@@ -27,11 +27,16 @@ struct sim_links;
 /* What planted faults do to a tell on its way; false: it is dropped without a trace. NULL: nothing. */
 typedef bool sim_links_tamper_fn(struct sim *sim, struct peer_msg *msg);
 
+/* A call was carried out after its asker had given up. */
+typedef void sim_links_late_fn(void *ctx, struct peer_msg *msg);
+
 struct sim_links *sim_links_new(struct sim *sim, const struct sim_link_config *config);
 /* After all nodes went down and their loops were freed. */
 void sim_links_free(struct sim_links **links);
 /* Plant faults. forget_dirty: nobody is told of a dirty link. */
 void sim_links_plant(struct sim_links *links, sim_links_tamper_fn *tamper, bool forget_dirty);
+
+void sim_links_watch(struct sim_links *links, sim_links_late_fn *late, void *ctx);
 
 /* The node starts: its link, on its loop. serves: it is a message node. */
 struct link *sim_links_up(struct sim_links *links, uint32_t node, uint64_t incarnation, struct loop *loop, bool serves);

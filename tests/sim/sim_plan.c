@@ -4,6 +4,9 @@
 
 #define FAULTS_MAX 24
 #define SENDS_MAX 200
+#define PUBLISHES_MAX 60
+#define PUBLISHES_MANY 150 /* more than a loop keeps for its sessions */
+#define SUBSCRIPTIONS_MAX 24
 
 static uint64_t between(struct rng *rng, uint64_t least, uint64_t most)
 {
@@ -13,6 +16,21 @@ static uint64_t between(struct rng *rng, uint64_t least, uint64_t most)
 static bool chance(struct rng *rng, uint32_t in)
 {
     return rng_below(rng, in) == 0;
+}
+
+static void choose_topics(struct sim_cluster_config *config, struct rng *rng)
+{
+    config->topics = (struct sim_topics_config){
+        .limits = topics_limits_default(),
+        .latency_us = between(rng, 200, 20000),
+        .lose_reply_in = config->store.lose_reply_in,
+        .spike_in = config->store.spike_in,
+        .spike_us = config->store.spike_us,
+    };
+    config->topics.limits.cap_entries = chance(rng, 2) ? (uint32_t)between(rng, 2, 30) : 200;
+    if (chance(rng, 4))
+        config->topics.limits.cap_bytes = (uint32_t)between(rng, 3000, 8000);
+    config->session.topic_lease_ms = config->strict ? 1000000000 : (uint32_t)between(rng, 4000, 15000);
 }
 
 static void choose_cluster(struct sim_plan *plan, struct rng *rng)
@@ -49,6 +67,7 @@ static void choose_cluster(struct sim_plan *plan, struct rng *rng)
         config->store.limits.cap_entries = (uint32_t)between(rng, 2, 30);
     if (chance(rng, 4))
         config->store.limits.cap_bytes = (uint32_t)between(rng, 1500, 8000);
+    choose_topics(config, rng);
     config->store.limits.cap_collapse = (uint32_t)between(rng, 1, 4);
 }
 
@@ -60,6 +79,7 @@ static void choose_people(struct sim_plan *plan, struct rng *rng)
         for (uint64_t i = between(rng, 1, 3); i > 0; i--) {
             plan->device_user[plan->devices] = user;
             plan->device_late[plan->devices] = chance(rng, 5);
+            plan->device_topics[plan->devices] = !chance(rng, 8);
             plan->devices++;
         }
     }
@@ -97,6 +117,40 @@ static void add_sends(struct sim_plan *plan, struct rng *rng)
             struct sim_act *act = add(plan, SIM_ACT_RECALL, at_us + between(rng, 0, 3 * SIM_S));
             act->other = (uint32_t)rng_below(rng, 5);
         }
+    }
+}
+
+static void add_publishes(struct sim_plan *plan, struct rng *rng)
+{
+    uint32_t bytes_most = chance(rng, 3) ? 1200 : 120;
+    const bool many = chance(rng, 5);
+    for (uint64_t left = between(rng, 0, many ? PUBLISHES_MANY : PUBLISHES_MAX); left > 0;) {
+        uint64_t at_us = between(rng, 0, plan->end_us);
+        uint64_t count = chance(rng, 6) ? between(rng, 2, many ? 100 : 20) : 1; /* a burst */
+        uint32_t topic = (uint32_t)rng_below(rng, SIM_TOPICS_MAX);
+        for (; count > 0 && left > 0; count--, left--) {
+            add(plan, SIM_ACT_PUBLISH, at_us)->publish = (struct sim_publish){
+                .topic = topic,
+                .condition = chance(rng, 3) ? (uint32_t)between(rng, 1, SIM_CONDITIONS) : 0,
+                .rate = chance(rng, 6) ? (uint32_t)between(rng, 1, 20) : 0,
+                .ttl_ms = chance(rng, 12) ? between(rng, 100, 8000) : 24 * 3600 * 1000,
+                .bytes = (uint32_t)between(rng, 1, bytes_most),
+            };
+            at_us += between(rng, 0, 20 * SIM_MS);
+        }
+    }
+}
+
+static void add_subscriptions(struct sim_plan *plan, struct rng *rng)
+{
+    /* Some of the first ones last. */
+    uint64_t last_us = chance(rng, 2) ? plan->end_us : 5 * SIM_S;
+    for (uint64_t left = between(rng, 0, SUBSCRIPTIONS_MAX); left > 0; left--) {
+        enum sim_act_kind kind = chance(rng, 3) ? SIM_ACT_UNSUBSCRIBE : SIM_ACT_SUBSCRIBE;
+        struct sim_act *act = add(plan, kind, between(rng, 0, last_us));
+        act->whom = (uint32_t)rng_below(rng, plan->devices);
+        act->other = (uint32_t)between(rng, 1, SIM_TOPICS_MAX - 1);
+        act->flag = chance(rng, 2);
     }
 }
 
@@ -152,11 +206,11 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed)
 {
     /* Devices fail more often than stores. */
     static const enum sim_act_kind faults[] = {
-        SIM_ACT_DROP,       SIM_ACT_DROP,       SIM_ACT_VANISH, SIM_ACT_VANISH, SIM_ACT_STALL,
-        SIM_ACT_STALL,      SIM_ACT_CRASH,      SIM_ACT_OFF,    SIM_ACT_KILL,   SIM_ACT_KILL,
-        SIM_ACT_DRAIN,      SIM_ACT_PAUSE,      SIM_ACT_PAUSE,  SIM_ACT_CUT,    SIM_ACT_CUT,
-        SIM_ACT_CRASH,      SIM_ACT_OFF,        SIM_ACT_KILL,   SIM_ACT_CUT,    SIM_ACT_STORE_CRASH,
-        SIM_ACT_STORE_DOWN, SIM_ACT_STORE_FULL, SIM_ACT_EMPTY,  SIM_ACT_EMPTY,  SIM_ACT_MOVE,
+        SIM_ACT_DROP,  SIM_ACT_DROP,         SIM_ACT_VANISH,      SIM_ACT_VANISH,      SIM_ACT_STALL, SIM_ACT_STALL,
+        SIM_ACT_CRASH, SIM_ACT_OFF,          SIM_ACT_KILL,        SIM_ACT_KILL,        SIM_ACT_DRAIN, SIM_ACT_PAUSE,
+        SIM_ACT_PAUSE, SIM_ACT_CUT,          SIM_ACT_CUT,         SIM_ACT_CRASH,       SIM_ACT_OFF,   SIM_ACT_KILL,
+        SIM_ACT_CUT,   SIM_ACT_STORE_CRASH,  SIM_ACT_STORE_DOWN,  SIM_ACT_STORE_FULL,  SIM_ACT_EMPTY, SIM_ACT_EMPTY,
+        SIM_ACT_MOVE,  SIM_ACT_TOPICS_CRASH, SIM_ACT_TOPICS_DOWN, SIM_ACT_TOPICS_FULL,
     };
     struct rng rng;
     rng_seed(&rng, seed ^ 0x706c616eULL);
@@ -167,6 +221,8 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed)
         add(plan, SIM_ACT_START, plan->device_late[i] ? between(&rng, 0, plan->end_us) : between(&rng, 0, SIM_S))
             ->whom = i;
     add_sends(plan, &rng);
+    add_publishes(plan, &rng);
+    add_subscriptions(plan, &rng);
     for (uint64_t i = rng_below(&rng, FAULTS_MAX + 1); i > 0; i--)
         add_fault(plan, &rng, faults[rng_below(&rng, sizeof faults / sizeof faults[0])]);
     if (chance(&rng, 2))

@@ -10,6 +10,7 @@
 
 #define SIM_ACTS(X)                                                                                                    \
     X(SEND, "send")                                                                                                    \
+    X(PUBLISH, "publish")                                                                                              \
     X(RECALL, "recall")                                                                                                \
     X(START, "a device starts")                                                                                        \
     X(DROP, "a connection drops")                                                                                      \
@@ -17,6 +18,8 @@
     X(STALL, "a device stops reading")                                                                                 \
     X(CRASH, "an app crashes")                                                                                         \
     X(OFF, "a device is switched off")                                                                                 \
+    X(SUBSCRIBE, "a subscription")                                                                                     \
+    X(UNSUBSCRIBE, "a subscription ends")                                                                              \
     X(KILL, "a node is killed")                                                                                        \
     X(DRAIN, "a node drains")                                                                                          \
     X(EMPTY, "a node sends its sessions away")                                                                         \
@@ -25,7 +28,10 @@
     X(CUT, "a wire is cut")                                                                                            \
     X(STORE_CRASH, "the store crashes")                                                                                \
     X(STORE_DOWN, "the store is away")                                                                                 \
-    X(STORE_FULL, "the store is full")
+    X(STORE_FULL, "the store is full")                                                                                 \
+    X(TOPICS_CRASH, "the topics' store crashes")                                                                       \
+    X(TOPICS_DOWN, "the topics' store is away")                                                                        \
+    X(TOPICS_FULL, "the topics' store is full")
 
 enum sim_act_kind {
 #define SIM_ACTS_ENUM(id, text) SIM_ACT_##id,
@@ -37,11 +43,13 @@ struct sim_act {
     uint64_t at_us;
     enum sim_act_kind kind;
     uint32_t number;
-    uint32_t whom;  /* node or device */
-    uint32_t other; /* the wire's other end; messages until the crash; rows to forget; sessions to move, or a second */
-    uint64_t us;    /* for how long */
+    uint32_t whom; /* node or device */
+    uint32_t
+        other; /* the wire's other end; messages until the crash; rows to forget; sessions to move, or a second; topic */
+    uint64_t us; /* for how long */
     bool flag;
     struct sim_send send;
+    struct sim_publish publish;
 };
 
 #define SIM_ACTS_MAX 512
@@ -51,9 +59,10 @@ struct sim_plan {
     uint32_t users;
     uint32_t devices;
     uint32_t device_user[SIM_DEVICES_MAX];
-    bool device_late[SIM_DEVICES_MAX]; /* enrolled by its first bind only */
-    bool fails_over;                   /* the store's crashes forget */
-    uint64_t end_us;                   /* of the faults */
+    bool device_topics[SIM_DEVICES_MAX]; /* takes topics */
+    bool device_late[SIM_DEVICES_MAX];   /* enrolled by its first bind only */
+    bool fails_over;                     /* the store's crashes forget */
+    uint64_t end_us;                     /* of the faults */
     struct sim_cluster_config cluster;
     uint32_t acts_count;
     struct sim_act acts[SIM_ACTS_MAX]; /* by time */

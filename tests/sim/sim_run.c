@@ -77,6 +77,33 @@ static void act_on_device(struct run *run, const struct sim_act *act)
     }
 }
 
+static void act_on_topics(struct run *run, const struct sim_act *act)
+{
+    struct sim_topics *topics = sim_cluster_topics(run->cluster);
+    if (act->kind == SIM_ACT_TOPICS_DOWN) {
+        sim_topics_down(topics, act->us);
+        return;
+    }
+    if (act->kind == SIM_ACT_TOPICS_FULL) {
+        sim_topics_full(topics, act->us);
+        return;
+    }
+    if (run->plan->fails_over)
+        sim_topics_fail_over(topics, act->other);
+    else
+        sim_topics_restart(topics);
+    sim_links_dirty_all(sim_cluster_links(run->cluster));
+}
+
+static void act_on_subscription(struct run *run, const struct sim_act *act)
+{
+    const bool follow = act->kind == SIM_ACT_SUBSCRIBE;
+    if (act->flag)
+        sim_publisher_subscribe(sim_cluster_publisher(run->cluster), act->whom, act->other, follow);
+    else
+        sim_device_subscribe(&run->devices[act->whom], act->other, follow);
+}
+
 static void act_on_store(struct run *run, const struct sim_act *act)
 {
     struct sim_store *store = sim_cluster_store(run->cluster);
@@ -131,12 +158,18 @@ static void perform(struct run *run, const struct sim_act *act)
         sim_sender_send(sim_cluster_sender(run->cluster), &act->send);
     else if (act->kind == SIM_ACT_RECALL)
         sim_sender_recall(sim_cluster_sender(run->cluster), act->other);
+    else if (act->kind == SIM_ACT_PUBLISH)
+        sim_publisher_publish(sim_cluster_publisher(run->cluster), &act->publish);
     else if (act->kind <= SIM_ACT_OFF)
         act_on_device(run, act);
+    else if (act->kind <= SIM_ACT_UNSUBSCRIBE)
+        act_on_subscription(run, act);
     else if (act->kind <= SIM_ACT_CUT)
         act_on_nodes(run, act);
-    else
+    else if (act->kind <= SIM_ACT_STORE_FULL)
         act_on_store(run, act);
+    else
+        act_on_topics(run, act);
 }
 
 static void on_next(struct sim_event *event)
@@ -161,7 +194,8 @@ static bool tamper_prev(struct sim *sim, struct peer_msg *msg)
 
 static bool tamper_silent(struct sim *sim, struct peer_msg *msg)
 {
-    return msg->type != PEER_DELIVER || !sim_chance(sim, 20);
+    const bool hint = msg->type == PEER_DELIVER || msg->type == PEER_TOPIC_DELIVER;
+    return !hint || !sim_chance(sim, 20);
 }
 
 static void plant(struct run *run, enum sim_plant what)
@@ -192,7 +226,7 @@ static void begin(struct run *run, enum sim_plant what)
             sim_store_enrol(sim_cluster_store(run->cluster), user, i);
         run->tokens[i] = sim_cluster_token(&run->sim, user, i);
         sim_device_init(&run->devices[i], &run->sim, &run->book, i, run->tokens[i], SIM_FIRST_PORT,
-                        (uint16_t)plan->cluster.sessions);
+                        (uint16_t)plan->cluster.sessions, plan->device_topics[i]);
     }
     if (plan->acts_count > 0)
         sim_at(&run->sim, &run->next, plan->acts[0].at_us, on_next);
@@ -225,6 +259,8 @@ static void calm(struct run *run)
     sim_trace(&run->sim, "the faults are over");
     sim_store_down(sim_cluster_store(run->cluster), 0);
     sim_store_full(sim_cluster_store(run->cluster), 0);
+    sim_topics_down(sim_cluster_topics(run->cluster), 0);
+    sim_topics_full(sim_cluster_topics(run->cluster), 0);
     for (uint32_t i = 0; i < run->plan->devices; i++)
         sim_device_calm(&run->devices[i]);
 }
@@ -235,17 +271,83 @@ static bool trimmed(const struct run *run)
     return run->book.rolled_back || sim_store_trimmed(sim_cluster_store(run->cluster));
 }
 
-static void settle(struct run *run)
+static bool nobody_asks(const struct run *run)
+{
+    return sim_sender_busy(sim_cluster_sender(run->cluster)) == 0 &&
+           sim_publisher_busy(sim_cluster_publisher(run->cluster)) == 0;
+}
+
+/* Who has been left out of what became of its subscriptions comes back, and then knows. */
+static void make_sure(struct run *run)
+{
+    for (uint32_t i = 0; i < run->plan->devices; i++) {
+        if (run->book.news.unsure[i])
+            sim_device_drop(&run->devices[i]);
+        run->book.news.unsure[i] = false;
+    }
+}
+
+/* One more to each topic, and to each condition: now it is certain who gets what. */
+static void probe(struct run *run)
+{
+    for (uint32_t i = 0; i < SIM_TOPICS_MAX + SIM_CONDITIONS; i++) {
+        const struct sim_publish publish = {.topic = i < SIM_TOPICS_MAX ? i : 0,
+                                            .condition = i < SIM_TOPICS_MAX ? 0 : i - SIM_TOPICS_MAX + 1,
+                                            .ttl_ms = 24 * 3600 * 1000,
+                                            .bytes = 20};
+        sim_publisher_publish(sim_cluster_publisher(run->cluster), &publish);
+    }
+}
+
+static bool come_to_rest(struct run *run)
 {
     uint64_t end_us = run->sim.now_us + CALM_US;
     bool settled = false;
     while (!broken(run) && !settled && run->sim.now_us < end_us) {
         sim_cluster_calm(run->cluster);
+        if (nobody_asks(run))
+            make_sure(run);
         run_until(run, run->sim.now_us + SIM_S);
-        settled = sim_sender_busy(sim_cluster_sender(run->cluster)) == 0 && everyone_is_up(run) &&
-                  sim_book_settled(&run->book, false) && trimmed(run);
+        settled = nobody_asks(run) && everyone_is_up(run) && sim_book_settled(&run->book, false) && trimmed(run);
     }
-    run_until(run, run->sim.now_us + QUIET_US);
+    return settled;
+}
+
+/* A node is interested in what somebody on it follows, and in nothing else. */
+static void check_interest(struct run *run)
+{
+    const struct sim_topics *topics = sim_cluster_topics(run->cluster);
+    bool wanted[SIM_NODES_MAX][SIM_TOPICS_MAX] = {{false}};
+    for (uint32_t i = 0; i < run->plan->devices; i++) {
+        for (uint32_t topic = 0; topic < SIM_TOPICS_MAX && run->plan->device_topics[i]; topic++)
+            wanted[run->devices[i].node][topic] |= run->book.news.follows[i][topic].view;
+    }
+    for (uint32_t node = 1; node <= run->plan->cluster.sessions; node++) {
+        for (uint32_t topic = 0; topic < SIM_TOPICS_MAX; topic++) {
+            const bool held = sim_topics_interested(topics, topic, node);
+            if (held && !wanted[node][topic] && !run->plan->cluster.strict)
+                sim_book_break(&run->book, "node %u holds a lease on topic %u, which nobody follows there", node,
+                               topic);
+            /* Where answers are lost, several in a row may be. */
+            const bool sure = run->plan->cluster.topics.lose_reply_in == 0 && run->plan->cluster.link.spike_in == 0;
+            if (!held && wanted[node][topic] && sure)
+                sim_book_break(&run->book, "node %u has no lease on topic %u, which is followed there", node, topic);
+        }
+    }
+}
+
+static void settle(struct run *run)
+{
+    bool settled = come_to_rest(run);
+    if (settled) {
+        probe(run);
+        settled = come_to_rest(run);
+    }
+    /* Leases of those who left run out meanwhile. */
+    const uint64_t lease_us = run->plan->cluster.strict ? 0 : 2 * SIM_MS * run->plan->cluster.session.topic_lease_ms;
+    run_until(run, run->sim.now_us + QUIET_US + lease_us);
+    if (settled && !broken(run))
+        check_interest(run);
     if (settled || broken(run))
         return;
     (void)sim_book_settled(&run->book, true);
@@ -289,7 +391,7 @@ void sim_run(const struct sim_plan *plan, const bool *left_out, enum sim_plant w
         .digest = run->sim.digest,
         .virtual_us = run->sim.now_us,
         .messages = run->book.messages_count,
-        .deliveries = run->book.deliveries,
+        .deliveries = run->book.deliveries + run->book.news.deliveries,
         .gaps = run->book.gaps,
     };
     memcpy(result->broken, run->book.broken, sizeof result->broken);
