@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define PARTS_MAX 3
+#define PART_MAX 65536 /* bytes */
 
 static void put_parts(struct bytebuf *out, size_t count, const struct bytes *parts)
 {
@@ -43,7 +44,10 @@ static size_t take_line(struct bytes in, size_t at, long *number)
     const uint8_t *end = at < in.len ? memchr(in.ptr + at, '\n', in.len - at) : NULL;
     if (end == NULL)
         return 0;
-    *number = strtol((const char *)in.ptr + at + 1, NULL, 10);
+    *number = 0;
+    for (const uint8_t *digit = in.ptr + at + 1; digit < end && *digit >= '0' && *digit <= '9' && *number <= PART_MAX;
+         digit++)
+        *number = *number * 10 + (*digit - '0');
     return (size_t)(end + 1 - in.ptr) - at;
 }
 
@@ -79,7 +83,7 @@ static ssize_t take(struct bytes in, struct bench_others_event *event)
         at += line;
         if (in.ptr[begin] != '$')
             continue;
-        if (number < 0 || number > 65536)
+        if (number > PART_MAX)
             return -1;
         if (in.len < at + (size_t)number + 2)
             return 0;

@@ -21,7 +21,7 @@
     X("session.max_sessions", session_max_sessions, COUNT, "100000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
     X("session.connects_per_second", session_connects_per_second, COUNT, "20000", 0, 10000000, "Connections this node accepts in a second; more wait in the backlog, and lookup spreads devices by it; 0: no limit") \
     X("session.max_handshakes", session_max_handshakes, COUNT, "16384", 1, 10000000, "Sockets that are let in and whose session is not live yet; more wait in the backlog, and a silent one then has a quarter of session.connect_timeout") \
-    X("session.bind_target", session_bind_target, DURATION, "50ms", 1, 60 * CONFIG_SECOND, "When binds take longer, and over twice their least, fewer are asked at a time; when a loop's turn takes over a quarter of it, fewer sockets are accepted in one") \
+    X("session.bind_target", session_bind_target, DURATION, "20ms", 1, 60 * CONFIG_SECOND, "When binds take longer, and over twice their least, fewer are asked at a time; when a loop's turn takes over half of it, fewer sockets are accepted in one") \
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \

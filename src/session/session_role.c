@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 /* A turn's part of the time that a bind may take: a send to a session passes through more than one. */
-#define LAG_PART 4U
+#define LAG_PART 2U
 /* What a connection on a long line needs to be kept busy. */
 #define SEND_BUFFER_MIN 65536U
 
@@ -34,7 +34,7 @@ struct session_config session_role_defaults(void)
         .slow_timeout_ms = 60000,
         .backoff_ms = 1000,
         .max_handshakes = 16384,
-        .bind_target_ms = 50,
+        .bind_target_ms = 20,
         .topic_lease_ms = 60000,
         .node_name = "petrel",
         .node = 1,

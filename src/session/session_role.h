@@ -48,7 +48,7 @@ struct session_config {
     uint32_t topic_lease_ms; /* of the node's interest in a topic; renewed, and checked, thrice in it; default 60,000 */
     uint32_t connects_per_second; /* let in by this loop; more wait in the listener's backlog; 0: no limit */
     uint32_t max_handshakes;      /* sockets of this loop that are not live yet; more wait likewise; default 16,384 */
-    uint32_t bind_target_ms; /* what a bind may take before fewer are asked at a time, and turns, by 4; default 50 */
+    uint32_t bind_target_ms; /* what a bind may take before fewer are asked at a time, and turns, by 2; default 20 */
     const atomic_bool
         *memory_short; /* while it is set, who connects is refused; written by any thread. NULL: it never is */
     const char *node_name;

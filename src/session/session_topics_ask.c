@@ -66,8 +66,6 @@ static void take_answer(struct session_set *set, struct session_topic *topic, co
         session_topics_set_load(set);
 }
 
-static void ask_next(struct session_set *set);
-
 static void on_changed(struct link_call *link)
 {
     struct session_call *call = session_call_of(link);
@@ -79,7 +77,7 @@ static void on_changed(struct link_call *link)
     if (set != NULL) {
         set->asking--;
         take_answer(set, topic, link);
-        ask_next(set);
+        session_topics_ask_next(set);
     }
     session_topics_log_unpin(topic);
     session_call_give(call);
@@ -96,8 +94,7 @@ static int ask(struct session_set *set, const struct ask *what)
     return session_call_ask(call, on_changed);
 }
 
-/* The set may be gone afterwards. */
-static void ask_next(struct session_set *set)
+void session_topics_ask_next(struct session_set *set)
 {
     for (struct list *node; (node = list_pop_front(&set->asks)) != NULL;) {
         struct ask *next = container_of(node, struct ask, node);
@@ -140,6 +137,7 @@ void session_topics_asked(struct session *session, enum session_type type, struc
     ask->topic = session_topics_log_get(topics, session_identity_target(session->who).app, name);
     ask->topic->pins++;
     list_push_back(&set->asks, &ask->node);
-    if (set->asking++ == 0)
-        ask_next(set);
+    /* Nothing is followed before all that is: a condition may ask for any of it, and CONNECT has said from where. */
+    if (set->asking++ == 0 && set->loaded)
+        session_topics_ask_next(set);
 }

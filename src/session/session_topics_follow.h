@@ -32,7 +32,7 @@ struct session_set {
     struct session_topics *topics;
     struct session *session;
     uint32_t slot;
-    struct list asks; /* SUBSCRIBE and UNSUBSCRIBE that wait for the one under way */
+    struct list asks; /* SUBSCRIBE and UNSUBSCRIBE that wait for the set, or for the one under way */
     uint32_t asking;  /* all of them */
     struct list follows;
     uint32_t subscriptions;
@@ -75,6 +75,8 @@ void session_topics_set_pump(struct session_topics *topics);
 struct topic_follow *session_topics_set_follow(const struct session_set *set, struct bytes topic);
 
 /* session_topics_ask.c */
+/* Ask what waits first, now that the set is loaded. The set may be gone afterwards. */
+void session_topics_ask_next(struct session_set *set);
 void session_topics_ask_forget(struct session_set *set);
 
 #endif

@@ -159,14 +159,19 @@ static void on_loaded(struct link_call *link)
     const int status = link->reply.status;
     topics->loads--;
     if (set != NULL) {
-        const bool again = set->again;
+        const bool again = set->again, waited = !set->loaded;
         set->loading = set->again = false;
         /* What is to be asked again may be older than what is known. */
         if (status == 0 && !again)
             take_set(set, link->reply.subscriptions);
+        else if (status != 0 && !session_call_again(status))
+            set->loaded = true; /* there is nothing to be had */
         if (again || (status != 0 && session_call_again(status)))
             session_topics_set_load(set);
-        session_topics_set_tidy(set);
+        if (waited && set->loaded)
+            session_topics_ask_next(set);
+        else
+            session_topics_set_tidy(set);
     }
     if (status != 0)
         session_topics_failed(topics);

@@ -312,7 +312,7 @@ static void on_late(void *ctx, struct peer_msg *msg)
 {
     struct sim_cluster *cluster = ctx;
     if (msg->type == PEER_SUBSCRIBE || msg->type == PEER_UNSUBSCRIBE)
-        cluster->book->news.unsure[strtoul((const char *)msg->subscribe.target.device.ptr + 1, NULL, 10)] = true;
+        cluster->book->news.unsure[sim_topics_device(&msg->subscribe.target)] = true;
 }
 
 struct sim_cluster *sim_cluster_new(struct sim *sim, struct sim_book *book, const struct sim_cluster_config *config,

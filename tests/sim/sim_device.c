@@ -76,6 +76,9 @@ static void on_connected(void *ctx, enum petrel_verdict verdict)
     struct sim_device *device = ctx;
     struct sim_seen *seen = &device->book->devices[device->number];
     sim_trace(device->sim, "device %u: connected, verdict %d", device->number, (int)verdict);
+    device->book->news.connected_us[device->number] = device->sim->now_us;
+    if (device->topics && sim_chance(device->sim, 6))
+        device->hurry = (uint32_t)sim_between(device->sim, 1, SIM_TOPICS_MAX - 1);
     if (seen->enrolled_us == UINT64_MAX)
         seen->enrolled_us = device->sim->now_us;
 }
@@ -163,6 +166,17 @@ static void watch_clock(struct sim_device *device)
     sim_at(device->sim, &device->tick, deadline > now ? (deadline - now) * SIM_MS : 0, on_tick);
 }
 
+/* Before the server can have said what the device follows. */
+static void ask_in_a_hurry(struct sim_device *device)
+{
+    char name[16];
+    sim_news_topic(device->hurry, name);
+    const bool follow = sim_chance(device->sim, 2);
+    device->hurry = 0;
+    if (petrel_core_topic(device->core, name, follow) == 0)
+        sim_trace(device->sim, "device %u: asks to %s topic %s", device->number, follow ? "follow" : "leave", name);
+}
+
 /* After every call on the core. */
 static void go_on(struct sim_device *device, int rc)
 {
@@ -176,6 +190,8 @@ static void go_on(struct sim_device *device, int rc)
         lost(device);
         return;
     }
+    if (device->hurry != 0)
+        ask_in_a_hurry(device);
     output(device);
     watch_clock(device);
 }

@@ -20,9 +20,10 @@ struct sim_device {
     struct petrel_state durable;
     struct sim_conn *conn;
     bool opened;
-    bool topics;   /* its client takes them */
-    uint32_t node; /* that it connects to, or is connected to */
-    bool on;       /* the app runs */
+    bool topics;    /* its client takes them */
+    uint32_t hurry; /* the topic that it asks for as soon as it is connected; 0: none */
+    uint32_t node;  /* that it connects to, or is connected to */
+    bool on;        /* the app runs */
     bool stalled;
     bool crashed;
     uint32_t crash_in; /* messages until the app crashes in its callback; 0: it does not */

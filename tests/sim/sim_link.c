@@ -93,7 +93,7 @@ static void end_answer(struct link *link, struct link_call *there)
     petrel_assert(call->serving);
     call->serving = false;
     const bool late = call->asked == NULL || call->finish_mailed;
-    if (late && there->reply.status == 0 && links->late != NULL)
+    if (late && links->late != NULL)
         links->late(links->late_ctx, &call->in.msg);
     if (call->asked != NULL && !call->to->link.loop->ghost && passable(call->from, call->to)) {
         sim_reply_copy(&call->reply, call->in.msg.type, &there->reply);

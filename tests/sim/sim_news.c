@@ -89,6 +89,9 @@ void sim_news_appended(struct sim_book *book, uint32_t topic, const struct id *i
     part->dropped = false;
     part->position = at;
     part->appended_us = book->sim->now_us;
+    part->followed = 0;
+    for (uint32_t device = 0; device < SIM_DEVICES_MAX; device++)
+        part->followed |= (book->news.follows[device][topic].truth ? 1U : 0U) << device;
     part->row = row;
 }
 
@@ -149,14 +152,15 @@ void sim_news_rolled_back(struct sim_book *book, size_t row)
 
 #define NOWHERE SIM_TOPICS_MAX
 
-/* In which log a device that follows these finds the item. */
+/* In which log a device that follows these finds the item: that of the first term which holds. */
 static uint32_t log_of(const struct sim_item *item, uint8_t follows)
 {
-    struct condition part = item->condition;
-    for (part.term = 0; part.term < part.terms_count; part.term++) {
-        if (!condition_ends_part(&part, part.term) || !condition_meets(&part, follows))
+    const struct condition *condition = &item->condition;
+    for (uint32_t i = 0; i < condition->terms_count; i++) {
+        const struct condition_term *term = &condition->terms[i];
+        if ((follows & term->with) != term->with || (follows & term->without) != 0)
             continue;
-        const char *log = condition_topic(&part, part.term);
+        const char *log = condition_topic(condition, i);
         return log != NULL ? sim_news_topic_number(bytes_str(log)) : SIM_TOPIC_ALL;
     }
     return NOWHERE;
@@ -208,6 +212,17 @@ void sim_news_kept(struct sim_book *book, uint32_t device)
         follow->kept_us = book->sim->now_us;
 }
 
+/* Whether it was accepted before the subscription began, which the device was told then, or whose session has asked since. */
+static bool precedes(const struct sim_book *book, uint32_t device, const struct sim_follow *follow,
+                     const struct sim_item *item, const struct sim_part *part)
+{
+    const bool asked = follow->truth_us < book->news.connected_us[device];
+    if ((part->followed >> device & 1) != 0 || book->news.unsure[device])
+        return false;
+    return follow->truth && part->appended && !later(part->position, follow->begins) && item->accepted_us != 0 &&
+           (item->accepted_us < follow->view_us || asked);
+}
+
 void sim_news_delivered(struct sim_book *book, uint32_t device, uint32_t topic, const uint8_t id[16],
                         struct position at)
 {
@@ -229,8 +244,7 @@ void sim_news_delivered(struct sim_book *book, uint32_t device, uint32_t topic, 
         sim_book_break(book, "device %u got item %u, whose condition it does not meet", device, number);
     if (item->delivered[device]++ != 0)
         sim_book_break(book, "device %u got item %u twice", device, number);
-    if (topic != SIM_TOPIC_ALL && follow->truth && part->appended && !book->rolled_back &&
-        !later(part->position, follow->begins) && item->accepted_us != 0 && item->accepted_us < follow->view_us)
+    if (topic != SIM_TOPIC_ALL && !book->rolled_back && precedes(book, device, follow, item, part))
         sim_book_break(book, "device %u got item %u, which is from before its subscription", device, number);
     if (item->accepted_us != 0 && !part->revived && !part->forgotten && follow->last_sent_us > item->accepted_us)
         sim_book_break(book, "device %u got item %u after one that was sent after its acceptance", device, number);

@@ -29,6 +29,7 @@ struct sim_part {
     bool revived; /* the store forgot that it was dropped: who was told a gap for it may get it, or not */
     struct position position;
     uint64_t appended_us;
+    uint32_t followed; /* by which devices it was, when it was appended */
     size_t row;
     size_t dropped_row;
 };
@@ -59,9 +60,10 @@ struct sim_news {
     struct sim_item items[SIM_ITEMS_MAX];
     uint32_t items_count;
     struct sim_follow follows[SIM_DEVICES_MAX][SIM_TOPICS_MAX];
-    bool takes[SIM_DEVICES_MAX];  /* the device's client understands topics */
-    bool unsure[SIM_DEVICES_MAX]; /* its subscriptions were changed after whoever asked had given up */
-    bool dropped[SIM_TOPICS_MAX]; /* by the cap, some time */
+    uint64_t connected_us[SIM_DEVICES_MAX]; /* the session that is there, or was last */
+    bool takes[SIM_DEVICES_MAX];            /* the device's client understands topics */
+    bool unsure[SIM_DEVICES_MAX];           /* its subscriptions were changed after whoever asked had given up */
+    bool dropped[SIM_TOPICS_MAX];           /* by the cap, some time */
     uint64_t deliveries;
 };
 

@@ -1,6 +1,7 @@
 #include "sim/sim_publisher.h"
 
 #include "sim/sim_store.h"
+#include "sim/sim_topics.h"
 #include "wire/session.h"
 
 #include <stdlib.h>
@@ -56,6 +57,8 @@ static void later(struct ask *ask)
     uint64_t wait_us = sim_between(publisher->sim, 100 * SIM_MS, 2 * SIM_S);
     if (publisher->stopped || publisher->sim->now_us + wait_us > ask->first_us + RETRY_US) {
         sim_trace(publisher->sim, "item %u: the publisher gives up, the outcome is unknown", ask->item);
+        if (ask->body == NULL)
+            publisher->book->news.unsure[sim_topics_device(&ask->call.in.subscribe.target)] = true;
         free_ask(ask);
         return;
     }

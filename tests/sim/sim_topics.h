@@ -34,5 +34,7 @@ void sim_topics_down(struct sim_topics *topics, uint64_t us);
 void sim_topics_full(struct sim_topics *topics, uint64_t us);
 /* Whether the node has a lease on the topic that has not run out. */
 bool sim_topics_interested(const struct sim_topics *topics, uint32_t topic, uint32_t node);
+/* The number that stands in the device's name. */
+uint32_t sim_topics_device(const struct peer_target *target);
 
 #endif

@@ -92,6 +92,5 @@ uint64_t sim_topics_bytes(const struct sim_row *row);
 /* sim_topics_read.c */
 int sim_topics_fetch(struct sim_topics *topics, const struct peer_topic_fetch *fetch, struct topics_page *page);
 void sim_topics_set(struct sim_topics *topics, const struct peer_target *device, struct topics_set *set);
-uint32_t sim_topics_device(const struct peer_target *target);
 
 #endif

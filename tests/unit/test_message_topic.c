@@ -192,17 +192,23 @@ static void nobody_is_told_of_what_was_not_written(void **state)
     close_rig(&rig);
 }
 
-/* The session that asks knows by the answer, and that there is its device. */
-static void a_session_s_own_wish_needs_no_look_at_the_user(void **state)
+/* The session that asks knows by the answer; another one of the device, which took its place meanwhile, does not. */
+static void a_session_s_own_wish_is_told_to_whoever_took_its_place(void **state)
 {
     (void)state;
     struct rig rig;
     open_rig(&rig);
     ask(&rig, PEER_UNSUBSCRIBE, route_of(5));
     answer_topics(&rig, TOPICS_UNSUBSCRIBE, 0);
+    answer_user(&rig, "phone", route_of(5));
     assert_int_equal(rig.answers, 1);
-    assert_null(rig.store.last);
     assert_int_equal(rig.tells, 0);
+    ask(&rig, PEER_UNSUBSCRIBE, route_of(5));
+    answer_topics(&rig, TOPICS_UNSUBSCRIBE, 0);
+    answer_user(&rig, "phone", route_of(6));
+    assert_int_equal(rig.answers, 2);
+    assert_int_equal(rig.tells, 1);
+    assert_int_equal(rig.told.slot, 6);
     close_rig(&rig);
 }
 
@@ -211,7 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_that_binds_meanwhile_is_told),
         cmocka_unit_test(nobody_is_told_of_what_was_not_written),
-        cmocka_unit_test(a_session_s_own_wish_needs_no_look_at_the_user),
+        cmocka_unit_test(a_session_s_own_wish_is_told_to_whoever_took_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
