@@ -38,15 +38,15 @@ static void ping(struct bytebuf *out)
     put_parts(out, 1, (struct bytes[]){bytes_str("PING")});
 }
 
-/* The number of a line like "*3\r\n"; the line's length, 0 while it is partial. */
+/* The number of a line like "*3\r\n", -1 when it is none; the line's length, 0 while it is partial. */
 static size_t take_line(struct bytes in, size_t at, long *number)
 {
     const uint8_t *end = at < in.len ? memchr(in.ptr + at, '\n', in.len - at) : NULL;
     if (end == NULL)
         return 0;
-    *number = 0;
-    for (const uint8_t *digit = in.ptr + at + 1; digit < end && *digit >= '0' && *digit <= '9' && *number <= PART_MAX;
-         digit++)
+    const uint8_t *digit = in.ptr + at + 1;
+    *number = digit < end && *digit >= '0' && *digit <= '9' ? 0 : -1;
+    for (; digit < end && *digit >= '0' && *digit <= '9' && *number <= PART_MAX; digit++)
         *number = *number * 10 + (*digit - '0');
     return (size_t)(end + 1 - in.ptr) - at;
 }
@@ -83,7 +83,7 @@ static ssize_t take(struct bytes in, struct bench_others_event *event)
         at += line;
         if (in.ptr[begin] != '$')
             continue;
-        if (number > PART_MAX)
+        if (number < 0 || number > PART_MAX)
             return -1;
         if (in.len < at + (size_t)number + 2)
             return 0;

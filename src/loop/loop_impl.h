@@ -10,6 +10,7 @@
 #include "base/slab.h"
 #include "loop/listener.h"
 #include "loop/mailbox.h"
+#include "loop/pollset.h"
 #include "loop/stream.h"
 #include "loop/timer.h"
 #include "loop/turnstile.h"
@@ -32,12 +33,6 @@
 #define TIMER_LEVELS 6 /* of 64 slots each: 2^36 ticks, 17 years from the loop's start */
 #define TIMER_LEVEL_BITS 6
 #define TIMER_SLOTS 64
-
-/* What stands in a pollset; the first member of what it is of, told apart by the magic number. */
-struct endpoint {
-    uint32_t magic;
-    int fd;
-};
 
 struct mailbox {
     pthread_mutex_t lock;
@@ -123,28 +118,6 @@ void timer_wheel_init(struct loop *loop);
 void timer_wheel_advance(struct loop *loop);
 /* When the wheel next has something to do, in the loop's monotonic ms; UINT64_MAX: never. */
 uint64_t timer_wheel_next_ms(struct loop *loop);
-
-/* Where an endpoint stands: the few are told of first whenever more are ready than a turn serves. */
-enum pollset_part { POLLSET_OF_ALL, POLLSET_OF_FEW };
-
-int pollset_init(struct loop *loop);
-void pollset_destroy(struct loop *loop);
-/* Wait for sockets, mail or, at most wait_ms (-1: for ever), time; then begin a turn, run the mail and tell whose socket is ready. */
-void pollset_wait(struct loop *loop, int wait_ms);
-/* 0 or PETREL_E_IO (no memory for one more in the kernel). events: EPOLLIN, EPOLLOUT; errors are always told. */
-int pollset_add(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events);
-/* Leave all but the few, and mail, until it is let go. */
-void pollset_hold(struct loop *loop, bool held);
-void pollset_change(struct loop *loop, enum pollset_part part, struct endpoint *endpoint, uint32_t events);
-void pollset_remove(struct loop *loop, enum pollset_part part, struct endpoint *endpoint);
-
-/* turnstile: may be NULL. */
-void crowd_init(struct loop *loop, struct turnstile *turnstile);
-/* What was ready, or as much of it as a turn takes, has been served. */
-void crowd_served(struct loop *loop);
-/* The loop ends: others may have its place. */
-void crowd_leave(struct loop *loop);
-void crowd_destroy(struct loop *loop);
 
 /* A stream on an open, connected, non-blocking descriptor, which it owns from here on; NULL when the kernel has no room
  * for one more in the pollset, and the descriptor stays the caller's. */
