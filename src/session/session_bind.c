@@ -10,10 +10,15 @@
 #define BIND_TRIES_MAX 4U
 #define BIND_RETRY_MS 500U
 
-static void refuse(struct session *session, uint32_t code)
+static void refuse_with(struct session *session, uint32_t code, const char *text)
 {
     metrics_add(session_role_of(session)->metrics, METRIC_CONNECTS_REFUSED, 1);
-    session_conn_fail(session, code, NULL);
+    session_conn_fail(session, code, text);
+}
+
+static void refuse(struct session *session, uint32_t code)
+{
+    refuse_with(session, code, NULL);
 }
 
 /* ---- the first bind ---- */
@@ -189,9 +194,10 @@ void session_bind_connect(struct session *session, const struct session_connect 
     }
     struct token_claims claims;
     uint64_t wall_ms = loop_wall_ms(role->loop);
-    uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, &claims);
+    const char *why;
+    uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, &claims, &why);
     if (code != 0) {
-        refuse(session, code);
+        refuse_with(session, code, why);
         return;
     }
     if (role->sessions >= role->config.max_sessions) {
