@@ -34,6 +34,7 @@
     X(HTTP_REQUESTS, COUNTER, "petrel_http_requests_total", "HTTP requests answered")                                  \
     X(HTTP_ERRORS_4XX, COUNTER, "petrel_http_errors_4xx_total", "HTTP requests answered 4xx")                          \
     X(HTTP_ERRORS_5XX, COUNTER, "petrel_http_errors_5xx_total", "HTTP requests answered 5xx")                          \
+    X(API_RATE_REFUSED, COUNTER, "petrel_api_rate_refused_total", "Requests and lines over a limit of app or key")     \
     X(HTTP_CONNECTIONS, GAUGE, "petrel_http_connections", "Open sockets on the API listeners")                         \
     X(STORE_COMMITS, COUNTER, "petrel_store_commits_total", "Durable group commits")                                   \
     X(STORE_OPERATIONS, COUNTER, "petrel_store_operations_total", "Store operations carried out")                      \
