@@ -43,6 +43,9 @@
     X("api.idle_timeout", api_idle_timeout, DURATION, "75s", CONFIG_SECOND, CONFIG_DAY, "A connection without requests is closed after this") \
     X("api.ttl_default", api_ttl_default, DURATION, "28d", 0, 365 * CONFIG_DAY, "Life of a message that names no ttl") \
     X("api.ttl_max", api_ttl_max, DURATION, "28d", CONFIG_SECOND, 365 * CONFIG_DAY, "Longest ttl that may be asked for") \
+    X("api.app_rate", api_app_rate, COUNT, "0", 0, 1000000000, "Requests a second that one app may make of this node, each line of a batch being one; more are 429; 0: no limit; an app may have its own (petrelctl app limit)") \
+    X("api.key_rate", api_key_rate, COUNT, "0", 0, 1000000000, "The same for each of the app's API keys") \
+    X("api.rate_burst", api_rate_burst, DURATION, "1s", 1, 3600 * CONFIG_SECOND, "What of such a limit may come at once after a rest: the requests of so long") \
     X("api.token_ttl", api_token_ttl, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Life of device tokens that register mints") \
     X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; keep it on loopback") \
     X("admin.port", admin_port, COUNT, "7481", 0, 65535, "Its port; 0: the kernel chooses") \
