@@ -24,6 +24,9 @@
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
     X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address") \
+    X("session.bad_tokens", session_bad_tokens, COUNT, "64", 0, 1000000, "Bad tokens that one address may show; each more has it wait, from 1 s to 60 s (3002), and each good token makes up for one; 0: no limit") \
+    X("session.max_frames_per_second", session_max_frames_per_second, COUNT, "1000", 0, 1000000, "Frames that one device may send in a second, acks of what it was sent aside; beyond it is closed (3513); 0: no limit") \
+    X("session.max_bytes_per_second", session_max_bytes_per_second, BYTES, "2MiB", 0, CONFIG_GIB, "Bytes, likewise; more than session.max_frame") \
     X("session.heartbeat", session_heartbeat, DURATION, "4m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Interval told to clients that wish for none") \
     X("session.heartbeat_min", session_heartbeat_min, DURATION, "10s", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Shortest interval a client may have") \
     X("session.heartbeat_max", session_heartbeat_max, DURATION, "20m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Longest interval a client may have") \

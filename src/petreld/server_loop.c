@@ -41,6 +41,10 @@ static struct session_config session_config_of(const struct server *server)
     out.broadcasts = server->broadcasts;
     out.connects_per_second =
         config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
+    out.bad_tokens_per_address =
+        config->session_bad_tokens > 0 ? share(config->session_bad_tokens, server->loops_count) : 0;
+    out.max_frames_per_second = (uint32_t)config->session_max_frames_per_second;
+    out.max_bytes_per_second = (uint32_t)config->session_max_bytes_per_second;
     out.on_draining = server_announce_draining;
     return out;
 }

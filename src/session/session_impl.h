@@ -19,9 +19,11 @@
 #include "session/session_check.h"
 #include "session/session_door.h"
 #include "session/session_drain.h"
+#include "session/session_flood.h"
 #include "session/session_goaway.h"
 #include "session/session_identity.h"
 #include "session/session_move.h"
+#include "session/session_penalty.h"
 #include "session/session_role.h"
 #include "session/session_table.h"
 
@@ -54,9 +56,10 @@ enum session_flag {
 struct session {
     uint32_t magic;
     uint32_t generation;
-    uint8_t state; /* enum conn_state; written by session_conn_move() only */
-    uint8_t flags; /* of enum session_flag */
-    uint8_t wants; /* of enum session_want */
+    uint8_t state : 4; /* enum conn_state; written by session_conn_move() only */
+    uint8_t reads : 4; /* in the second of heard_s, as far as session_flood counts */
+    uint8_t flags;     /* of enum session_flag */
+    uint8_t wants;     /* of enum session_want */
     uint8_t
         proven : 1; /* what is acked is no more than the device has; else it is where CONNECTED's GAP told it to begin */
     uint8_t topics : 7; /* of enum session_topics_flag */
@@ -93,6 +96,8 @@ struct session_role {
     uint64_t keyring_version;
     struct session_admission admission;
     struct session_gate gate;
+    struct session_penalties penalties;
+    struct session_flood flood;
     struct session_calls calls;
     struct session_agenda agenda;
     struct session_sweep sweep;

@@ -11,7 +11,7 @@
  *
  * Read: session_impl.h (what a session is), session_busy (what only a busy one has), session_identity (for whom it is),
  * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_door (before
- * CONNECT), session_auth (keys, tokens), session_bind (from CONNECT to live), session_flow (at, behind, pages), session_ack,
+ * CONNECT), session_penalty (addresses with bad tokens), session_flood (what a device may send), session_auth (keys, tokens), session_bind (from CONNECT to live), session_flow (at, behind, pages), session_ack,
  * session_agenda (what waits), session_check (the sweep, paced checks), session_admission (how many come in), session_goaway
  * (telling one to go elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
  * the message role). */
@@ -38,12 +38,17 @@ struct session_config {
     uint32_t heartbeat_s;                     /* told to clients; default 240 */
     uint32_t heartbeat_min_s;                 /* bounds for what a client asks; default 10 */
     uint32_t heartbeat_max_s;                 /* default 1,200 */
-    uint32_t ack_delay_ms;        /* acks are coalesced for so long before they go to the log; default 100 */
-    uint32_t check_interval_s;    /* default 300 */
-    uint32_t high_water_bytes;    /* unsent bytes that make a session behind; default 65,536 */
-    uint32_t slow_timeout_ms;     /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
-    uint32_t backoff_ms;          /* told with codes 3000-3499; default 1,000 */
-    uint32_t connects_per_second; /* let in by this loop; more wait in the listener's backlog; 0: no limit */
+    uint32_t ack_delay_ms;     /* acks are coalesced for so long before they go to the log; default 100 */
+    uint32_t check_interval_s; /* default 300 */
+    uint32_t high_water_bytes; /* unsent bytes that make a session behind; default 65,536 */
+    uint32_t slow_timeout_ms;  /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
+    uint32_t backoff_ms;       /* told with codes 3000-3499; default 1,000 */
+    uint32_t
+        bad_tokens_per_address; /* of this loop, before the address is to wait; 0: as many as come, which is the default */
+    uint32_t
+        max_frames_per_second; /* of a device, ACKs of what it was sent aside; beyond: TOO_FAST; 0: no limit, the default */
+    uint32_t max_bytes_per_second; /* likewise; over max_frame_bytes */
+    uint32_t connects_per_second;  /* let in by this loop; more wait in the listener's backlog; 0: no limit */
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;
