@@ -32,8 +32,7 @@
 
 /* What a peer without a token may make us hold: a CONNECT with the longest token and the most topics, and room for fields to come. */
 #define SESSION_CONNECT_BYTES_MAX 12288U
-/* A last frame has so long to leave. */
-#define SESSION_FLUSH_MS 2000U
+#define SESSION_FLUSH_MS 2000U /* a last frame has so long to leave */
 
 enum conn_state {
     CONN_ACCEPTED, /* no valid CONNECT yet */
@@ -60,8 +59,7 @@ struct session {
     uint8_t reads : 4; /* in the second of heard_s, as far as session_flood counts */
     uint8_t flags;     /* of enum session_flag */
     uint8_t wants;     /* of enum session_want */
-    uint8_t
-        proven : 1; /* what is acked is no more than the device has; else it is where CONNECTED's GAP told it to begin */
+    uint8_t proven : 1; /* the device has what is acked; else that is where CONNECTED's GAP told it to begin */
     uint8_t topics : 7; /* of enum session_topics_flag */
     uint16_t heartbeat_s;
     uint16_t losses; /* of the sweep, as counted at the last check; its lower half */
