@@ -6,8 +6,7 @@
  * wants     what the agenda is to do for the session at its next round (session_agenda.h)
  *
  * An idle session costs a cache line, its stream (32 bytes) and its identity (28 bytes and the names of user and device): no
- * timer, no buffer, no entry in a hash, no allocation of its own. All three lie in slabs, which is how a session knows its slot
- * and its role. */
+ * timer, no buffer, no entry in a hash, no allocation of its own. All three lie in slabs: so it knows its slot and role. */
 #ifndef PETREL_SESSION_SESSION_IMPL_H
 #define PETREL_SESSION_SESSION_IMPL_H
 
@@ -55,10 +54,10 @@ enum session_flag {
 struct session {
     uint32_t magic;
     uint32_t generation;
-    uint8_t state : 4; /* enum conn_state; written by session_conn_move() only */
-    uint8_t reads : 4; /* in the second of heard_s, as far as session_flood counts */
-    uint8_t flags;     /* of enum session_flag */
-    uint8_t wants;     /* of enum session_want */
+    uint8_t state : 4;  /* enum conn_state; written by session_conn_move() only */
+    uint8_t reads : 4;  /* in the second of heard_s, as far as session_flood counts */
+    uint8_t flags;      /* of enum session_flag */
+    uint8_t wants;      /* of enum session_want */
     uint8_t proven : 1; /* the device has what is acked; else that is where CONNECTED's GAP told it to begin */
     uint8_t topics : 7; /* of enum session_topics_flag */
     uint16_t heartbeat_s;
