@@ -14,6 +14,7 @@
     X(CONNECTIONS, GAUGE, "petrel_connections", "Open sockets on the session port, authenticated or not")              \
     X(CONNECTS, COUNTER, "petrel_connects_total", "Sessions accepted")                                                 \
     X(CONNECTS_REFUSED, COUNTER, "petrel_connects_refused_total", "CONNECTs answered with an error code")              \
+    X(TOKENS_PUBLIC, COUNTER, "petrel_tokens_public_total", "Tokens of ES256 and RS256, which are dear to check")      \
     X(RESUME_NEW, COUNTER, "petrel_resume_new_total", "Sessions that began without a position")                        \
     X(RESUME_RESUMED, COUNTER, "petrel_resume_resumed_total", "Sessions that resumed without a loss")                  \
     X(RESUME_GAP, COUNTER, "petrel_resume_gap_total", "Sessions that were told a gap on connecting")                   \

@@ -154,7 +154,7 @@ static uint32_t check_with(const struct auth_app *app, struct bytes token, const
 }
 
 uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes token, uint64_t now_s,
-                             struct token_claims *out, const char **why)
+                             struct metrics_shard *metrics, struct token_claims *out, const char **why)
 {
     struct token_reading reading;
     *why = NULL;
@@ -167,5 +167,7 @@ uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes
     if (node == NULL)
         return SESSION_CODE_UNKNOWN_APP;
     *out = reading.claims;
+    if (reading.algorithm != TOKEN_HS256)
+        metrics_add(metrics, METRIC_TOKENS_PUBLIC, 1);
     return check_with(container_of(node, const struct auth_app, node), token, &reading, now_s, why);
 }

@@ -214,7 +214,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
     struct token_claims claims;
     uint64_t wall_ms = loop_wall_ms(role->loop);
     const char *why;
-    uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, &claims, &why);
+    uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, role->metrics, &claims, &why);
     if (code == SESSION_CODE_TOKEN_INVALID || code == SESSION_CODE_UNKNOWN_APP)
         session_penalty_bad(role, address);
     if (code != 0) {

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define IPV6_NETWORK_BYTES 8
+
 struct penalty {
     struct map_node node;
     struct list by_age;
@@ -21,9 +23,20 @@ static struct bytes address_of(const struct map_node *node)
     return bytes_of(penalty->address, sizeof penalty->address);
 }
 
+/* Who has one IPv6 address has the 2^64 beside it. */
+static void cut(const uint8_t address[16], uint8_t out[16])
+{
+    static const uint8_t of_ipv4[12] = {[10] = 0xff, [11] = 0xff};
+    memcpy(out, address, 16);
+    if (memcmp(address, of_ipv4, sizeof of_ipv4) != 0)
+        memset(out + IPV6_NETWORK_BYTES, 0, 16 - IPV6_NETWORK_BYTES);
+}
+
 static struct penalty *find(const struct session_role *role, const uint8_t address[16])
 {
-    struct map_node *node = map_find(&role->penalties.by_address, bytes_of(address, 16));
+    uint8_t key[16];
+    cut(address, key);
+    struct map_node *node = map_find(&role->penalties.by_address, bytes_of(key, sizeof key));
     return node != NULL ? container_of(node, struct penalty, node) : NULL;
 }
 
@@ -79,7 +92,7 @@ static struct penalty *take(struct session_role *role, const uint8_t address[16]
     } else {
         make_room(role, now_ms);
         penalty = object_zalloc(sizeof *penalty);
-        memcpy(penalty->address, address, sizeof penalty->address);
+        cut(address, penalty->address);
         map_insert(&role->penalties.by_address, &penalty->node);
     }
     list_push_back(&role->penalties.by_age, &penalty->by_age);

@@ -1,5 +1,7 @@
 /* session_penalty.h: addresses from which tokens came that were none. Private to this room.
  *
+ * address   of IPv6 the network, its first 64 bits: the rest is its owner's to choose
+ *
  * Behind one address may be many: the first bad tokens cost nothing, each good one makes up for a bad one, and what is left is
  * forgotten. Beyond that each bad token has the address wait, longer each time; a CONNECT that comes meanwhile is told to come again
  * after that, before its token is looked at. */

@@ -304,6 +304,7 @@ static void tokens_of_public_keys_are_taken(void **state)
         assert_true(bytes_equal_str(bind->in.bind.target.user, "ada"));
         rig_answer(scene.rig, bind, PETREL_E_REVOKED);
         client_take_error(&scene.client, SESSION_CODE_REVOKED);
+        rig_wait_metric(scene.rig, METRIC_TOKENS_PUBLIC, 1);
         scene_close(&scene);
     }
 }

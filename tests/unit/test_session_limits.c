@@ -1,5 +1,6 @@
 /* What a device may send in a second, and addresses that show bad tokens. Time is stopped, so that what is let through is a number. */
 #include "base/err.h"
+#include "session/session_impl.h"
 #include "unit/session_client.h"
 
 #include <setjmp.h>
@@ -231,6 +232,62 @@ static void good_tokens_make_up_for_bad_ones_and_time_for_all(void **state)
     rig_free(&scene.rig);
 }
 
+static void put_number(uint8_t address[16], uint32_t number)
+{
+    address[12] = (uint8_t)(number >> 24);
+    address[13] = (uint8_t)(number >> 16);
+    address[14] = (uint8_t)(number >> 8);
+    address[15] = (uint8_t)number;
+}
+
+struct addresses {
+    size_t kept;
+    bool first_waits;
+    bool last_waits;
+    bool neighbour_waits; /* of the same IPv6 network */
+    bool stranger_waits;  /* of another */
+};
+
+/* On the loop: more addresses than are kept, each with too many bad tokens; then one of IPv6. */
+static void do_blame(struct rig *rig, void *arg)
+{
+    struct addresses *out = arg;
+    uint8_t address[16] = {[10] = 0xff, [11] = 0xff};
+    for (uint32_t i = 0; i <= SESSION_PENALTY_ADDRESSES_MAX; i++) {
+        put_number(address, i);
+        for (int k = 0; k < 4; k++)
+            session_penalty_bad(rig->role, address);
+    }
+    out->kept = rig->role->penalties.by_address.count;
+    out->last_waits = session_penalty_wait_ms(rig->role, address) > 0;
+    put_number(address, 0);
+    out->first_waits = session_penalty_wait_ms(rig->role, address) > 0;
+    uint8_t ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [7] = 1, [15] = 1};
+    for (int k = 0; k < 4; k++)
+        session_penalty_bad(rig->role, ipv6);
+    ipv6[8] = 7;
+    out->neighbour_waits = session_penalty_wait_ms(rig->role, ipv6) > 0;
+    ipv6[7] = 2;
+    out->stranger_waits = session_penalty_wait_ms(rig->role, ipv6) > 0;
+}
+
+static void addresses_are_bounded_and_ipv6_is_judged_by_its_network(void **state)
+{
+    (void)state;
+    struct scene scene;
+    const struct session_config config = strict();
+    struct addresses seen;
+    scene_open(&scene, &config);
+    rig_stop_clock(scene.rig);
+    rig_run(scene.rig, do_blame, &seen);
+    assert_int_equal(seen.kept, SESSION_PENALTY_ADDRESSES_MAX);
+    assert_false(seen.first_waits);
+    assert_true(seen.last_waits);
+    assert_true(seen.neighbour_waits);
+    assert_false(seen.stranger_waits);
+    scene_close(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +296,7 @@ int main(void)
         cmocka_unit_test(bytes_are_bounded_too),
         cmocka_unit_test(acks_of_what_was_sent_are_not_counted),
         cmocka_unit_test(an_address_with_bad_tokens_waits_longer_each_time),
+        cmocka_unit_test(addresses_are_bounded_and_ipv6_is_judged_by_its_network),
         cmocka_unit_test(good_tokens_make_up_for_bad_ones_and_time_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
