@@ -150,6 +150,10 @@ static void test_keys_that_contradict(void **state)
     assert_int_equal(read_text("[api]\nmax_message = 60KiB\n[session]\nmax_frame = 32KiB\n"), 0);
     assert_int_equal(config_check(&config, &error), PETREL_E_INVALID);
     assert_told("configuration", "one frame");
+    set_up(NULL);
+    assert_int_equal(read_text("[session]\nmax_frame = 1MiB\nmax_bytes_per_second = 1MiB\n"), 0);
+    assert_int_equal(config_check(&config, &error), PETREL_E_INVALID);
+    assert_told("configuration", "session.max_bytes_per_second");
 }
 
 static int parse(struct options *options, char **argv)
