@@ -1,5 +1,6 @@
 /* Apps, for operators. */
 #include "api/api_json.h"
+#include "api/api_limits.h"
 #include "api/api_query.h"
 #include "api/api_routes.h"
 #include "base/err.h"
@@ -8,13 +9,46 @@
 
 #define APPS_PAGE 100U
 
+/* The members of an app, without the braces. */
 static void put_app(struct bytebuf *out, const struct registry_app *app)
 {
-    bytes_append_str(out, "{\"name\":");
+    bytes_append_str(out, "\"name\":");
     api_json_put_text(out, bytes_str(app->name));
     api_json_put_time(out, "created_at", app->created_ms);
-    bytes_printf(out, ",\"secrets\":%u,\"idempotency_window_s\":%" PRIu64 "}", app->secrets_count,
-                 app->key_window_ms / 1000);
+    bytes_printf(out, ",\"secrets\":%u,\"public_keys\":%u,\"idempotency_window_s\":%" PRIu64, app->secrets_count,
+                 app->public_keys_count, app->key_window_ms / 1000);
+    bytes_printf(out, ",\"rate\":%u,\"key_rate\":%u", app->limits.per_second, app->limits.key_per_second);
+}
+
+static void put_meter(struct bytebuf *out, const struct rate_meter *meter, const struct rate_limit *limit,
+                      uint64_t now_ms)
+{
+    if (limit->per_second != 0)
+        bytes_printf(out, "\"rate\":%u,\"burst\":%u,\"left\":%u,", limit->per_second, limit->burst,
+                     rate_meter_left(meter, limit, now_ms));
+    bytes_printf(out, "\"refused\":%" PRIu64, rate_meter_refused(meter));
+}
+
+/* The limits in force, and what was used of them on this node. */
+static void put_usage(struct bytebuf *out, const struct api_role *role, const struct snapshot_app *app)
+{
+    const struct snapshot *snapshot = role->snapshot;
+    const struct rate_limit of_app = api_limits_of_app(role, app), of_key = api_limits_of_key(role, app);
+    const uint64_t now_ms = loop_now_ms(role->loop);
+    bool first = true;
+    bytes_append_str(out, ",\"usage\":{");
+    put_meter(out, snapshot_app_meter(snapshot, app), &of_app, now_ms);
+    bytes_append_str(out, ",\"keys\":[");
+    for (size_t i = 0; i < snapshot_keys_count(snapshot); i++) {
+        const struct snapshot_key *key = snapshot_key_at(snapshot, i);
+        if (snapshot_key_app(snapshot, key) != app)
+            continue;
+        bytes_printf(out, "%s{\"id\":\"%s\",", first ? "" : ",", key->id);
+        put_meter(out, snapshot_key_meter(snapshot, key), &of_key, now_ms);
+        bytes_append_str(out, "}");
+        first = false;
+    }
+    bytes_append_str(out, "]}");
 }
 
 static void on_one(struct registry_request *request)
@@ -26,7 +60,12 @@ static void on_one(struct registry_request *request)
         api_exchange_fail_err(exchange, request->status, false, "app");
         return;
     }
+    const struct snapshot_app *app = snapshot_find_app(exchange->role->snapshot, bytes_str(exchange->target.app));
+    bytes_append_str(&exchange->body, "{");
     put_app(&exchange->body, &request->out.apps[0]);
+    if (app != NULL)
+        put_usage(&exchange->body, exchange->role, app);
+    bytes_append_str(&exchange->body, "}");
     api_exchange_answer(exchange, 200);
 }
 
@@ -71,9 +110,9 @@ static void on_listed(struct registry_request *request)
     }
     bytes_append_str(out, "{\"apps\":[");
     for (uint32_t i = 0; i < request->out.count; i++) {
-        if (i > 0)
-            bytes_append_str(out, ",");
+        bytes_append_str(out, i > 0 ? ",{" : "{");
         put_app(out, &request->out.apps[i]);
+        bytes_append_str(out, "}");
     }
     bytes_append_str(out, "]");
     if (request->out.more && request->out.count > 0) {
@@ -139,7 +178,9 @@ static void on_created(struct registry_request *request)
         return;
     }
     log_at(LOG_INFO, "api", "app created", LOG_STR("app", exchange->target.app));
+    bytes_append_str(&exchange->body, "{");
     put_app(&exchange->body, &request->out.apps[0]);
+    bytes_append_str(&exchange->body, "}");
     api_exchange_answer(exchange, 201);
 }
 
@@ -153,6 +194,54 @@ void api_admin_apps_create(struct api_exchange *exchange, const struct api_reque
     }
     exchange->registry.in.app = bytes_str(exchange->target.app);
     api_exchange_registry(exchange, exchange->role->registry->ops->app_create, on_created);
+}
+
+/* ---- limits ---- */
+
+struct limits_body {
+    struct api_json_uint rate;
+    struct api_json_uint key_rate;
+};
+
+static const struct api_json_field limits_fields[] = {
+    {"rate", API_JSON_UINT, offsetof(struct limits_body, rate), 0, RATE_PER_SECOND_MAX},
+    {"key_rate", API_JSON_UINT, offsetof(struct limits_body, key_rate), 0, RATE_PER_SECOND_MAX},
+};
+
+static int read_limits(struct bytes text, struct snapshot_limits *out, struct api_error *error)
+{
+    struct limits_body body = {0};
+    json_t *object = api_json_parse(text, error);
+    if (object == NULL)
+        return PETREL_E_INVALID;
+    const int rc =
+        api_json_read(object, "", limits_fields, sizeof limits_fields / sizeof limits_fields[0], &body, error);
+    json_decref(object);
+    *out = (struct snapshot_limits){.per_second = (uint32_t)body.rate.value,
+                                    .key_per_second = (uint32_t)body.key_rate.value};
+    return rc;
+}
+
+static void on_limited(struct registry_request *request)
+{
+    struct api_exchange *exchange = api_exchange_of_registry(request);
+    if (request->status != 0)
+        api_exchange_fail_err(exchange, request->status, request->in_doubt, "app");
+    else
+        on_one(request);
+}
+
+void api_admin_apps_limit(struct api_exchange *exchange, const struct api_request *request)
+{
+    struct api_error error;
+    if (api_role_check_object(exchange->role, request->http->body, &error) != 0 ||
+        read_limits(request->http->body, &exchange->registry.in.limits, &error) != 0) {
+        api_exchange_fail(exchange, &error);
+        return;
+    }
+    exchange->registry.in.app = bytes_str(exchange->target.app);
+    exchange->registry.in.change = REGISTRY_CHANGE_LIMITS;
+    api_exchange_registry(exchange, exchange->role->registry->ops->app_change, on_limited);
 }
 
 /* ---- delete ---- */

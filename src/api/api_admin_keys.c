@@ -1,4 +1,5 @@
 /* An app's API keys, for operators. */
+#include "api/api_audit.h"
 #include "api/api_json.h"
 #include "api/api_query.h"
 #include "api/api_routes.h"
@@ -6,6 +7,27 @@
 #include "base/utf8.h"
 
 #define KEYS_PAGE 100U
+
+static const struct {
+    const char *name;
+    uint32_t scope;
+} scopes[] = {{"send", SNAPSHOT_SCOPE_SEND}, {"admin", SNAPSHOT_SCOPE_ADMIN}, {"read", SNAPSHOT_SCOPE_READ}};
+
+#define SCOPES_COUNT (sizeof scopes / sizeof scopes[0])
+
+/* A key that was given none in particular has all. */
+static void put_scopes(struct bytebuf *out, uint32_t given)
+{
+    const char *between = "";
+    bytes_append_str(out, ",\"scopes\":[");
+    for (size_t i = 0; i < SCOPES_COUNT; i++) {
+        if (given != 0 && (given & scopes[i].scope) == 0)
+            continue;
+        bytes_printf(out, "%s\"%s\"", between, scopes[i].name);
+        between = ",";
+    }
+    bytes_append_str(out, "]");
+}
 
 /* The members of a key, without the braces. */
 static void put_key(struct bytebuf *out, const struct registry_key *key)
@@ -16,7 +38,10 @@ static void put_key(struct bytebuf *out, const struct registry_key *key)
     api_json_put_text(out, bytes_str(key->app));
     bytes_append_str(out, ",\"label\":");
     api_json_put_text(out, bytes_str(key->label));
+    put_scopes(out, key->scopes);
     api_json_put_time(out, "created_at", key->created_ms);
+    if (key->expires_ms != 0)
+        api_json_put_time(out, "expires_at", key->expires_ms);
     if (key->revoked_ms != 0)
         api_json_put_time(out, "revoked_at", key->revoked_ms);
 }
@@ -63,30 +88,64 @@ void api_admin_keys_list(struct api_exchange *exchange, const struct api_request
 
 /* ---- create ---- */
 
+#define LIFE_MAX_S (10ULL * 365 * 86400)
+
 struct key_body {
     struct bytes label;
+    json_t *scopes;
+    struct api_json_uint expires_in;
 };
 
 static const struct api_json_field key_fields[] = {
     {"label", API_JSON_TEXT, offsetof(struct key_body, label), 0, REGISTRY_LABEL_MAX},
+    {"scopes", API_JSON_ANY, offsetof(struct key_body, scopes), 0, 0},
+    {"expires_in", API_JSON_UINT, offsetof(struct key_body, expires_in), 1, LIFE_MAX_S},
 };
 
-struct label {
-    char text[REGISTRY_LABEL_MAX + 1];
+struct new_key {
+    char label[REGISTRY_LABEL_MAX + 1];
+    uint32_t scopes;
+    uint64_t expires_in_s; /* 0: never */
 };
+
+static uint32_t scope_of(const json_t *name)
+{
+    for (size_t i = 0; i < SCOPES_COUNT; i++) {
+        if (json_is_string(name) && strcmp(json_string_value(name), scopes[i].name) == 0)
+            return scopes[i].scope;
+    }
+    return 0;
+}
+
+/* A list that is empty would be a key for nothing: absent is the way to say all. */
+static int read_scopes(const json_t *list, uint32_t *out, struct api_error *error)
+{
+    bool valid = json_array_size(list) > 0;
+    *out = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const uint32_t scope = scope_of(json_array_get(list, i));
+        valid = valid && scope != 0;
+        *out |= scope;
+    }
+    return valid ? 0
+                 : api_error_set(error, API_ERROR_INVALID, "scopes", "must be a list of \"send\", \"admin\", \"read\"");
+}
 
 /* The body, which may be missing altogether. */
-static int read_label(struct bytes text, struct label *label, struct api_error *error)
+static int read_new_key(struct bytes text, struct new_key *key, struct api_error *error)
 {
-    struct key_body body = {{0}};
+    struct key_body body = {0};
     json_t *object = text.len > 0 ? api_json_parse(text, error) : json_object();
     if (object == NULL)
         return PETREL_E_INVALID;
-    int rc = api_json_read(object, "", key_fields, 1, &body, error);
+    int rc = api_json_read(object, "", key_fields, sizeof key_fields / sizeof key_fields[0], &body, error);
     if (rc == 0 && body.label.ptr != NULL && !utf8_printable(body.label))
         rc = api_error_set(error, API_ERROR_INVALID, "label", "must be printable UTF-8");
+    if (rc == 0 && body.scopes != NULL)
+        rc = read_scopes(body.scopes, &key->scopes, error);
     if (rc == 0 && body.label.len > 0)
-        memcpy(label->text, body.label.ptr, body.label.len);
+        memcpy(key->label, body.label.ptr, body.label.len);
+    key->expires_in_s = body.expires_in.value;
     json_decref(object);
     return rc;
 }
@@ -101,6 +160,7 @@ static void on_created(struct registry_request *request)
     }
     const struct registry_key *key = &request->out.keys[0];
     log_at(LOG_INFO, "api", "key created", LOG_STR("app", key->app), LOG_STR("id", key->id));
+    api_audit_target(exchange, key->id);
     bytes_append_str(out, "{");
     put_key(out, key);
     bytes_append_str(out, ",\"key\":");
@@ -113,14 +173,17 @@ static void on_created(struct registry_request *request)
 void api_admin_keys_create(struct api_exchange *exchange, const struct api_request *request)
 {
     struct api_error error;
-    struct label *label = api_exchange_state(exchange, sizeof *label, NULL);
+    struct new_key *key = api_exchange_state(exchange, sizeof *key, NULL);
     if (api_role_check_object(exchange->role, request->http->body, &error) != 0 ||
-        read_label(request->http->body, label, &error) != 0) {
+        read_new_key(request->http->body, key, &error) != 0) {
         api_exchange_fail(exchange, &error);
         return;
     }
     exchange->registry.in.app = bytes_str(exchange->target.app);
-    exchange->registry.in.label = bytes_str(label->text);
+    exchange->registry.in.label = bytes_str(key->label);
+    exchange->registry.in.scopes = key->scopes;
+    if (key->expires_in_s != 0)
+        exchange->registry.in.expires_ms = loop_wall_ms(exchange->role->loop) + key->expires_in_s * 1000;
     api_exchange_registry(exchange, exchange->role->registry->ops->key_create, on_created);
 }
 

@@ -1,5 +1,6 @@
 /* The node itself, for operators: status, configuration, backup. */
 #include "api/api_admin_nodes.h"
+#include "api/api_audit.h"
 #include "api/api_json.h"
 #include "api/api_routes.h"
 #include "base/err.h"
@@ -166,6 +167,7 @@ void api_admin_node_backup(struct api_exchange *exchange, const struct api_reque
         api_exchange_fail(exchange, &error);
         return;
     }
+    api_audit_target(exchange, backup->directory);
     const struct api_host *host = &exchange->role->host;
     const int rc = host->backup(host->ctx, exchange->role->loop, backup->directory, on_backed_up, exchange);
     if (rc != 0)

@@ -13,11 +13,17 @@ enum api_access {
 
 #define API_AUTH_UNKNOWN 1
 
-/* Judge the request's Authorization header. app is the path's; absent when the path names none. 0, with *tenant the app
- * (NULL when none is named, or where there is no registry); else *error: UNAUTHENTICATED; FORBIDDEN, whether or not there is such an app; NOT_FOUND, to the
- * admin only; UNAVAILABLE before the first snapshot. API_AUTH_UNKNOWN, with *error as for UNAUTHENTICATED: a key of which the
+/* Who asks. Both NULL where nobody in particular does; valid as long as the role's snapshot is. */
+struct api_caller {
+    const struct snapshot_app *app; /* the path's; NULL when it names none, or where there is no registry */
+    const struct snapshot_key *key; /* NULL: the admin token */
+};
+
+/* Judge the request's Authorization header. app is the path's; absent when the path names none. scopes: of enum snapshot_scope, any of
+ * which a key must have. 0, with *caller; else *error: UNAUTHENTICATED; KEY_EXPIRED; FORBIDDEN, whether or not there is such an app;
+ * MISSING_SCOPE; NOT_FOUND, to the admin only; UNAVAILABLE before the first snapshot. API_AUTH_UNKNOWN, with *error as for UNAUTHENTICATED: a key of which the
  * snapshot has not heard, so that a newer one may know it. */
-int api_auth_check(struct api_conn *conn, const struct http_request *request, enum api_access access, struct bytes app,
-                   const struct snapshot_app **tenant, struct api_error *error);
+int api_auth_check(struct api_conn *conn, const struct http_request *request, enum api_access access, uint32_t scopes,
+                   struct bytes app, struct api_caller *caller, struct api_error *error);
 
 #endif

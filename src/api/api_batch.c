@@ -2,6 +2,7 @@
  *
  * Lines are submitted in the order they stand in, so that messages to one target keep it. A window bounds what is under way;
  * the next line is read when the oldest has its answer. */
+#include "api/api_limits.h"
 #include "api/api_routes.h"
 #include "api/api_send.h"
 #include "base/err.h"
@@ -18,6 +19,7 @@ struct batch {
     struct api_exchange *exchange;
     struct snapshot *snapshot; /* app points into it */
     const struct snapshot_app *app;
+    const struct snapshot_key *key;
     struct bytebuf text;
     size_t at;       /* where the next line begins */
     uint32_t line;   /* lines read so far */
@@ -111,9 +113,12 @@ static void submit(struct batch *batch, struct bytes text)
     memset(slot, 0, sizeof *slot);
     slot->line = batch->line;
     struct api_send *send = &slot->send;
+    send->role = batch->exchange->role; /* and when it began, for what is refused before it is read */
+    send->began_ms = clock_mono_ms(loop_clock(send->role->loop));
     const struct bytes no_key = {NULL, 0};
-    if (api_send_read(send, batch->exchange->role, batch->app, text, API_SEND_KEY_FIELD, no_key) != 0 ||
-        send->validate_only || api_send_submit(send, on_sent, batch) != 0)
+    if (api_limits_take(send->role, batch->snapshot, batch->app, batch->key, &send->error) != 0 ||
+        api_send_read(send, send->role, batch->app, text, API_SEND_KEY_FIELD, no_key) != 0 || send->validate_only ||
+        api_send_submit(send, on_sent, batch) != 0)
         slot->answered = true;
 }
 
@@ -156,6 +161,7 @@ void api_batch_send(struct api_exchange *exchange, const struct api_request *req
     batch->exchange = exchange;
     batch->snapshot = snapshot_ref(exchange->role->snapshot);
     batch->app = request->app;
+    batch->key = request->key;
     batch->pump.run = on_pump;
     bytes_append(&batch->text, http->body.ptr, http->body.len);
     api_conn_keep(exchange->role, exchange->conn, (int64_t)batch->text.len);

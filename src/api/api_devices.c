@@ -78,13 +78,14 @@ static int read_registration(struct api_exchange *exchange, struct bytes text, s
     return rc;
 }
 
-/* Signed with the app's first secret, as the newest snapshot has it. */
+/* Signed with the app's newest secret that all nodes know, as the newest snapshot has it. */
 static int mint(const struct api_exchange *exchange, const struct token_claims *claims, struct bytebuf *out)
 {
-    const struct snapshot_app *app = snapshot_find_app(exchange->role->snapshot, bytes_str(exchange->target.app));
-    if (app == NULL || app->secrets_count == 0)
+    const struct api_role *role = exchange->role;
+    const struct snapshot_app *app = snapshot_find_app(role->snapshot, bytes_str(exchange->target.app));
+    const struct snapshot_secret *secret = app != NULL ? snapshot_signer(app, loop_wall_ms(role->loop)) : NULL;
+    if (secret == NULL)
         return PETREL_E_NOT_FOUND;
-    const struct snapshot_secret *secret = &app->secrets[0];
     struct token_key *key = token_key_new(bytes_str(secret->kid), bytes_of(secret->secret, sizeof secret->secret));
     int rc = key != NULL ? token_mint(key, claims, out) : PETREL_E_INTERNAL;
     token_key_free(&key);
@@ -157,6 +158,12 @@ static void name_target(struct api_exchange *exchange)
 void api_devices_register(struct api_exchange *exchange, const struct api_request *request)
 {
     struct api_error error;
+    if (request->app->secrets_count == 0) {
+        (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, "app",
+                            "the app has no secret that could sign a token: its own backend signs them");
+        api_exchange_fail(exchange, &error);
+        return;
+    }
     if (api_role_check_object(exchange->role, request->http->body, &error) != 0 ||
         read_registration(exchange, request->http->body, &error) != 0) {
         api_exchange_fail(exchange, &error);

@@ -60,6 +60,7 @@ static void cut_to_characters(char *text)
 int api_error_set(struct api_error *error, enum api_error_kind kind, const char *field, const char *format, ...)
 {
     error->kind = kind;
+    error->retry_after_s = 0;
     (void)snprintf(error->field, sizeof error->field, "%s", field != NULL ? field : "");
     if (format == NULL) {
         (void)snprintf(error->message, sizeof error->message, "%s", rows[kind].text);
@@ -102,9 +103,14 @@ unsigned api_error_http(enum api_error_kind kind)
     return rows[kind].http;
 }
 
-uint32_t api_error_retry_s(enum api_error_kind kind)
+uint32_t api_error_retry_s(const struct api_error *error)
 {
-    return rows[kind].retry_s;
+    return error->retry_after_s != 0 ? error->retry_after_s : rows[error->kind].retry_s;
+}
+
+const char *api_error_status(enum api_error_kind kind)
+{
+    return rows[kind].status;
 }
 
 void api_error_render(const struct api_error *error, uint32_t line, struct bytebuf *out)

@@ -15,7 +15,9 @@
     X(UNSUPPORTED, 400, 0, "not supported by this version")                                                            \
     X(FAILED_PRECONDITION, 400, 0, "this server is not set up for that")                                               \
     X(UNAUTHENTICATED, 401, 0, "an Authorization header with a valid Bearer key is asked for")                         \
+    X(KEY_EXPIRED, 401, 0, "the key's time is over")                                                                   \
     X(FORBIDDEN, 403, 0, "the key does not belong to this app")                                                        \
+    X(MISSING_SCOPE, 403, 0, "the key was not given the scope for this")                                               \
     X(NOT_FOUND, 404, 0, "no such thing")                                                                              \
     X(UNREGISTERED, 404, 0, "the target has no such device")                                                           \
     X(METHOD_NOT_ALLOWED, 405, 0, "this path does not serve that method; see Allow")                                   \
@@ -24,10 +26,12 @@
     X(EXISTS, 409, 0, "a thing of that name exists already")                                                           \
     X(ALREADY_DELIVERED, 409, 0, "the message may have reached a device already")                                      \
     X(TOO_MANY_DEVICES, 409, 0, "the user has as many devices as are allowed")                                         \
+    X(TOO_MANY_KEYS, 409, 0, "the app has as many keys of that kind as are allowed")                                   \
     X(TOO_LARGE, 413, 0, "larger than the limit that applies")                                                         \
     X(URI_TOO_LONG, 414, 0, "the request's target is too long")                                                        \
     X(EXPECTATION_FAILED, 417, 0, "no expectation but 100-continue is met")                                            \
     X(RATE_LIMITED, 429, 5, "too many messages for this target; try again later")                                      \
+    X(TOO_MANY_REQUESTS, 429, 1, "over the limit of requests a second; try again later")                               \
     X(HEADERS_TOO_LARGE, 431, 0, "the request's headers are too many or too large")                                    \
     X(INTERNAL, 500, 0, "an error of the server's own")                                                                \
     X(NOT_IMPLEMENTED, 501, 0, "the request uses a part of HTTP that is not served")                                   \
@@ -51,6 +55,7 @@ enum api_error_kind {
 
 struct api_error {
     enum api_error_kind kind;
+    uint32_t retry_after_s;          /* 0: as the table says */
     char field[API_ERROR_FIELD_MAX]; /* empty: none */
     char message[API_ERROR_MESSAGE_MAX];
 };
@@ -68,7 +73,10 @@ void api_error_from(struct api_error *error, int err, bool wrote, const char *fi
 void api_error_from_http(struct api_error *error, unsigned http, const char *message);
 
 unsigned api_error_http(enum api_error_kind kind);
-uint32_t api_error_retry_s(enum api_error_kind kind);
+/* Seconds of Retry-After; 0: none. */
+uint32_t api_error_retry_s(const struct api_error *error);
+/* "NOT_FOUND" */
+const char *api_error_status(enum api_error_kind kind);
 
 /* Append {"error":{...}}; line 0: none, else the line of a batch it is about. */
 void api_error_render(const struct api_error *error, uint32_t line, struct bytebuf *out);

@@ -1,5 +1,6 @@
 #include "api/api_exchange.h"
 
+#include "api/api_audit.h"
 #include "api/api_routes.h"
 
 #include <stdlib.h>
@@ -70,6 +71,7 @@ void api_exchange_free(struct api_exchange *exchange)
         free(exchange->state);
     else if (exchange->state != NULL)
         slab_give(exchange->state);
+    api_audit_free(exchange->audit);
     bytes_reset(&exchange->body);
     struct api_role *role = exchange->role;
     role->exchanges_count--;
@@ -103,9 +105,16 @@ void api_exchange_answer_as(struct api_exchange *exchange, unsigned status, cons
 {
     object_check(exchange, API_EXCHANGE_MAGIC);
     petrel_assert(!exchange->answered);
-    exchange->answered = true;
     exchange->status = status;
     exchange->content_type = content_type;
+    if (!api_audit_hold(exchange))
+        api_exchange_release(exchange);
+}
+
+void api_exchange_release(struct api_exchange *exchange)
+{
+    object_check(exchange, API_EXCHANGE_MAGIC);
+    exchange->answered = true;
     count(exchange);
     if (exchange->conn != NULL)
         api_conn_answered(exchange->conn);
@@ -122,7 +131,8 @@ void api_exchange_answer(struct api_exchange *exchange, unsigned status)
 void api_exchange_fail(struct api_exchange *exchange, const struct api_error *error)
 {
     exchange->body.len = 0;
-    exchange->retry_after_s = api_error_retry_s(error->kind);
+    exchange->error = error->kind;
+    exchange->retry_after_s = api_error_retry_s(error);
     api_error_render(error, 0, &exchange->body);
     api_exchange_answer(exchange, api_error_http(error->kind));
 }

@@ -15,6 +15,7 @@
 #define API_EXCHANGE_STATE_MAX 1600
 
 struct api_route;
+struct api_audit;
 
 struct api_exchange {
     uint32_t magic;
@@ -33,9 +34,11 @@ struct api_exchange {
     void *state; /* the handler's, see api_exchange_state() */
     void (*drop_state)(void *state);
     bool state_is_large; /* it has memory of its own */
+    struct api_audit *audit; /* NULL: it is not written down */
 
     /* the answer */
     unsigned status;
+    enum api_error_kind error;
     uint32_t retry_after_s;
     const char *content_type;
     char allow[API_EXCHANGE_ALLOW_MAX];
@@ -47,6 +50,7 @@ struct api_request {
     const struct http_request *http;
     struct bytes id;                /* {id} of the path, decoded */
     const struct snapshot_app *app; /* {app}; valid until the handler returns */
+    const struct snapshot_key *key; /* that was shown; NULL: the admin token; likewise */
 };
 typedef void api_handler_fn(struct api_exchange *exchange, const struct api_request *request);
 
@@ -68,6 +72,8 @@ void *api_exchange_state(struct api_exchange *exchange, size_t size, void (*drop
 void api_exchange_answer(struct api_exchange *exchange, unsigned status);
 /* The same with a body of another type. */
 void api_exchange_answer_as(struct api_exchange *exchange, unsigned status, const char *content_type);
+/* It was written down (api_audit.h): the answer goes out. */
+void api_exchange_release(struct api_exchange *exchange);
 void api_exchange_fail(struct api_exchange *exchange, const struct api_error *error);
 /* The table's text of that error; field may be NULL. */
 void api_exchange_refuse(struct api_exchange *exchange, enum api_error_kind kind, const char *field);

@@ -75,9 +75,9 @@ struct api_stranger {
 /* The key that the connection's last request showed. */
 struct api_auth {
     char text[REGISTRY_KEY_TEXT_MAX];
-    size_t len;                     /* 0: none */
-    uint64_t snapshot;              /* which one app points into, as role->snapshots counts */
-    const struct snapshot_app *app; /* NULL with API_ADMIN */
+    size_t len;        /* 0: none */
+    uint64_t snapshot; /* which one key points into, as role->snapshots counts */
+    const struct snapshot_key *key;
 };
 
 struct api_conn {

@@ -22,6 +22,7 @@ struct api_config api_role_defaults(void)
         .request_timeout_ms = 15000,
         .idle_timeout_ms = 75000,
         .ttl_default_s = 28 * DAY_S,
+        .rate_burst_ms = 1000,
         .ttl_max_s = 28 * DAY_S,
         .topics_ttl_max_s = 28 * DAY_S,
         .token_ttl_s = 30 * DAY_S,

@@ -56,8 +56,11 @@ struct api_config {
     uint64_t ttl_max_s;                 /* 4 weeks */
     uint64_t topics_ttl_max_s;          /* of messages to topics: 4 weeks */
     bool replicas;                      /* the store has some to wait for: durability "replicated" is taken */
-    uint64_t token_ttl_s;               /* device tokens that register mints: 30 days */
-    uint32_t heartbeat_hint_s;          /* lookup: how long an answer may be cached; 300 */
+    uint32_t app_rate;         /* requests a second of an app that has no limit of its own; 0: as many as come */
+    uint32_t key_rate;         /* the same of a key */
+    uint64_t rate_burst_ms;    /* what of a limit may come at once; 1,000 */
+    uint64_t token_ttl_s;      /* device tokens that register mints: 30 days */
+    uint32_t heartbeat_hint_s; /* lookup: how long an answer may be cached; 300 */
 };
 
 struct api_config api_role_defaults(void);

@@ -1,5 +1,7 @@
 #include "api/api_routes.h"
 
+#include "api/api_audit.h"
+#include "api/api_limits.h"
 #include "api/api_refresh.h"
 #include "base/err.h"
 
@@ -9,7 +11,7 @@
 
 static const struct api_route routes[] = {
 #define ROUTE_ROW(method, pattern, access, handler)                                                                    \
-    {HTTP_METHOD_##method, #method, pattern, API_ACCESS_##access, handler},
+    {HTTP_METHOD_##method, #method, pattern, API_ACCESS_##access, handler, #handler},
     API_ROUTES_TABLE(ROUTE_ROW)
 #undef ROUTE_ROW
 };
@@ -19,6 +21,15 @@ static const struct api_route routes[] = {
 const struct api_route *api_routes_at(size_t index)
 {
     return index < ROUTES_COUNT ? &routes[index] : NULL;
+}
+
+/* Where a message is, a sender may ask as well as a reader. What is not thought of here takes the most. */
+uint32_t api_routes_scopes(const struct api_route *route)
+{
+    const bool reads = route->method == HTTP_METHOD_GET;
+    if (strncmp(route->pattern, API_ROUTES_MESSAGES, strlen(API_ROUTES_MESSAGES)) == 0)
+        return reads ? SNAPSHOT_SCOPE_SEND | SNAPSHOT_SCOPE_READ : SNAPSHOT_SCOPE_SEND;
+    return reads ? SNAPSHOT_SCOPE_READ : SNAPSHOT_SCOPE_ADMIN;
 }
 
 /* A path taken apart, percent-escapes decoded. */
@@ -125,10 +136,19 @@ static int check_params(const struct params *params, struct api_error *error)
     return 0;
 }
 
+/* In a batch each line counts, and the batch does not. */
+static int check_rate(const struct api_exchange *exchange, const struct api_caller *caller, struct api_error *error)
+{
+    if (exchange->route->handler == api_batch_send)
+        return 0;
+    return api_limits_take(exchange->role, exchange->role->snapshot, caller->app, caller->key, error);
+}
+
 /* Whether it is about apps, which only the registry knows. */
 static bool needs_registry(const struct api_route *route)
 {
-    return route->access == API_ACCESS_APP || strncmp(route->pattern, API_ROUTES_APPS, strlen(API_ROUTES_APPS)) == 0;
+    return route->access == API_ACCESS_APP || strcmp(route->pattern, API_ROUTES_AUDIT) == 0 ||
+           strncmp(route->pattern, API_ROUTES_APPS, strlen(API_ROUTES_APPS)) == 0;
 }
 
 void api_routes_dispatch(struct api_exchange *exchange, const struct http_request *request)
@@ -147,10 +167,14 @@ void api_routes_dispatch(struct api_exchange *exchange, const struct http_reques
     }
     struct api_error error;
     struct api_request shown = {.http = request, .id = params.id};
-    const int judged = api_auth_check(exchange->conn, request, exchange->route->access, params.app, &shown.app, &error);
+    struct api_caller caller;
+    const int judged = api_auth_check(exchange->conn, request, exchange->route->access,
+                                      api_routes_scopes(exchange->route), params.app, &caller, &error);
     if (judged == API_AUTH_UNKNOWN && api_refresh_wait(exchange->conn, exchange, &error))
         return;
-    if (judged != 0 || check_params(&params, &error) != 0) {
+    shown.app = caller.app;
+    shown.key = caller.key;
+    if (judged != 0 || check_params(&params, &error) != 0 || check_rate(exchange, &caller, &error) != 0) {
         api_exchange_fail(exchange, &error);
         return;
     }
@@ -159,5 +183,6 @@ void api_routes_dispatch(struct api_exchange *exchange, const struct http_reques
         return;
     }
     api_address_set_target(&exchange->target, params.app, params.user, params.device);
+    api_audit_begin(exchange, &shown);
     exchange->route->handler(exchange, &shown);
 }

@@ -9,7 +9,9 @@
 #include "api/api_exchange.h"
 
 #define API_ROUTES_APP "/v1/apps/{app}"
+#define API_ROUTES_MESSAGES API_ROUTES_APP "/messages"
 #define API_ROUTES_APPS "/admin/v1/apps"
+#define API_ROUTES_AUDIT "/admin/v1/audit"
 #define API_ROUTES_MANAGED API_ROUTES_APPS "/{app}"
 
 /* method, path, who may, handler. A segment in braces is a parameter: {app}, {user}, {device}, or whatever else, which handlers see
@@ -27,6 +29,7 @@
     X(DELETE, API_ROUTES_APP "/users/{user}/devices/{device}/topics/{topic}", APP, api_topics_unsubscribe)             \
     X(GET, API_ROUTES_APP "/topics/{topic}", APP, api_topics_show)                                                     \
     X(GET, API_ROUTES_APP "/users/{user}/presence", APP, api_users_presence)                                           \
+    X(DELETE, API_ROUTES_APP "/users/{user}", APP, api_user_revoke)                                                    \
     X(GET, "/v1/lookup", OPEN, api_lookup_get)                                                                         \
     X(GET, "/healthz", OPEN, api_health_alive)                                                                         \
     X(GET, "/readyz", OPEN, api_health_ready)                                                                          \
@@ -44,10 +47,15 @@
     X(POST, API_ROUTES_APPS, ADMIN, api_admin_apps_create)                                                             \
     X(GET, API_ROUTES_MANAGED, ADMIN, api_admin_apps_show)                                                             \
     X(DELETE, API_ROUTES_MANAGED, ADMIN, api_admin_apps_delete)                                                        \
+    X(PUT, API_ROUTES_MANAGED "/limits", ADMIN, api_admin_apps_limit)                                                  \
     X(GET, API_ROUTES_MANAGED "/secrets", ADMIN, api_admin_apps_secrets)                                               \
+    X(GET, API_ROUTES_MANAGED "/token-keys", ADMIN, api_admin_token_keys_list)                                         \
+    X(POST, API_ROUTES_MANAGED "/token-keys", ADMIN, api_admin_token_keys_add)                                         \
+    X(DELETE, API_ROUTES_MANAGED "/token-keys/{id}", ADMIN, api_admin_token_keys_retire)                               \
     X(GET, API_ROUTES_MANAGED "/keys", ADMIN, api_admin_keys_list)                                                     \
     X(POST, API_ROUTES_MANAGED "/keys", ADMIN, api_admin_keys_create)                                                  \
     X(DELETE, API_ROUTES_MANAGED "/keys/{id}", ADMIN, api_admin_keys_revoke)                                           \
+    X(GET, API_ROUTES_AUDIT, ADMIN, api_admin_audit_list)                                                              \
     X(GET, "/admin/v1/sessions", ADMIN, api_admin_sessions_list)                                                       \
     X(GET, "/admin/v1/sessions/{id}", ADMIN, api_admin_sessions_show)                                                  \
     X(DELETE, "/admin/v1/sessions/{id}", ADMIN, api_admin_sessions_kick)
@@ -62,11 +70,15 @@ struct api_route {
     const char *pattern;
     enum api_access access;
     api_handler_fn *handler;
+    const char *handler_text; /* its name, which audited actions are called by */
 };
 
 /* Find the route, judge the caller, check the path's parameters, run the handler; or answer with what is wrong; or have the
  * request wait (conn->waiting), to be dispatched again. */
 void api_routes_dispatch(struct api_exchange *exchange, const struct http_request *request);
+
+/* What a key must be given for the route, of enum snapshot_scope: one of these. */
+uint32_t api_routes_scopes(const struct api_route *route);
 
 /* The table, for the tests that hold the documents against it; NULL behind the last. */
 const struct api_route *api_routes_at(size_t index);

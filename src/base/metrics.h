@@ -19,6 +19,7 @@
     X(BIND_WINDOW, GAUGE, "petrel_bind_window", "Binds that may be under way at a time")                               \
     X(MEMORY_BYTES, GAUGE, "petrel_memory_bytes", "Resident memory of the process")                                    \
     X(MEMORY_SHORT, GAUGE, "petrel_memory_short", "1 while memory is above memory.high_water: connects are refused")   \
+    X(TOKENS_PUBLIC, COUNTER, "petrel_tokens_public_total", "Tokens of ES256 and RS256, which are dear to check")      \
     X(RESUME_NEW, COUNTER, "petrel_resume_new_total", "Sessions that began without a position")                        \
     X(RESUME_RESUMED, COUNTER, "petrel_resume_resumed_total", "Sessions that resumed without a loss")                  \
     X(RESUME_GAP, COUNTER, "petrel_resume_gap_total", "Sessions that were told a gap on connecting")                   \
@@ -39,6 +40,7 @@
     X(HTTP_REQUESTS, COUNTER, "petrel_http_requests_total", "HTTP requests answered")                                  \
     X(HTTP_ERRORS_4XX, COUNTER, "petrel_http_errors_4xx_total", "HTTP requests answered 4xx")                          \
     X(HTTP_ERRORS_5XX, COUNTER, "petrel_http_errors_5xx_total", "HTTP requests answered 5xx")                          \
+    X(API_RATE_REFUSED, COUNTER, "petrel_api_rate_refused_total", "Requests and lines over a limit of app or key")     \
     X(HTTP_CONNECTIONS, GAUGE, "petrel_http_connections", "Open sockets on the API listeners")                         \
     X(STORE_COMMITS, COUNTER, "petrel_store_commits_total", "Durable group commits")                                   \
     X(STORE_OPERATIONS, COUNTER, "petrel_store_operations_total", "Store operations carried out")                      \

@@ -31,6 +31,27 @@ static const struct command_option names[] = {
 
 static const struct command_option key_create[] = {
     {"label", COMMAND_TEXT, "TEXT", "what the key is for, to tell it from others", 0},
+    {"scope", COMMAND_TEXT, "send,admin,read", "what it may do, by commas: send messages; register, subscribe and revoke; look (all)", 0},
+    {"expires", COMMAND_DURATION, "TIME", "how long it is good: 90d (for ever)", 0},
+    {NULL},
+};
+
+static const struct command_option app_limit[] = {
+    {"rate", COMMAND_NUMBER, "N", "requests a second of the app on each node (the server's api.app_rate)", 0},
+    {"key-rate", COMMAND_NUMBER, "N", "requests a second of each of its keys on each node (the server's api.key_rate)", 0},
+    {NULL},
+};
+
+static const struct command_option token_key_add[] = {
+    {"kid", COMMAND_TEXT, "TEXT", "what the header of tokens calls the key; needs --pem", 0},
+    {"pem", COMMAND_FILE, "FILE", "a public key: EC on P-256 (ES256), RSA of 2048 to 4096 bits (RS256); - is standard input", 0},
+    {NULL},
+};
+
+static const struct command_option audit_options[] = {
+    {"since", COMMAND_DURATION, "TIME", "not older than this: 30m, 24h, 7d (all that is kept)", 0},
+    {"app", COMMAND_TEXT, "APP", "only of this app", 0},
+    {"limit", COMMAND_NUMBER, "N", "at most so many, the newest (100)", 'n'},
     {NULL},
 };
 
@@ -99,9 +120,21 @@ static const struct command commands[] = {
     {"app show", "APP", "show one app", NULL, command_app_show, "app show shop", NULL},
     {"app secrets", "APP", "show the secrets that sign the app's device tokens, for a backend that mints them itself", NULL,
         command_app_secrets, "app secrets shop", NULL},
+    {"app limit", "APP", "limit the requests a second of an app and of its keys; what is not named is the server's again", app_limit,
+        command_app_limit, "app limit shop --rate 500 --key-rate 100",
+        "A limit is each node's: an app that asks three nodes may make three times as many. `petrelctl app show` tells what this node has left\n"
+        "and has refused."},
     {"app delete", "APP", "delete an app with its keys and devices", yes, command_app_delete, "app delete shop --yes", NULL},
+    {"token-key list", "APP", "list the keys that sign the app's device tokens, without the secrets", NULL, command_token_key_list,
+        "token-key list shop", NULL},
+    {"token-key add", "APP", "add a key that signs device tokens: a public one of yours, else a new secret", token_key_add,
+        command_token_key_add, "token-key add shop --kid 2026-02 --pem phones.pub.pem",
+        "To replace a key without a device noticing: add the new one, sign with it a minute later, retire the old one when the tokens that it\n"
+        "signed have expired. The server signs with its newest secret from a minute after it was made."},
+    {"token-key retire", "APP KID", "retire a key: no token that it signed is taken any more", yes, command_token_key_retire,
+        "token-key retire shop 2025-11 --yes", NULL},
     {"key create", "APP", "make an API key for backends of an app; it is shown this once", key_create, command_key_create,
-        "key create shop --label orders", NULL},
+        "key create shop --label orders --scope send --expires 90d", NULL},
     {"key list", "APP", "list the API keys of an app", NULL, command_key_list, "key list shop", NULL},
     {"key revoke", "APP KEY-ID", "revoke an API key, for ever", yes, command_key_revoke,
         "key revoke shop 5f0c2b9a7d3e4811 --yes", NULL},
@@ -110,6 +143,8 @@ static const struct command commands[] = {
     {"device list", "APP USER", "list the devices of a user", NULL, command_device_list, "device list shop alice", NULL},
     {"device revoke", "APP USER DEVICE", "revoke a device: its session ends, its tokens are worth nothing", yes,
         command_device_revoke, "device revoke shop alice phone-1 --yes", NULL},
+    {"user revoke", "APP USER", "revoke all devices of a user: their sessions end, their tokens are worth nothing", yes,
+        command_user_revoke, "user revoke shop alice --yes", NULL},
     {"topic subscribe", "APP USER DEVICE TOPIC", "subscribe a device to a topic", NULL, command_topic_subscribe,
         "topic subscribe shop alice phone-1 news", NULL},
     {"topic unsubscribe", "APP USER DEVICE TOPIC", "end a device's subscription", NULL, command_topic_unsubscribe,
@@ -140,6 +175,7 @@ static const struct command commands[] = {
         "A node's share goes by its session.max_sessions. Run it after nodes were added, or came back."},
     {"message show", "ID", "say where a message is", message_show, command_message_show,
         "message show 019a9c1e-5d2b-7c44-9a51-0c8e3a5f7b10~YWxpY2U", NULL},
+    {"audit", "", "list what operators did, the newest first", audit_options, command_audit, "audit --since 24h", NULL},
     {"config show", "", "show the configuration in force", NULL, command_config_show, "config show", NULL},
     {"backup", "DIR", "have the running server copy its stores to a new directory on its own machine", NULL, command_backup,
         "backup /var/backups/petrel-monday", NULL},

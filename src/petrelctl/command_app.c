@@ -8,16 +8,33 @@ static const struct table_column columns[] = {
     {"APP", "name", TABLE_TEXT},
     {"CREATED", "created_at", TABLE_TIME},
     {"SECRETS", "secrets", TABLE_NUMBER},
+    {"PUBLIC KEYS", "public_keys", TABLE_NUMBER},
     {"IDEMPOTENCY", "idempotency_window_s", TABLE_SPAN_S},
+    /* of one app only */
+    {"RATE", "usage.rate", TABLE_NUMBER},
+    {"RATE LEFT", "usage.left", TABLE_NUMBER},
+    {"REFUSED", "usage.refused", TABLE_NUMBER},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
+#define LIST_COLUMNS (COLUMNS - 3)
+
+static const struct table_column key_columns[] = {
+    {"KEY-ID", "id", TABLE_TEXT},
+    {"RATE", "rate", TABLE_NUMBER},
+    {"RATE LEFT", "left", TABLE_NUMBER},
+    {"REFUSED", "refused", TABLE_NUMBER},
+};
 
 static enum command_exit print_app(const struct invocation *call, enum command_exit code, json_t *app)
 {
     if (code == COMMAND_OK && invocation_json(call))
         table_print_json(app);
     else if (code == COMMAND_OK)
-        table_print_pairs(columns, COLUMNS, app);
+        table_print_pairs(columns, table_at(app, "usage") != NULL ? COLUMNS : LIST_COLUMNS, app);
+    if (code == COMMAND_OK && !invocation_json(call) && json_array_size(table_at(app, "usage.keys")) > 0) {
+        putchar('\n');
+        table_print(key_columns, sizeof key_columns / sizeof key_columns[0], table_at(app, "usage.keys"), "");
+    }
     json_decref(app);
     return code;
 }
@@ -53,7 +70,7 @@ enum command_exit command_app_list(const struct invocation *call)
     } else if (invocation_json(call)) {
         table_print_json(apps);
     } else {
-        table_print(columns, COLUMNS, apps, "no apps; make one with `petrelctl app create NAME`");
+        table_print(columns, LIST_COLUMNS, apps, "no apps; make one with `petrelctl app create NAME`");
     }
     json_decref(apps);
     return COMMAND_OK;
@@ -66,6 +83,21 @@ enum command_exit command_app_show(const struct invocation *call)
     enum command_exit code = admin_open(&admin, call);
     if (code == COMMAND_OK)
         code = admin_request(admin, "GET", NULL, &app, "/admin/v1/apps/%s", invocation_argument(call, 0));
+    admin_close(&admin);
+    return print_app(call, code, app);
+}
+
+enum command_exit command_app_limit(const struct invocation *call)
+{
+    struct admin *admin;
+    json_t *app = NULL;
+    json_t *body = json_pack("{s:I, s:I}", "rate", (json_int_t)invocation_number(call, "rate", 0), "key_rate",
+                             (json_int_t)invocation_number(call, "key-rate", 0));
+    enum command_exit code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_request(admin, "PUT", json_incref(body), &app, "/admin/v1/apps/%s/limits",
+                             invocation_argument(call, 0));
+    json_decref(body);
     admin_close(&admin);
     return print_app(call, code, app);
 }

@@ -84,3 +84,31 @@ enum command_exit command_device_revoke(const struct invocation *call)
     admin_close(&admin);
     return code;
 }
+
+enum command_exit command_user_revoke(const struct invocation *call)
+{
+    static const struct table_column revoked[] = {
+        {"USER", "user", TABLE_TEXT},
+        {"DEVICES", "devices", TABLE_TEXT},
+        {"REVOKED", "revoked_at", TABLE_TIME},
+    };
+    struct admin *admin;
+    json_t *answer = NULL;
+    char question[512];
+    snprintf(question, sizeof question, "Revoke all devices of %.128s, app %.64s?", invocation_argument(call, 1),
+             invocation_argument(call, 0));
+    enum command_exit code = command_confirm(call, question);
+    if (code != COMMAND_OK)
+        return code;
+    code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_request(admin, "DELETE", NULL, &answer, "/v1/apps/%s/users/%s", invocation_argument(call, 0),
+                             invocation_argument(call, 1));
+    admin_close(&admin);
+    if (code == COMMAND_OK && invocation_json(call))
+        table_print_json(answer);
+    else if (code == COMMAND_OK)
+        table_print_pairs(revoked, sizeof revoked / sizeof revoked[0], answer);
+    json_decref(answer);
+    return code;
+}

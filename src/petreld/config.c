@@ -236,6 +236,9 @@ int config_check(const struct config *config, struct config_error *error)
         wrong = "memory.high_water must be at most 100%, or 1MiB or more";
     else if (config->api_ttl_default > config->api_ttl_max)
         wrong = "api.ttl_default is above api.ttl_max";
+    else if (config->session_max_bytes_per_second > 0 &&
+             config->session_max_bytes_per_second <= config->session_max_frame)
+        wrong = "session.max_bytes_per_second must exceed session.max_frame, or no large frame gets through";
     else if (config->api_max_message + 1024 > config->session_max_frame)
         wrong = "session.max_frame must exceed api.max_message by 1KiB: a message travels in one frame";
     else if (config->inbox_cap_bytes < config->api_max_message + 1024)

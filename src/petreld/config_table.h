@@ -26,6 +26,9 @@
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
     X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address") \
+    X("session.bad_tokens", session_bad_tokens, COUNT, "64", 0, 1000000, "Bad tokens that one address may show; each more has it wait, from 1 s to 60 s (3002), and each good token makes up for one; 0: no limit") \
+    X("session.max_frames_per_second", session_max_frames_per_second, COUNT, "1000", 0, 1000000, "Frames that one device may send in a second, acks of what it was sent aside; beyond it is closed (3513); 0: no limit") \
+    X("session.max_bytes_per_second", session_max_bytes_per_second, BYTES, "2MiB", 0, CONFIG_GIB, "Bytes, likewise; more than session.max_frame") \
     X("session.heartbeat", session_heartbeat, DURATION, "4m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Interval told to clients that wish for none") \
     X("session.heartbeat_min", session_heartbeat_min, DURATION, "10s", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Shortest interval a client may have") \
     X("session.heartbeat_max", session_heartbeat_max, DURATION, "20m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Longest interval a client may have") \
@@ -45,6 +48,9 @@
     X("api.idle_timeout", api_idle_timeout, DURATION, "75s", CONFIG_SECOND, CONFIG_DAY, "A connection without requests is closed after this") \
     X("api.ttl_default", api_ttl_default, DURATION, "28d", 0, 365 * CONFIG_DAY, "Life of a message that names no ttl") \
     X("api.ttl_max", api_ttl_max, DURATION, "28d", CONFIG_SECOND, 365 * CONFIG_DAY, "Longest ttl that may be asked for") \
+    X("api.app_rate", api_app_rate, COUNT, "0", 0, 1000000000, "Requests a second that one app may make of this node, each line of a batch being one; more are 429; 0: no limit; an app may have its own (petrelctl app limit)") \
+    X("api.key_rate", api_key_rate, COUNT, "0", 0, 1000000000, "The same for each of the app's API keys") \
+    X("api.rate_burst", api_rate_burst, DURATION, "1s", 1, 3600 * CONFIG_SECOND, "What of such a limit may come at once after a rest: the requests of so long") \
     X("api.token_ttl", api_token_ttl, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Life of device tokens that register mints") \
     X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; keep it on loopback") \
     X("admin.port", admin_port, COUNT, "7481", 0, 65535, "Its port; 0: the kernel chooses") \

@@ -44,6 +44,10 @@ static struct session_config session_config_of(const struct server *server)
     out.max_handshakes = share(config->session_max_handshakes, server->loops_count);
     out.bind_target_ms = (uint32_t)config->session_bind_target;
     out.memory_short = &server->memory.is_short;
+    out.bad_tokens_per_address =
+        config->session_bad_tokens > 0 ? share(config->session_bad_tokens, server->loops_count) : 0;
+    out.max_frames_per_second = (uint32_t)config->session_max_frames_per_second;
+    out.max_bytes_per_second = (uint32_t)config->session_max_bytes_per_second;
     out.on_draining = server_announce_draining;
     return out;
 }
@@ -69,6 +73,9 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.max_pipeline = (uint32_t)config->api_max_pipeline;
     out.request_timeout_ms = (uint32_t)config->api_request_timeout;
     out.idle_timeout_ms = (uint32_t)config->api_idle_timeout;
+    out.app_rate = (uint32_t)config->api_app_rate;
+    out.key_rate = (uint32_t)config->api_key_rate;
+    out.rate_burst_ms = config->api_rate_burst;
     out.ttl_default_s = config->api_ttl_default / CONFIG_SECOND;
     out.ttl_max_s = config->api_ttl_max / CONFIG_SECOND;
     out.topics_ttl_max_s = config->topics_ttl_max / CONFIG_SECOND;
@@ -277,20 +284,31 @@ struct snapshot_mail {
     struct snapshot *snapshot;
 };
 
+_Static_assert(SNAPSHOT_SECRETS_MAX <= PEER_APP_KEYS_MAX && SNAPSHOT_PUBLIC_KEYS_MAX <= PEER_APP_PUBLIC_KEYS_MAX,
+               "what the registry holds of an app fits what nodes are told");
+
+/* to borrows from the snapshot. */
+static void lend_app(const struct snapshot *snapshot, const struct snapshot_app *from, struct peer_app *to)
+{
+    const struct snapshot_public_key *keys = snapshot_public_keys(snapshot, from, &to->public_keys_count);
+    to->name = bytes_str(from->name);
+    to->keys_count = from->secrets_count;
+    for (size_t i = 0; i < from->secrets_count; i++)
+        to->keys[i] = (struct peer_app_key){bytes_str(from->secrets[i].kid),
+                                            bytes_of(from->secrets[i].secret, sizeof from->secrets[i].secret)};
+    for (size_t i = 0; i < to->public_keys_count; i++)
+        to->public_keys[i] =
+            (struct peer_public_key){bytes_str(keys[i].kid), keys[i].algorithm, bytes_of(keys[i].der, keys[i].der_len)};
+}
+
 /* Every loop tells every session role which apps there are: each of them so hears of an app by mail that was posted before the
  * API could answer that it was created, and mail is run before the sockets are looked at. */
 static void publish_apps(struct server_loop *node, const struct snapshot *snapshot)
 {
     size_t count = snapshot_apps_count(snapshot);
     struct peer_app *apps = object_zalloc((count > 0 ? count : 1) * sizeof *apps);
-    for (size_t i = 0; i < count; i++) {
-        const struct snapshot_app *from = snapshot_app_at(snapshot, i);
-        apps[i].name = bytes_str(from->name);
-        apps[i].keys_count = from->secrets_count;
-        for (size_t s = 0; s < from->secrets_count; s++)
-            apps[i].keys[s] = (struct peer_app_key){bytes_str(from->secrets[s].kid),
-                                                    bytes_of(from->secrets[s].secret, sizeof from->secrets[s].secret)};
-    }
+    for (size_t i = 0; i < count; i++)
+        lend_app(snapshot, snapshot_app_at(snapshot, i), &apps[i]);
     struct buf *records = peer_record_pack_apps(apps, count);
     message_role_publish_apps(node->message, snapshot_version(snapshot), records);
     buf_unref(records);

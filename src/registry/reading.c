@@ -13,7 +13,8 @@ static void *room_for_one(void *array, size_t count, size_t size)
     return object_realloc(array, (count == 0 ? 1 : count * 2) * size);
 }
 
-void reading_add_app(struct reading *reading, int64_t app_id, struct bytes name, uint64_t key_window_ms)
+void reading_add_app(struct reading *reading, int64_t app_id, struct bytes name, uint64_t key_window_ms,
+                     const struct snapshot_limits *limits)
 {
     petrel_assert(reading->keys_count == 0 && reading->secrets_at == 0);
     const size_t place = reading->apps_count++;
@@ -24,6 +25,7 @@ void reading_add_app(struct reading *reading, int64_t app_id, struct bytes name,
     reading->app_ids[place] = app_id;
     row_text(name, app->name, sizeof app->name);
     app->key_window_ms = key_window_ms;
+    app->limits = *limits;
 }
 
 /* Rows come in the order of their app's number, as the apps did: walk both. False: no such app. */
@@ -34,21 +36,52 @@ static bool walk_to(const struct reading *reading, int64_t app_id, size_t *place
     return *place < reading->apps_count && reading->app_ids[*place] == app_id;
 }
 
-void reading_add_secret(struct reading *reading, int64_t app_id, struct bytes kid, struct bytes secret)
+static void add_secret(struct snapshot_app *app, struct bytes kid, struct bytes secret, uint64_t created_ms)
 {
-    if (secret.len != SNAPSHOT_SECRET_BYTES || !walk_to(reading, app_id, &reading->secrets_at))
-        return;
-    struct snapshot_app *app = &reading->apps[reading->secrets_at];
-    if (app->secrets_count == SNAPSHOT_SECRETS_MAX)
+    if (secret.len != SNAPSHOT_SECRET_BYTES || app->secrets_count == SNAPSHOT_SECRETS_MAX)
         return;
     struct snapshot_secret *to = &app->secrets[app->secrets_count++];
     row_text(kid, to->kid, sizeof to->kid);
     memcpy(to->secret, secret.ptr, sizeof to->secret);
+    to->created_ms = created_ms;
 }
 
-void reading_add_key(struct reading *reading, int64_t app_id, struct bytes id, struct bytes sha256)
+void reading_add_secret(struct reading *reading, int64_t app_id, struct bytes kid, struct bytes secret)
 {
-    struct snapshot_key key = {0};
+    if (walk_to(reading, app_id, &reading->secrets_at))
+        add_secret(&reading->apps[reading->secrets_at], kid, secret, 0);
+}
+
+static void add_public_key(struct reading *reading, enum token_algorithm algorithm,
+                           const struct reading_token_key *from)
+{
+    struct snapshot_public_key key = {.app = (uint32_t)reading->token_keys_at,
+                                      .algorithm = algorithm,
+                                      .created_ms = from->created_ms,
+                                      .der_len = (uint16_t)from->material.len};
+    if (from->material.len == 0 || from->material.len > sizeof key.der)
+        return;
+    row_text(from->kid, key.kid, sizeof key.kid);
+    memcpy(key.der, from->material.ptr, from->material.len);
+    reading->public_keys = room_for_one(reading->public_keys, reading->public_keys_count, sizeof key);
+    reading->public_keys[reading->public_keys_count++] = key;
+}
+
+void reading_add_token_key(struct reading *reading, int64_t app_id, const struct reading_token_key *key)
+{
+    enum token_algorithm algorithm;
+    if (!token_public_algorithm_find(key->algorithm, &algorithm) || !walk_to(reading, app_id, &reading->token_keys_at))
+        return;
+    if (algorithm == TOKEN_HS256)
+        add_secret(&reading->apps[reading->token_keys_at], key->kid, key->material, key->created_ms);
+    else
+        add_public_key(reading, algorithm, key);
+}
+
+void reading_add_key(struct reading *reading, int64_t app_id, struct bytes id, struct bytes sha256, uint32_t scopes,
+                     uint64_t expires_ms)
+{
+    struct snapshot_key key = {.scopes = scopes, .expires_ms = expires_ms};
     if (sha256.len != sizeof key.sha256 || !walk_to(reading, app_id, &reading->keys_at))
         return;
     row_text(id, key.id, sizeof key.id);
@@ -58,9 +91,15 @@ void reading_add_key(struct reading *reading, int64_t app_id, struct bytes id, s
     reading->keys[reading->keys_count++] = key;
 }
 
-struct snapshot *reading_snapshot(const struct reading *reading, uint64_t version)
+struct snapshot *reading_snapshot(const struct reading *reading, uint64_t version, const struct snapshot *before)
 {
-    return snapshot_new(version, reading->apps, reading->apps_count, reading->keys, reading->keys_count);
+    const struct snapshot_content content = {.apps = reading->apps,
+                                             .apps_count = reading->apps_count,
+                                             .keys = reading->keys,
+                                             .keys_count = reading->keys_count,
+                                             .public_keys = reading->public_keys,
+                                             .public_keys_count = reading->public_keys_count};
+    return snapshot_new(version, &content, before);
 }
 
 void reading_reset(struct reading *reading)
@@ -70,5 +109,6 @@ void reading_reset(struct reading *reading)
     free(reading->apps);
     free(reading->app_ids);
     free(reading->keys);
+    free(reading->public_keys);
     *reading = (struct reading){0};
 }

@@ -1,8 +1,10 @@
-/* registry.h: apps, API keys, devices. Never on the hot path: read through a snapshot that every loop holds.
+/* registry.h: apps, API keys, devices, and who changed what. Never on the hot path: read through a snapshot that every loop holds.
  *
- * app       a tenant: a name, up to four secrets that sign its devices' tokens, its settings
- * API key   what a backend shows as Bearer: "pk_<id>_<secret>"; only its SHA-256 is stored, it is shown once
+ * app       a tenant: a name, up to four secrets and four public keys that its devices' tokens are signed with, its limits
+ * API key   what a backend shows as Bearer: "pk_<id>_<secret>"; only its SHA-256 is stored, it is shown once. It may be limited to
+ *           scopes and in time
  * device    one installation of a user, as a backend registered it
+ * audit     what operators did: rows that are only added, and go with age or number (registry_audit.h)
  * snapshot  all apps and live API keys, immutable, shared by reference; a new one after every change
  *
  * To add an implementation: struct registry_base_ops and struct tables_ops in registry_<name>*.c, its line in
@@ -15,6 +17,8 @@
 #include "registry/snapshot.h"
 
 struct registry;
+struct registry_audit_ops;
+struct registry_audit_row;
 
 #define REGISTRY_KEY_TEXT_MAX 96
 #define REGISTRY_LABEL_MAX 128 /* names people give: a key's, a device's platform */
@@ -25,7 +29,9 @@ struct registry_app {
     char name[ROUTE_APP_MAX + 1];
     uint64_t created_ms;
     uint32_t secrets_count;
+    uint32_t public_keys_count;
     uint64_t key_window_ms; /* how long idempotency keys are kept: 24 h */
+    struct snapshot_limits limits;
 };
 struct registry_key {
     char id[17]; /* 16 hex digits */
@@ -33,6 +39,8 @@ struct registry_key {
     char label[REGISTRY_LABEL_MAX + 1];
     uint64_t created_ms;
     uint64_t revoked_ms; /* 0: live */
+    uint64_t expires_ms; /* 0: never */
+    uint32_t scopes;     /* of enum snapshot_scope; 0: all */
 };
 struct registry_device {
     char user[ROUTE_USER_MAX + 1];
@@ -41,6 +49,14 @@ struct registry_device {
     uint64_t created_ms;
     uint64_t updated_ms;
     uint64_t revoked_ms; /* 0: live */
+};
+
+/* What app_change() does. */
+enum registry_change {
+    REGISTRY_CHANGE_SECRET_ADD = 1, /* a new secret that signs tokens, made here */
+    REGISTRY_CHANGE_PUBLIC_ADD,     /* in.kid, in.algorithm, in.der */
+    REGISTRY_CHANGE_KEY_RETIRE,     /* in.kid: a secret or public key, for ever */
+    REGISTRY_CHANGE_LIMITS,         /* in.limits, all of them */
 };
 
 struct registry_request;
@@ -57,11 +73,20 @@ struct registry_request {
     struct {
         struct bytes app;
         struct bytes user;
-        struct bytes device; /* device_register, device_revoke */
-        struct bytes label;  /* key_create; device_register's platform */
-        struct bytes key_id; /* key_revoke */
-        struct bytes after;  /* lists: begin behind this name or id; absent: at the start */
-        uint32_t limit;      /* lists: 1 .. REGISTRY_PAGE_MAX */
+        struct bytes device;         /* device_register, device_revoke */
+        struct bytes label;          /* key_create; device_register's platform */
+        struct bytes key_id;         /* key_revoke */
+        uint32_t scopes;             /* key_create: 0: all */
+        uint64_t expires_ms;         /* key_create: 0: never */
+        enum registry_change change; /* app_change, and what it is to */
+        struct bytes kid;
+        enum token_algorithm algorithm;
+        struct bytes der;
+        struct snapshot_limits limits;
+        const struct registry_audit_row *audit; /* of registry_audit_add() */
+        uint64_t since_ms;                      /* registry_audit_list(): not older */
+        struct bytes after;                     /* lists: begin behind this name or id; absent: at the start */
+        uint32_t limit;                         /* lists: 1 .. REGISTRY_PAGE_MAX */
     } in;
     struct {
         char key_text[REGISTRY_KEY_TEXT_MAX]; /* key_create: the key, shown this once; wipe it after use */
@@ -72,6 +97,7 @@ struct registry_request {
             struct registry_app *apps; /* the registry's memory, lent until the callback returns */
             struct registry_key *keys;
             struct registry_device *devices;
+            struct registry_audit_row *audit; /* registry_audit.h */
             void *rows;
         };
     } out;
@@ -86,6 +112,9 @@ struct registry_ops {
     int (*app_create)(struct registry *r, struct registry_request *request);
     /* in.app given: that one; absent: all. */
     int (*app_list)(struct registry *r, struct registry_request *request);
+    /* EXISTS: it has a key of that kid; TOO_LARGE: as many as are allowed; NOT_FOUND: also no such kid; INVALID: also an empty kid, or
+     * no such change. out.apps: it, changed. */
+    int (*app_change)(struct registry *r, struct registry_request *request);
     /* Its keys and devices go. */
     int (*app_delete)(struct registry *r, struct registry_request *request);
     /* out.keys: it; out.key_text. */
@@ -110,7 +139,8 @@ struct registry_ops {
 
 struct registry {
     const struct registry_ops *ops;
-    const char *name; /* the implementation's: "sqlite" */
+    const struct registry_audit_ops *audit; /* registry_audit.h */
+    const char *name;                       /* the implementation's: "sqlite" */
 };
 
 #endif

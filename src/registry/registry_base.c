@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "registry/registry_audit.h"
 
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@
 enum op {
     OP_APP_CREATE,
     OP_APP_LIST,
+    OP_APP_CHANGE,
     OP_APP_DELETE,
     OP_KEY_CREATE,
     OP_KEY_LIST,
@@ -20,6 +22,8 @@ enum op {
     OP_DEVICE_REGISTER,
     OP_DEVICE_LIST,
     OP_DEVICE_REVOKE,
+    OP_AUDIT_ADD,
+    OP_AUDIT_LIST,
     OP_REFRESH,
     OP_COUNT
 };
@@ -28,15 +32,12 @@ static const struct op_rule {
     int (*run)(struct tables *tables, struct registry_request *request);
     bool writes;
 } op_rules[OP_COUNT] = {
-    [OP_APP_CREATE] = {tables_apps_create, true},
-    [OP_APP_LIST] = {tables_apps_list, false},
-    [OP_APP_DELETE] = {tables_apps_delete, true},
-    [OP_KEY_CREATE] = {tables_keys_create, true},
-    [OP_KEY_LIST] = {tables_keys_list, false},
-    [OP_KEY_REVOKE] = {tables_keys_revoke, true},
-    [OP_DEVICE_REGISTER] = {tables_devices_register, true},
-    [OP_DEVICE_LIST] = {tables_devices_list, false},
-    [OP_DEVICE_REVOKE] = {tables_devices_revoke, true},
+    [OP_APP_CREATE] = {tables_apps_create, true},    [OP_APP_LIST] = {tables_apps_list, false},
+    [OP_APP_CHANGE] = {tables_change_run, true},     [OP_APP_DELETE] = {tables_apps_delete, true},
+    [OP_KEY_CREATE] = {tables_keys_create, true},    [OP_KEY_LIST] = {tables_keys_list, false},
+    [OP_KEY_REVOKE] = {tables_keys_revoke, true},    [OP_DEVICE_REGISTER] = {tables_devices_register, true},
+    [OP_DEVICE_LIST] = {tables_devices_list, false}, [OP_DEVICE_REVOKE] = {tables_devices_revoke, true},
+    [OP_AUDIT_ADD] = {tables_audit_add, true},       [OP_AUDIT_LIST] = {tables_audit_list, false},
     /* OP_REFRESH has none: many are answered by one look, outside of transactions. */
 };
 
@@ -76,6 +77,11 @@ static int app_list(struct registry *registry, struct registry_request *request)
     return post(registry, request, OP_APP_LIST);
 }
 
+static int app_change(struct registry *registry, struct registry_request *request)
+{
+    return post(registry, request, OP_APP_CHANGE);
+}
+
 static int app_delete(struct registry *registry, struct registry_request *request)
 {
     return post(registry, request, OP_APP_DELETE);
@@ -111,6 +117,16 @@ static int device_revoke(struct registry *registry, struct registry_request *req
     return post(registry, request, OP_DEVICE_REVOKE);
 }
 
+static int audit_add(struct registry *registry, struct registry_request *request)
+{
+    return post(registry, request, OP_AUDIT_ADD);
+}
+
+static int audit_list(struct registry *registry, struct registry_request *request)
+{
+    return post(registry, request, OP_AUDIT_LIST);
+}
+
 static int refresh(struct registry *registry, struct registry_request *request)
 {
     return post(registry, request, OP_REFRESH);
@@ -132,14 +148,15 @@ uint32_t registry_base_until(uint64_t due_ms)
 int registry_base_publish(struct registry_base *base)
 {
     struct snapshot *snapshot = NULL;
-    const int status = tables_snapshot(base->tables, &snapshot);
+    const int status = tables_snapshot(base->tables, base->last, &snapshot);
     base->unpublished = status != 0;
-    if (status == 0) {
-        base->version = snapshot_version(snapshot);
-        base->on_snapshot(base, snapshot);
-    }
-    snapshot_unref(snapshot);
-    return status;
+    if (status != 0)
+        return status;
+    base->version = snapshot_version(snapshot);
+    base->on_snapshot(base, snapshot);
+    snapshot_unref(base->last);
+    base->last = snapshot;
+    return 0;
 }
 
 int registry_base_poll(struct registry_base *base)
@@ -411,6 +428,7 @@ static void registry_close(struct registry *registry)
 {
     struct registry_base *base = registry_base_of(registry);
     worker_stop(&base->worker);
+    snapshot_unref(base->last);
     base->magic = 0;
     base->ops->free(base);
 }
@@ -418,6 +436,7 @@ static void registry_close(struct registry *registry)
 static const struct registry_ops registry_ops = {
     .app_create = app_create,
     .app_list = app_list,
+    .app_change = app_change,
     .app_delete = app_delete,
     .key_create = key_create,
     .key_list = key_list,
@@ -427,6 +446,11 @@ static const struct registry_ops registry_ops = {
     .device_revoke = device_revoke,
     .refresh = refresh,
     .close = registry_close,
+};
+
+static const struct registry_audit_ops audit_ops = {
+    .add = audit_add,
+    .list = audit_list,
 };
 
 int registry_base_open(struct registry_base *base)
@@ -440,11 +464,14 @@ int registry_base_open(struct registry_base *base)
         .stop = on_stop,
     };
     base->registry.ops = &registry_ops;
+    base->registry.audit = &audit_ops;
     base->registry.name = base->ops->name;
     base->magic = REGISTRY_MAGIC;
     base->unpublished = true;
     const int err = worker_start(&base->worker, &worker);
-    if (err != 0)
+    if (err != 0) {
+        snapshot_unref(base->last);
         base->ops->free(base);
+    }
     return err;
 }

@@ -44,6 +44,7 @@ struct registry_base {
     bool unpublished; /* the last snapshot may be older than the tables, or there is none */
     bool in_doubt;    /* what the slice wrote may be there: COMMIT was not answered, or it was and nobody can see it */
     uint64_t version; /* of the last snapshot */
+    struct snapshot *last; /* whose meters the next one takes over */
     struct worker_job *refreshes;
     uint64_t refresh_at_ms; /* not before this */
 };

@@ -23,6 +23,20 @@
         " ENGINE=InnoDB",                                                                                              \
         "INSERT IGNORE INTO registry_version (id, version) VALUES (1, 0)"
 
+#define SCHEMA_2                                                                                                       \
+    "CREATE TABLE IF NOT EXISTS app_token_key (app_id BIGINT NOT NULL, kid VARBINARY(64) NOT NULL, algorithm"          \
+    " VARBINARY(8) NOT NULL, material VARBINARY(1024) NOT NULL, created_ms BIGINT NOT NULL, PRIMARY KEY (app_id, "     \
+    "kid))"                                                                                                            \
+    " ENGINE=InnoDB",                                                                                                  \
+        "CREATE TABLE IF NOT EXISTS app_limit (app_id BIGINT NOT NULL PRIMARY KEY, per_second BIGINT NOT NULL,"        \
+        " key_per_second BIGINT NOT NULL) ENGINE=InnoDB",                                                              \
+        "CREATE TABLE IF NOT EXISTS api_key_grant (app_id BIGINT NOT NULL, key_id VARBINARY(16) NOT NULL, scopes INT"  \
+        " NOT NULL, expires_ms BIGINT NOT NULL, PRIMARY KEY (app_id, key_id)) ENGINE=InnoDB",                          \
+        "CREATE TABLE IF NOT EXISTS audit (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, at_ms BIGINT NOT NULL, who"  \
+        " VARBINARY(64) NOT NULL, origin VARBINARY(64) NOT NULL, node VARBINARY(64) NOT NULL, action VARBINARY(64)"    \
+        " NOT NULL, app VARBINARY(64) NOT NULL, target VARBINARY(255) NOT NULL, outcome VARBINARY(64) NOT NULL, KEY"   \
+        " audit_at (at_ms)) ENGINE=InnoDB"
+
 #define PURGE_DEVICES "DELETE FROM device WHERE app_id = ? ORDER BY user, device LIMIT ?"
 
 struct mysql_tables {
@@ -134,7 +148,8 @@ static const struct tables_ops mysql_tables_ops = {
 static int migrate(struct mysqldb *db)
 {
     static const char *const version_1[] = {SCHEMA_1, NULL};
-    static const char *const *const versions[] = {version_1};
+    static const char *const version_2[] = {SCHEMA_2, NULL};
+    static const char *const *const versions[] = {version_1, version_2};
     static const struct mysqldb_schema schema = {
         .name = "registry",
         .versions_count = sizeof versions / sizeof versions[0],

@@ -30,6 +30,19 @@
     "ALTER TABLE purge RENAME TO purge_app;"                                                                           \
     "ALTER TABLE meta RENAME TO registry_version;"
 
+/* Tables of their own, so that what was there stays as it was: a key without a grant may do what it always could. */
+#define SCHEMA_3                                                                                                       \
+    "CREATE TABLE app_token_key (app_id INTEGER NOT NULL, kid TEXT NOT NULL, algorithm TEXT NOT NULL,"                 \
+    " material BLOB NOT NULL, created_ms INTEGER NOT NULL, PRIMARY KEY (app_id, kid)) STRICT, WITHOUT ROWID;"          \
+    "CREATE TABLE app_limit (app_id INTEGER PRIMARY KEY, per_second INTEGER NOT NULL,"                                 \
+    " key_per_second INTEGER NOT NULL) STRICT;"                                                                        \
+    "CREATE TABLE api_key_grant (app_id INTEGER NOT NULL, key_id TEXT NOT NULL, scopes INTEGER NOT NULL,"              \
+    " expires_ms INTEGER NOT NULL, PRIMARY KEY (app_id, key_id)) STRICT, WITHOUT ROWID;"                               \
+    "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT NOT NULL,"             \
+    " origin TEXT NOT NULL, node TEXT NOT NULL, action TEXT NOT NULL, app TEXT NOT NULL, target TEXT NOT NULL,"        \
+    " outcome TEXT NOT NULL) STRICT;"                                                                                  \
+    "CREATE INDEX audit_at ON audit (at_ms);"
+
 #define PURGE_DEVICES                                                                                                  \
     "DELETE FROM device WHERE app_id = ?1 AND (user, device) IN"                                                       \
     " (SELECT user, device FROM device WHERE app_id = ?1 LIMIT ?2)"
@@ -142,7 +155,7 @@ static const struct tables_ops sqlite_tables_ops = {
 
 int registry_sqlite_tables_open(struct tables **out, const char *path)
 {
-    static const char *const versions[] = {SCHEMA_1, SCHEMA_2};
+    static const char *const versions[] = {SCHEMA_1, SCHEMA_2, SCHEMA_3};
     static const struct sqlite_schema schema = {
         .name = "registry",
         .application_id = APPLICATION_ID,

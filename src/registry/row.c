@@ -16,6 +16,11 @@ bool row_valid_label(struct bytes text)
     return text.ptr == NULL || (text.len <= REGISTRY_LABEL_MAX && utf8_printable(text));
 }
 
+bool row_valid_kid(struct bytes text)
+{
+    return text.len > 0 && text.len <= SNAPSHOT_KID_MAX && utf8_printable(text);
+}
+
 bool row_split_after(struct bytes after, struct bytes *user, struct bytes *device)
 {
     *user = *device = bytes_str("");

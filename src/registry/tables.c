@@ -77,8 +77,12 @@ int tables_poll(struct tables *tables, uint64_t *version)
 static void take_app(struct reading *reading, struct tables *from)
 {
     const struct tables_ops *ops = from->ops;
+    const struct snapshot_limits limits = {
+        .per_second = (uint32_t)ops->number(from, TABLES_APP_ALL, 3),
+        .key_per_second = (uint32_t)ops->number(from, TABLES_APP_ALL, 4),
+    };
     reading_add_app(reading, ops->number(from, TABLES_APP_ALL, 0), ops->bytes(from, TABLES_APP_ALL, 1),
-                    (uint64_t)ops->number(from, TABLES_APP_ALL, 2));
+                    (uint64_t)ops->number(from, TABLES_APP_ALL, 2), &limits);
 }
 
 static void take_secret(struct reading *reading, struct tables *from)
@@ -88,11 +92,24 @@ static void take_secret(struct reading *reading, struct tables *from)
                        ops->bytes(from, TABLES_SECRET_ALL, 2));
 }
 
+static void take_token_key(struct reading *reading, struct tables *from)
+{
+    const struct tables_ops *ops = from->ops;
+    const struct reading_token_key key = {
+        .kid = ops->bytes(from, TABLES_TOKEN_KEY_ALL, 1),
+        .algorithm = ops->bytes(from, TABLES_TOKEN_KEY_ALL, 2),
+        .material = ops->bytes(from, TABLES_TOKEN_KEY_ALL, 3),
+        .created_ms = (uint64_t)ops->number(from, TABLES_TOKEN_KEY_ALL, 4),
+    };
+    reading_add_token_key(reading, ops->number(from, TABLES_TOKEN_KEY_ALL, 0), &key);
+}
+
 static void take_key(struct reading *reading, struct tables *from)
 {
     const struct tables_ops *ops = from->ops;
     reading_add_key(reading, ops->number(from, TABLES_KEY_ALL, 0), ops->bytes(from, TABLES_KEY_ALL, 1),
-                    ops->bytes(from, TABLES_KEY_ALL, 2));
+                    ops->bytes(from, TABLES_KEY_ALL, 2), (uint32_t)ops->number(from, TABLES_KEY_ALL, 3),
+                    (uint64_t)ops->number(from, TABLES_KEY_ALL, 4));
 }
 
 static int read_rows(struct tables *tables, enum tables_statement which, struct reading *reading,
@@ -105,7 +122,7 @@ static int read_rows(struct tables *tables, enum tables_statement which, struct 
     return rc == 0 ? 0 : tables_failure(rc);
 }
 
-int tables_snapshot(struct tables *tables, struct snapshot **out)
+int tables_snapshot(struct tables *tables, const struct snapshot *before, struct snapshot **out)
 {
     struct reading reading = {0};
     uint64_t version = 0;
@@ -118,10 +135,12 @@ int tables_snapshot(struct tables *tables, struct snapshot **out)
     if (status == 0)
         status = read_rows(tables, TABLES_SECRET_ALL, &reading, take_secret);
     if (status == 0)
+        status = read_rows(tables, TABLES_TOKEN_KEY_ALL, &reading, take_token_key);
+    if (status == 0)
         status = read_rows(tables, TABLES_KEY_ALL, &reading, take_key);
     tables->ops->rollback(tables);
     if (status == 0)
-        *out = reading_snapshot(&reading, version);
+        *out = reading_snapshot(&reading, version, before);
     reading_reset(&reading);
     return status;
 }

@@ -84,27 +84,32 @@ int tables_page(struct tables *tables, enum tables_statement which, struct regis
 int tables_bump(struct tables *tables);
 /* The registry's version, and whether devices of deleted apps are left. 0 or a failure. */
 int tables_poll(struct tables *tables, uint64_t *version);
-/* Read everything that hot paths need, all of it of one version. 0 with one reference, or a failure. */
-int tables_snapshot(struct tables *tables, struct snapshot **out);
+/* Read everything that hot paths need, all of it of one version; before as in snapshot_new(). 0 with one reference, or a failure. */
+int tables_snapshot(struct tables *tables, const struct snapshot *before, struct snapshot **out);
 /* Delete some devices of deleted apps, in a transaction of its own. 1: more may be left; 0: none; or a failure. */
 int tables_purge(struct tables *tables);
 
-/* ---- the port's operations: tables_apps.c, tables_keys.c, tables_devices.c ----
+/* ---- the port's operations: tables_apps.c, tables_change.c, tables_keys.c, tables_devices.c, tables_audit.c ----
  *
  * They read request->in and fill request->out. 0, a status that says what is wrong with the request and means that nothing
  * was written, or a failure. */
 
 /* The app's number. 0, PETREL_E_NOT_FOUND, or a failure. */
 int tables_apps_find(struct tables *tables, struct bytes name, int64_t *app_id);
+/* The request's app as it is now becomes its answer. 0, PETREL_E_NOT_FOUND, or a failure. */
+int tables_apps_show(struct tables *tables, struct registry_request *request);
 
 int tables_apps_create(struct tables *tables, struct registry_request *request);
 int tables_apps_list(struct tables *tables, struct registry_request *request);
 int tables_apps_delete(struct tables *tables, struct registry_request *request);
+int tables_change_run(struct tables *tables, struct registry_request *request);
 int tables_keys_create(struct tables *tables, struct registry_request *request);
 int tables_keys_list(struct tables *tables, struct registry_request *request);
 int tables_keys_revoke(struct tables *tables, struct registry_request *request);
 int tables_devices_register(struct tables *tables, struct registry_request *request);
 int tables_devices_list(struct tables *tables, struct registry_request *request);
 int tables_devices_revoke(struct tables *tables, struct registry_request *request);
+int tables_audit_add(struct tables *tables, struct registry_request *request);
+int tables_audit_list(struct tables *tables, struct registry_request *request);
 
 #endif

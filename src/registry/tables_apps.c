@@ -12,6 +12,9 @@ static void read_row(struct tables *tables, enum tables_statement which, void *r
     app->created_ms = (uint64_t)tables->ops->number(tables, which, 2);
     app->key_window_ms = (uint64_t)tables->ops->number(tables, which, 3);
     app->secrets_count = (uint32_t)tables->ops->number(tables, which, 4);
+    app->public_keys_count = (uint32_t)tables->ops->number(tables, which, 5);
+    app->limits.per_second = (uint32_t)tables->ops->number(tables, which, 6);
+    app->limits.key_per_second = (uint32_t)tables->ops->number(tables, which, 7);
 }
 
 /* row may be NULL. */
@@ -57,7 +60,7 @@ static int check_name(struct tables *tables, struct bytes name)
     return rc == 1 ? PETREL_E_EXISTS : rc;
 }
 
-static int show(struct tables *tables, struct registry_request *request)
+int tables_apps_show(struct tables *tables, struct registry_request *request)
 {
     int64_t app_id;
     struct registry_app row = {0};
@@ -84,14 +87,14 @@ int tables_apps_create(struct tables *tables, struct registry_request *request)
         status = insert_secret(tables, tables->ops->last_id(tables));
     if (status == 0)
         status = tables_bump(tables);
-    return status == 0 ? show(tables, request) : status;
+    return status == 0 ? tables_apps_show(tables, request) : status;
 }
 
 int tables_apps_list(struct tables *tables, struct registry_request *request)
 {
     const uint32_t limit = request->in.limit;
     if (request->in.app.ptr != NULL)
-        return show(tables, request);
+        return tables_apps_show(tables, request);
     if (limit < 1 || limit > REGISTRY_PAGE_MAX)
         return PETREL_E_INVALID;
     TABLES_BIND(tables, TABLES_APP_LIST, tables_text(request->in.after), tables_int(limit + 1));
@@ -102,8 +105,9 @@ int tables_apps_delete(struct tables *tables, struct registry_request *request)
 {
     /* Keys and secrets are few. An app's devices may be millions: they are out of reach at once, since the app's number is
      * never used again, and go little by little (tables_purge). */
-    static const enum tables_statement steps[] = {TABLES_APP_RETIRE, TABLES_APP_DELETE, TABLES_SECRET_DELETE,
-                                                  TABLES_KEY_DELETE, TABLES_PURGE_ADD};
+    static const enum tables_statement steps[] = {TABLES_APP_RETIRE,       TABLES_APP_DELETE,   TABLES_SECRET_DELETE,
+                                                  TABLES_TOKEN_KEY_DELETE, TABLES_LIMIT_DELETE, TABLES_KEY_GRANT_DELETE,
+                                                  TABLES_KEY_DELETE,       TABLES_PURGE_ADD};
     int64_t app_id;
     int status = tables_apps_find(tables, request->in.app, &app_id);
     for (size_t i = 0; status == 0 && i < sizeof steps / sizeof steps[0]; i++) {

@@ -12,6 +12,8 @@ static void read_row(struct tables *tables, enum tables_statement which, void *r
     tables_get_text(tables, which, 1, key->label, sizeof key->label);
     key->created_ms = (uint64_t)tables->ops->number(tables, which, 2);
     key->revoked_ms = (uint64_t)tables->ops->number(tables, which, 3);
+    key->scopes = (uint32_t)tables->ops->number(tables, which, 4);
+    key->expires_ms = (uint64_t)tables->ops->number(tables, which, 5);
 }
 
 /* The app is one, and the request's. */
@@ -35,10 +37,22 @@ static int show(struct tables *tables, struct registry_request *request, int64_t
     return 0;
 }
 
+/* What limits the key; nothing is written for one that nothing limits. */
+static int grant(struct tables *tables, const struct registry_request *request, int64_t app_id, struct bytes id)
+{
+    if (request->in.scopes == 0 && request->in.expires_ms == 0)
+        return 0;
+    TABLES_BIND(tables, TABLES_KEY_GRANT, tables_int(app_id), tables_text(id), tables_int(request->in.scopes),
+                tables_int((int64_t)request->in.expires_ms));
+    return tables_run(tables, TABLES_KEY_GRANT);
+}
+
 int tables_keys_create(struct tables *tables, struct registry_request *request)
 {
     int64_t app_id;
-    if (!row_valid_label(request->in.label))
+    const uint64_t expires_ms = request->in.expires_ms;
+    if (!row_valid_label(request->in.label) || request->in.scopes > SNAPSHOT_SCOPES_ALL ||
+        (expires_ms != 0 && (expires_ms <= tables->now_ms || expires_ms > INT64_MAX)))
         return PETREL_E_INVALID;
     int status = tables_apps_find(tables, request->in.app, &app_id);
     if (status != 0)
@@ -52,6 +66,8 @@ int tables_keys_create(struct tables *tables, struct registry_request *request)
                 tables_text(request->in.label), tables_blob(bytes_of(digest, sizeof digest)),
                 tables_int((int64_t)tables->now_ms));
     status = tables_run(tables, TABLES_KEY_INSERT);
+    if (status == 0)
+        status = grant(tables, request, app_id, bytes_str(id));
     if (status == 0)
         status = tables_bump(tables);
     return status == 0 ? show(tables, request, app_id, bytes_str(id)) : status;

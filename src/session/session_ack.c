@@ -29,6 +29,7 @@ void session_ack_read(struct session *session, struct position at)
         return;
     busy->acked = at.seq;
     session->proven = true;
+    session_flood_forgive(session);
     session_ack_note(session);
 }
 

@@ -12,6 +12,7 @@
 
 struct auth_key {
     struct token_key *key;
+    bool is_public;
     char kid[KID_MAX + 1];
 };
 
@@ -19,7 +20,7 @@ struct auth_app {
     struct map_node node;
     char name[ROUTE_APP_MAX + 1];
     size_t keys_count;
-    struct auth_key keys[PEER_APP_KEYS_MAX];
+    struct auth_key keys[PEER_APP_KEYS_MAX + PEER_APP_PUBLIC_KEYS_MAX];
 };
 
 struct session_keyring {
@@ -38,18 +39,19 @@ static void app_free(struct auth_app *app)
     free(app);
 }
 
-static void add_key(struct auth_app *app, const struct peer_app_key *from)
+/* key is taken; NULL: it was none. */
+static void add_key(struct auth_app *app, struct bytes kid, struct token_key *key, bool is_public)
 {
-    struct token_key *key = from->kid.len <= KID_MAX ? token_key_new(from->kid, from->secret) : NULL;
     if (key == NULL) {
         log_at(LOG_ERROR, "session", "a token key of an app is unusable", LOG_STR("app", app->name));
         return;
     }
     struct auth_key *to = &app->keys[app->keys_count++];
     to->key = key;
-    if (from->kid.len > 0)
-        memcpy(to->kid, from->kid.ptr, from->kid.len);
-    to->kid[from->kid.len] = '\0';
+    to->is_public = is_public;
+    petrel_assert(kid.len <= KID_MAX);
+    if (kid.len > 0)
+        memcpy(to->kid, kid.ptr, kid.len);
 }
 
 static void add_app(void *ctx, const struct peer_app *from)
@@ -61,8 +63,16 @@ static void add_app(void *ctx, const struct peer_app *from)
     }
     struct auth_app *app = object_zalloc(sizeof *app);
     memcpy(app->name, from->name.ptr, from->name.len);
-    for (size_t i = 0; i < from->keys_count && i < PEER_APP_KEYS_MAX; i++)
-        add_key(app, &from->keys[i]);
+    for (size_t i = 0; i < from->keys_count && i < PEER_APP_KEYS_MAX; i++) {
+        const struct peer_app_key *key = &from->keys[i];
+        add_key(app, key->kid, token_key_new(key->kid, key->secret), false);
+    }
+    for (size_t i = 0; i < from->public_keys_count && i < PEER_APP_PUBLIC_KEYS_MAX; i++) {
+        const struct peer_public_key *key = &from->public_keys[i];
+        const bool known = key->algorithm == TOKEN_ES256 || key->algorithm == TOKEN_RS256;
+        add_key(app, key->kid,
+                known ? token_key_new_public(key->kid, (enum token_algorithm)key->algorithm, key->der) : NULL, true);
+    }
     map_insert(&keyring->apps, &app->node);
 }
 
@@ -102,41 +112,62 @@ bool session_auth_lacks(const struct session_keyring *after, const struct sessio
     return false;
 }
 
-static uint32_t code_of(int rc)
+static uint32_t refuse(uint32_t code, const char *text, const char **why)
 {
-    switch (rc) {
-    case 0:
-        return 0;
-    case PETREL_E_EXPIRED:
-        return SESSION_CODE_TOKEN_EXPIRED;
-    default:
-        return SESSION_CODE_TOKEN_INVALID;
-    }
+    *why = text;
+    return code;
 }
 
-/* By the key that the token names; a token that names none may be signed with any of the app's. */
+/* What token_check() said of the key that the token named, or of all that could have signed it. */
+static uint32_t code_of(int rc, const struct token_reading *reading, uint64_t now_s, const char **why)
+{
+    if (rc == 0)
+        return 0;
+    if (rc != PETREL_E_EXPIRED)
+        return refuse(SESSION_CODE_TOKEN_INVALID,
+                      "the token's signature is wrong, or of another algorithm than the key's", why);
+    if (reading->claims.expires_s + TOKEN_LEEWAY_S < now_s)
+        return refuse(SESSION_CODE_TOKEN_EXPIRED, NULL, why);
+    return refuse(SESSION_CODE_TOKEN_EXPIRED,
+                  "the token is not valid yet: its iat or nbf is ahead of the server's clock", why);
+}
+
+/* By the key that the token names; a token that names none may be signed with any of the app's secrets. Not with its public keys:
+ * checks with those are dear, and so there is one to a CONNECT at most. */
 static uint32_t check_with(const struct auth_app *app, struct bytes token, const struct token_reading *reading,
-                           uint64_t now_s)
+                           uint64_t now_s, const char **why)
 {
     int rc = PETREL_E_UNAUTHENTICATED;
+    size_t tried = 0;
+    if (reading->kid[0] == '\0' && reading->algorithm != TOKEN_HS256)
+        return refuse(SESSION_CODE_TOKEN_INVALID, "a token that is not HS256 must name its key by kid", why);
     for (size_t i = 0; i < app->keys_count && rc == PETREL_E_UNAUTHENTICATED; i++) {
-        if (reading->kid[0] == '\0' || strcmp(reading->kid, app->keys[i].kid) == 0)
-            rc = token_check(app->keys[i].key, token, reading, now_s);
+        const struct auth_key *key = &app->keys[i];
+        if (reading->kid[0] == '\0' ? key->is_public : strcmp(reading->kid, key->kid) != 0)
+            continue;
+        rc = token_check(key->key, token, reading, now_s);
+        tried++;
     }
-    return code_of(rc);
+    if (tried == 0)
+        return refuse(SESSION_CODE_TOKEN_INVALID, "the app has no key of the token's kid", why);
+    return code_of(rc, reading, now_s, why);
 }
 
 uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes token, uint64_t now_s,
-                             struct token_claims *out)
+                             struct metrics_shard *metrics, struct token_claims *out, const char **why)
 {
     struct token_reading reading;
+    *why = NULL;
     if (token_read(token, &reading) != 0)
-        return SESSION_CODE_TOKEN_INVALID;
+        return refuse(SESSION_CODE_TOKEN_INVALID,
+                      "the token is no JWT with a known alg and the claims that are asked for", why);
     if (keyring == NULL)
         return SESSION_CODE_UNAVAILABLE;
     const struct map_node *node = map_find(&keyring->apps, bytes_str(reading.claims.app));
     if (node == NULL)
         return SESSION_CODE_UNKNOWN_APP;
     *out = reading.claims;
-    return check_with(container_of(node, const struct auth_app, node), token, &reading, now_s);
+    if (reading.algorithm != TOKEN_HS256)
+        metrics_add(metrics, METRIC_TOKENS_PUBLIC, 1);
+    return check_with(container_of(node, const struct auth_app, node), token, &reading, now_s, why);
 }

@@ -4,6 +4,7 @@
 #ifndef PETREL_SESSION_SESSION_AUTH_H
 #define PETREL_SESSION_SESSION_AUTH_H
 
+#include "base/metrics.h"
 #include "base/rng.h"
 #include "wire/token.h"
 
@@ -18,9 +19,9 @@ bool session_auth_knows(const struct session_keyring *keyring, struct bytes app)
 /* Whether some app of `before` is not in `after`. */
 bool session_auth_lacks(const struct session_keyring *after, const struct session_keyring *before);
 
-/* 0 and the claims, or the session_code to refuse with. keyring NULL: the apps are not known
- * yet, which is UNAVAILABLE, for the client to come again. */
+/* 0 and the claims, or the session_code to refuse with; *why then says more than the code's own text does, or is NULL. keyring NULL:
+ * the apps are not known yet, which is UNAVAILABLE, for the client to come again. */
 uint32_t session_auth_verify(const struct session_keyring *keyring, struct bytes token, uint64_t now_s,
-                             struct token_claims *out);
+                             struct metrics_shard *metrics, struct token_claims *out, const char **why);
 
 #endif

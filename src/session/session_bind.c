@@ -10,10 +10,27 @@
 #define BIND_TRIES_MAX 4U
 #define BIND_RETRY_MS 500U
 
-static void refuse(struct session *session, uint32_t code)
+static void refuse_with(struct session *session, uint32_t code, const char *text)
 {
     metrics_add(session_role_of(session)->metrics, METRIC_CONNECTS_REFUSED, 1);
-    session_conn_fail(session, code, NULL);
+    session_conn_fail(session, code, text);
+}
+
+static void refuse(struct session *session, uint32_t code)
+{
+    refuse_with(session, code, NULL);
+}
+
+/* Its address showed too many bad tokens. The token is not looked at: it may be good, and is to come again. */
+static void have_wait(struct session *session, uint32_t wait_ms)
+{
+    struct session_role *role = session_role_of(session);
+    metrics_add(role->metrics, METRIC_CONNECTS_REFUSED, 1);
+    role->out.len = 0;
+    session_encode_error(&role->out, SESSION_CODE_OVERLOADED,
+                         "too many bad tokens came from this address; reconnect after the backoff", wait_ms);
+    session_conn_write(session, bytes_view(&role->out));
+    session_conn_end(session, true);
 }
 
 /* ---- the first bind ---- */
@@ -199,13 +216,24 @@ void session_bind_connect(struct session *session, const struct session_connect 
         refuse(session, SESSION_CODE_VERSION);
         return;
     }
-    struct token_claims claims;
-    uint64_t wall_ms = loop_wall_ms(role->loop);
-    uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, &claims);
-    if (code != 0) {
-        refuse(session, code);
+    uint8_t address[16];
+    stream_peer_key(session->stream, address);
+    const uint32_t wait_ms = session_penalty_wait_ms(role, address);
+    if (wait_ms > 0) {
+        have_wait(session, wait_ms);
         return;
     }
+    struct token_claims claims;
+    uint64_t wall_ms = loop_wall_ms(role->loop);
+    const char *why;
+    uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, role->metrics, &claims, &why);
+    if (code == SESSION_CODE_TOKEN_INVALID || code == SESSION_CODE_UNKNOWN_APP)
+        session_penalty_bad(role, address);
+    if (code != 0) {
+        refuse_with(session, code, why);
+        return;
+    }
+    session_penalty_good(role, address);
     if (role->sessions >= role->config.max_sessions) {
         session_door_note_refusal(role, "max_sessions are held");
         refuse(session, SESSION_CODE_OVERLOADED);

@@ -27,7 +27,7 @@ static bool is_idle(const struct session *session)
     uint64_t seq = session->at.seq;
     return session->state == CONN_LIVE && busy->door == NULL && busy->reader.partial.len == 0 &&
            busy->missed.epoch == 0 && busy->told == seq && busy->acked == seq && busy->logged == seq &&
-           busy->told_floor <= seq;
+           busy->told_floor <= seq && !session_flood_counts(session);
 }
 
 void session_busy_settle(struct session *session)

@@ -24,6 +24,10 @@ struct session_busy {
     uint64_t acked;
     uint64_t logged;
     uint64_t told_floor; /* losses up to here the device has been told */
+    bool counted;        /* session_flood: what it sent in that second */
+    uint32_t counted_s;
+    uint32_t frames;
+    uint32_t bytes;
 };
 
 /* The session's; of one that was idle, it says what idle means. */

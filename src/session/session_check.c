@@ -57,6 +57,7 @@ static void on_checked(struct link_call *link)
         else
             /* The log has no such user or device any more: binding again says what became of it. */
             on_verdict(session, PEER_UNROUTED);
+        session_busy_settle(session);
     }
     if (again)
         session_agenda_failed(role);

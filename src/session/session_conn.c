@@ -57,7 +57,7 @@ void session_conn_move(struct session *session, enum conn_state to)
     log_at(LOG_DEBUG, "session", "move", LOG_NUM("slot", session_slot(session)),
            LOG_NUM("generation", session->generation), LOG_STR("from", state_names[from]),
            LOG_STR("to", state_names[to]));
-    session->state = (uint8_t)to;
+    session->state = (unsigned)to & 15U;
     count_sessions(session, from, to);
 }
 
@@ -86,6 +86,7 @@ static void count_end(struct session_role *role, uint32_t code)
     case SESSION_CODE_UNSUPPORTED:
     case SESSION_CODE_VERSION:
     case SESSION_CODE_ACK_BEYOND:
+    case SESSION_CODE_TOO_FAST:
         metrics_add(role->metrics, METRIC_PROTOCOL_ERRORS, 1);
         break;
     default:
@@ -210,6 +211,8 @@ static int on_frame(void *ctx, const struct frame *frame)
 {
     struct session *session = ctx;
     struct session_frame decoded;
+    if (!session_flood_frame(session))
+        return PETREL_E_CLOSING;
     int rc = session_decode(session_role_of(session)->codec, frame, &decoded);
     if (rc != 0)
         fail_decode(session, rc);
@@ -251,7 +254,8 @@ static void on_data(void *owner, struct bytes data)
     object_check(session, SESSION_MAGIC);
     if (session->state == CONN_CLOSING || data.len == 0)
         return;
-    session->heard_s = session_now_s(session_role_of(session));
+    if (!session_flood_read(session, data.len))
+        return;
     struct frame_reader reader = take_reader(session);
     if (session->state == CONN_ACCEPTED && reader.partial.len == 0 && protocol_of(data.ptr[0]) == PROTOCOL_NONE) {
         session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "a connection begins with a CONNECT frame, type 1");
@@ -261,6 +265,7 @@ static void on_data(void *owner, struct bytes data)
     if (rc == PETREL_E_TOO_LARGE)
         session_conn_fail(session, SESSION_CODE_FRAME_TOO_LARGE, NULL);
     keep_reader(session, &reader);
+    session_flood_end(session);
     session_busy_settle(session);
 }
 

@@ -6,8 +6,7 @@
  * wants     what the agenda is to do for the session at its next round (session_agenda.h)
  *
  * An idle session costs a cache line, its stream (32 bytes) and its identity (28 bytes and the names of user and device): no
- * timer, no buffer, no entry in a hash, no allocation of its own. All three lie in slabs, which is how a session knows its slot
- * and its role. */
+ * timer, no buffer, no entry in a hash, no allocation of its own. All three lie in slabs: so it knows its slot and role. */
 #ifndef PETREL_SESSION_SESSION_IMPL_H
 #define PETREL_SESSION_SESSION_IMPL_H
 
@@ -19,9 +18,11 @@
 #include "session/session_check.h"
 #include "session/session_door.h"
 #include "session/session_drain.h"
+#include "session/session_flood.h"
 #include "session/session_goaway.h"
 #include "session/session_identity.h"
 #include "session/session_move.h"
+#include "session/session_penalty.h"
 #include "session/session_role.h"
 #include "session/session_table.h"
 #include "session/session_window.h"
@@ -31,8 +32,7 @@
 
 /* What a peer without a token may make us hold: a CONNECT with the longest token and the most topics, and room for fields to come. */
 #define SESSION_CONNECT_BYTES_MAX 12288U
-/* A last frame has so long to leave. */
-#define SESSION_FLUSH_MS 2000U
+#define SESSION_FLUSH_MS 2000U /* a last frame has so long to leave */
 
 enum conn_state {
     CONN_ACCEPTED, /* no valid CONNECT yet */
@@ -55,11 +55,11 @@ enum session_flag {
 struct session {
     uint32_t magic;
     uint32_t generation;
-    uint8_t state; /* enum conn_state; written by session_conn_move() only */
-    uint8_t flags; /* of enum session_flag */
-    uint8_t wants; /* of enum session_want */
-    uint8_t
-        proven : 1; /* what is acked is no more than the device has; else it is where CONNECTED's GAP told it to begin */
+    uint8_t state : 4;  /* enum conn_state; written by session_conn_move() only */
+    uint8_t reads : 4;  /* in the second of heard_s, as far as session_flood counts */
+    uint8_t flags;      /* of enum session_flag */
+    uint8_t wants;      /* of enum session_want */
+    uint8_t proven : 1; /* the device has what is acked; else that is where CONNECTED's GAP told it to begin */
     uint8_t topics : 7; /* of enum session_topics_flag */
     uint16_t heartbeat_s;
     uint16_t losses; /* of the sweep, as counted at the last check; its lower half */
@@ -95,6 +95,8 @@ struct session_role {
     struct session_admission admission;
     struct session_window window;
     struct session_gate gate;
+    struct session_penalties penalties;
+    struct session_flood flood;
     struct session_calls calls;
     struct session_agenda agenda;
     struct session_sweep sweep;

@@ -146,6 +146,7 @@ static void finish(struct loop_task *task)
     session_call_reset(&role->calls);
     session_window_reset(role);
     session_door_reset(role);
+    session_penalty_reset(role);
     session_auth_keyring_free(&role->keyring);
     session_table_reset(&role->table);
     session_identity_reset(&role->identities);
@@ -198,6 +199,7 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
     slab_init(&role->doors, sizeof(struct session_door), role);
     session_door_init(role);
     session_window_init(role);
+    session_penalty_init(role);
     session_call_init(role);
     session_agenda_init(role);
     role->topics = session_topics_new(role);

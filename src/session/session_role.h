@@ -11,9 +11,10 @@
  *
  * Read: session_impl.h (what a session is), session_busy (what only a busy one has), session_identity (for whom it is),
  * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_door (before
- * CONNECT), session_auth (keys, tokens), session_bind (from CONNECT to live), session_flow (at, behind, pages), session_ack,
- * session_agenda (what waits), session_check (the sweep, paced checks), session_admission (how many come in), session_window (how
- * many are bound at a time), session_goaway (telling one to go elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
+ * CONNECT), session_penalty (addresses with bad tokens), session_flood (what a device may send), session_auth (keys, tokens),
+ * session_bind (from CONNECT to live), session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check
+ * (the sweep, paced checks), session_admission (how many come in), session_window (how many are bound at a time), session_goaway
+ * (telling one to go elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
  * the message role). */
 #ifndef PETREL_SESSION_SESSION_ROLE_H
 #define PETREL_SESSION_SESSION_ROLE_H
@@ -51,6 +52,11 @@ struct session_config {
     uint32_t bind_target_ms; /* what a bind may take before fewer are asked at a time, and turns, by 2; default 20 */
     const atomic_bool
         *memory_short; /* while it is set, who connects is refused; written by any thread. NULL: it never is */
+    uint32_t
+        bad_tokens_per_address; /* of this loop, before the address is to wait; 0: as many as come, which is the default */
+    uint32_t
+        max_frames_per_second; /* of a device, ACKs of what it was sent aside; beyond: TOO_FAST; 0: no limit, the default */
+    uint32_t max_bytes_per_second; /* likewise; over max_frame_bytes */
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;

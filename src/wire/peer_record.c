@@ -5,6 +5,7 @@
 #include "peer.pb-c.h"
 #include "wire/arena.h"
 #include "wire/text.h"
+#include "wire/token_public.h"
 
 /* Both lists are field 1, repeated messages: this tag, a length, the record. So a list is read record by record, in memory
  * that one record needs. */
@@ -58,26 +59,40 @@ struct buf *peer_record_pack_sessions(const struct peer_session *sessions, size_
     return seal(&packed);
 }
 
+static void pack_app(struct bytebuf *packed, const struct peer_app *app)
+{
+    Petrel__Peer__AppKey keys[PEER_APP_KEYS_MAX];
+    Petrel__Peer__AppKey *key_ptrs[PEER_APP_KEYS_MAX];
+    Petrel__Peer__PublicKey publics[PEER_APP_PUBLIC_KEYS_MAX];
+    Petrel__Peer__PublicKey *public_ptrs[PEER_APP_PUBLIC_KEYS_MAX];
+    petrel_assert(app->keys_count <= PEER_APP_KEYS_MAX && app->public_keys_count <= PEER_APP_PUBLIC_KEYS_MAX);
+    for (size_t k = 0; k < app->keys_count; k++) {
+        keys[k] = (Petrel__Peer__AppKey)PETREL__PEER__APP_KEY__INIT;
+        keys[k].kid = text_lend(app->keys[k].kid);
+        keys[k].secret = text_lend(app->keys[k].secret);
+        key_ptrs[k] = &keys[k];
+    }
+    for (size_t k = 0; k < app->public_keys_count; k++) {
+        publics[k] = (Petrel__Peer__PublicKey)PETREL__PEER__PUBLIC_KEY__INIT;
+        publics[k].kid = text_lend(app->public_keys[k].kid);
+        publics[k].algorithm = app->public_keys[k].algorithm;
+        publics[k].der = text_lend(app->public_keys[k].der);
+        public_ptrs[k] = &publics[k];
+    }
+    Petrel__Peer__App record = PETREL__PEER__APP__INIT;
+    record.name = text_lend(app->name);
+    record.n_keys = app->keys_count;
+    record.keys = key_ptrs;
+    record.n_public_keys = app->public_keys_count;
+    record.public_keys = public_ptrs;
+    put_record(packed, &record.base);
+}
+
 struct buf *peer_record_pack_apps(const struct peer_app *apps, size_t count)
 {
     struct bytebuf packed = {0};
-    for (size_t i = 0; i < count; i++) {
-        const struct peer_app *app = &apps[i];
-        petrel_assert(app->keys_count <= PEER_APP_KEYS_MAX);
-        Petrel__Peer__AppKey keys[PEER_APP_KEYS_MAX];
-        Petrel__Peer__AppKey *key_ptrs[PEER_APP_KEYS_MAX];
-        for (size_t k = 0; k < app->keys_count; k++) {
-            keys[k] = (Petrel__Peer__AppKey)PETREL__PEER__APP_KEY__INIT;
-            keys[k].kid = text_lend(app->keys[k].kid);
-            keys[k].secret = text_lend(app->keys[k].secret);
-            key_ptrs[k] = &keys[k];
-        }
-        Petrel__Peer__App record = PETREL__PEER__APP__INIT;
-        record.name = text_lend(app->name);
-        record.n_keys = app->keys_count;
-        record.keys = key_ptrs;
-        put_record(&packed, &record.base);
-    }
+    for (size_t i = 0; i < count; i++)
+        pack_app(&packed, &apps[i]);
     return seal(&packed);
 }
 
@@ -152,12 +167,26 @@ struct app_reader {
     void *ctx;
 };
 
+static int read_public_keys(const Petrel__Peer__App *record, struct peer_app *app)
+{
+    if (record->n_public_keys > PEER_APP_PUBLIC_KEYS_MAX)
+        return PETREL_E_PROTOCOL;
+    app->public_keys_count = record->n_public_keys;
+    for (size_t i = 0; i < record->n_public_keys; i++) {
+        const Petrel__Peer__PublicKey *from = record->public_keys[i];
+        app->public_keys[i] = (struct peer_public_key){text_borrow(from->kid), from->algorithm, text_borrow(from->der)};
+        if (!text_is_printable(app->public_keys[i].kid, RECORD_TEXT_MAX) || from->der.len > TOKEN_PUBLIC_DER_MAX)
+            return PETREL_E_PROTOCOL;
+    }
+    return 0;
+}
+
 static int read_app(void *unpacked, void *data)
 {
     const Petrel__Peer__App *record = unpacked;
     const struct app_reader *reader = data;
     struct peer_app app = {.name = text_borrow(record->name), .keys_count = record->n_keys};
-    if (!route_valid_app(app.name) || record->n_keys > PEER_APP_KEYS_MAX)
+    if (!route_valid_app(app.name) || record->n_keys > PEER_APP_KEYS_MAX || read_public_keys(record, &app) != 0)
         return PETREL_E_PROTOCOL;
     for (size_t i = 0; i < record->n_keys; i++) {
         app.keys[i] = (struct peer_app_key){text_borrow(record->keys[i]->kid), text_borrow(record->keys[i]->secret)};

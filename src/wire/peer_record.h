@@ -6,6 +6,7 @@
 #include "wire/peer.h"
 
 #define PEER_APP_KEYS_MAX 4
+#define PEER_APP_PUBLIC_KEYS_MAX 4
 #define PEER_SECRET_MAX 64
 
 struct peer_session {
@@ -26,10 +27,18 @@ struct peer_app_key {
     struct bytes kid;
     struct bytes secret;
 };
+/* Another key, of which only the public half is known. */
+struct peer_public_key {
+    struct bytes kid;
+    uint32_t algorithm; /* of enum token_algorithm */
+    struct bytes der;
+};
 struct peer_app {
     struct bytes name;
     size_t keys_count;
     struct peer_app_key keys[PEER_APP_KEYS_MAX];
+    size_t public_keys_count;
+    struct peer_public_key public_keys[PEER_APP_PUBLIC_KEYS_MAX];
 };
 
 /* Pack count records into a new buf, one reference. */

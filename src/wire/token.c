@@ -12,19 +12,36 @@
 
 #define SECRET_MIN 16
 #define SECRET_MAX 64
-#define ALGORITHM "HS256"
-#define SIGNATURE_BYTES DIGEST_SHA256_BYTES
+#define MINTS_WITH "HS256"
 #define TIME_MAX_S 9007199254740991.0 /* 2^53 - 1: beyond it, JSON numbers of other languages are not exact */
 
 struct token_key {
     uint32_t magic; /* TKEY */
-    cjose_jwk_t *jwk;
+    enum token_algorithm algorithm;
+    cjose_jwk_t *jwk;            /* of a secret */
+    struct token_public *public; /* of a public key */
     uint8_t secret[SECRET_MAX];
     size_t secret_len;
     char kid[TOKEN_KID_MAX + 1];
 };
 
+/* A signature, decoded. */
+struct signature {
+    uint8_t bytes[TOKEN_SIGNATURE_BYTES_MAX];
+    size_t len;
+};
+
 #define KEY_MAGIC OBJECT_MAGIC('T', 'K', 'E', 'Y')
+
+static struct token_key *new_key(struct bytes kid, enum token_algorithm algorithm)
+{
+    struct token_key *key = object_zalloc(sizeof *key);
+    key->magic = KEY_MAGIC;
+    key->algorithm = algorithm;
+    if (kid.len > 0)
+        memcpy(key->kid, kid.ptr, kid.len);
+    return key;
+}
 
 struct token_key *token_key_new(struct bytes kid, struct bytes secret)
 {
@@ -34,13 +51,22 @@ struct token_key *token_key_new(struct bytes kid, struct bytes secret)
     cjose_jwk_t *jwk = cjose_jwk_create_oct_spec(secret.ptr, secret.len, &error);
     if (jwk == NULL)
         return NULL;
-    struct token_key *key = object_zalloc(sizeof *key);
-    key->magic = KEY_MAGIC;
+    struct token_key *key = new_key(kid, TOKEN_HS256);
     key->jwk = jwk;
     memcpy(key->secret, secret.ptr, secret.len);
     key->secret_len = secret.len;
-    if (kid.len > 0)
-        memcpy(key->kid, kid.ptr, kid.len);
+    return key;
+}
+
+struct token_key *token_key_new_public(struct bytes kid, enum token_algorithm algorithm, struct bytes der)
+{
+    if (kid.len == 0 || !text_is_printable(kid, TOKEN_KID_MAX))
+        return NULL;
+    struct token_public *public = token_public_new(algorithm, der);
+    if (public == NULL)
+        return NULL;
+    struct token_key *key = new_key(kid, algorithm);
+    key->public = public;
     return key;
 }
 
@@ -50,6 +76,7 @@ void token_key_free(struct token_key **key)
         return;
     object_check(*key, KEY_MAGIC);
     cjose_jwk_release((*key)->jwk);
+    token_public_free((*key)->public);
     (*key)->magic = 0;
     OPENSSL_cleanse((*key)->secret, sizeof(*key)->secret);
     free(*key);
@@ -87,12 +114,14 @@ static json_t *parse_part(struct bytes part)
     return object;
 }
 
-/* Only HS256, whatever else the header asks for; `crit` names extensions that must be understood, and none is. */
-static int read_header(struct bytes part, char kid[TOKEN_KID_MAX + 1])
+/* Only algorithms that a key can have, and only one's own word for it; `crit` names extensions that must be understood, and none is. */
+static int read_header(struct bytes part, char kid[TOKEN_KID_MAX + 1], enum token_algorithm *algorithm)
 {
     json_t *header = parse_part(part);
-    const char *algorithm = json_string_value(json_object_get(header, "alg"));
-    bool ours = algorithm != NULL && strcmp(algorithm, ALGORITHM) == 0 && json_object_get(header, "crit") == NULL;
+    const json_t *named = json_object_get(header, "alg");
+    bool ours = json_is_string(named) &&
+                token_public_algorithm_find(bytes_of(json_string_value(named), json_string_length(named)), algorithm) &&
+                json_object_get(header, "crit") == NULL;
     const json_t *name = json_object_get(header, "kid");
     kid[0] = '\0';
     if (ours && name != NULL) {
@@ -152,12 +181,13 @@ static int read_claims(struct bytes part, struct token_reading *out)
 }
 
 /* One text for one signature: no padding, no stray bits. */
-static bool read_signature(struct bytes part, uint8_t out[SIGNATURE_BYTES])
+static bool read_signature(struct bytes part, struct signature *out)
 {
     struct bytebuf raw = {0};
-    bool good = bytes_get_base64url(part, &raw) == 0 && raw.len == SIGNATURE_BYTES;
+    bool good = bytes_get_base64url(part, &raw) == 0 && raw.len > 0 && raw.len <= sizeof out->bytes;
+    out->len = good ? raw.len : 0;
     if (good)
-        memcpy(out, raw.ptr, SIGNATURE_BYTES);
+        memcpy(out->bytes, raw.ptr, raw.len);
     bytes_reset(&raw);
     return good;
 }
@@ -165,10 +195,11 @@ static bool read_signature(struct bytes part, uint8_t out[SIGNATURE_BYTES])
 int token_read(struct bytes token, struct token_reading *out)
 {
     struct bytes parts[3];
-    uint8_t signature[SIGNATURE_BYTES];
+    struct signature signature;
     *out = (struct token_reading){0};
-    if (token.len > TOKEN_MAX || split(token, parts) != 0 || !read_signature(parts[2], signature) ||
-        read_header(parts[0], out->kid) != 0)
+    if (token.len > TOKEN_MAX || split(token, parts) != 0 || !read_signature(parts[2], &signature) ||
+        read_header(parts[0], out->kid, &out->algorithm) != 0 ||
+        !token_public_signature_fits(out->algorithm, signature.len))
         return PETREL_E_INVALID;
     return read_claims(parts[1], out);
 }
@@ -190,19 +221,22 @@ int token_peek(struct bytes token, struct token_claims *out, char *kid, size_t k
 static bool is_signed_with(const struct token_key *key, struct bytes token)
 {
     struct bytes parts[3];
-    uint8_t theirs[SIGNATURE_BYTES];
-    uint8_t ours[SIGNATURE_BYTES];
-    if (split(token, parts) != 0 || !read_signature(parts[2], theirs))
+    struct signature theirs;
+    uint8_t ours[DIGEST_SHA256_BYTES];
+    if (split(token, parts) != 0 || !read_signature(parts[2], &theirs))
         return false;
-    size_t signed_len = (size_t)(parts[2].ptr - token.ptr) - 1;
-    digest_hmac_sha256(bytes_of(key->secret, key->secret_len), bytes_of(token.ptr, signed_len), ours);
-    return digest_equal(ours, theirs);
+    const struct bytes text = bytes_of(token.ptr, (size_t)(parts[2].ptr - token.ptr) - 1);
+    if (key->public != NULL)
+        return token_public_verify(key->public, text, bytes_of(theirs.bytes, theirs.len));
+    digest_hmac_sha256(bytes_of(key->secret, key->secret_len), text, ours);
+    return theirs.len == sizeof ours && digest_equal(ours, theirs.bytes);
 }
 
 int token_check(const struct token_key *key, struct bytes token, const struct token_reading *reading, uint64_t now_s)
 {
     object_check(key, KEY_MAGIC);
-    if (!is_signed_with(key, token))
+    /* By the key's algorithm; a header that says another is refused before anything is computed. */
+    if (reading->algorithm != key->algorithm || !is_signed_with(key, token))
         return PETREL_E_UNAUTHENTICATED;
     uint64_t latest_s = now_s + TOKEN_LEEWAY_S;
     if (reading->claims.expires_s + TOKEN_LEEWAY_S < now_s || reading->claims.issued_s > latest_s ||
@@ -227,7 +261,7 @@ static cjose_header_t *new_header(const struct token_key *key)
 {
     cjose_err error;
     cjose_header_t *header = cjose_header_new(&error);
-    bool good = header != NULL && cjose_header_set(header, CJOSE_HDR_ALG, ALGORITHM, &error) &&
+    bool good = header != NULL && cjose_header_set(header, CJOSE_HDR_ALG, MINTS_WITH, &error) &&
                 cjose_header_set(header, "typ", "JWT", &error);
     if (good && key->kid[0] != '\0')
         good = cjose_header_set(header, CJOSE_HDR_KID, key->kid, &error);
@@ -259,7 +293,7 @@ static int sign(const struct token_key *key, const char *payload, struct bytebuf
 int token_mint(const struct token_key *key, const struct token_claims *claims, struct bytebuf *out)
 {
     object_check(key, KEY_MAGIC);
-    if (!route_valid_app(bytes_str(claims->app)) || !route_valid_user(bytes_str(claims->user)) ||
+    if (key->jwk == NULL || !route_valid_app(bytes_str(claims->app)) || !route_valid_user(bytes_str(claims->user)) ||
         !route_valid_device(bytes_str(claims->device)) || (double)claims->expires_s > TIME_MAX_S ||
         (double)claims->issued_s > TIME_MAX_S)
         return PETREL_E_INVALID;

@@ -272,7 +272,10 @@ struct snapshot *registry_rig_newest(struct registry_rig *world)
 static size_t row_size(const struct registry_ask *ask)
 {
     const struct registry_ops *ops = ask->world->registry->ops;
-    if (ask->op == ops->app_create || ask->op == ops->app_list || ask->op == ops->app_delete)
+    if (ask->op == ask->world->registry->audit->list)
+        return sizeof ask->audit[0];
+    if (ask->op == ops->app_create || ask->op == ops->app_list || ask->op == ops->app_change ||
+        ask->op == ops->app_delete)
         return sizeof ask->apps[0];
     if (ask->op == ops->key_create || ask->op == ops->key_list || ask->op == ops->key_revoke)
         return sizeof ask->keys[0];
@@ -285,7 +288,7 @@ static void on_done(struct registry_request *request)
     ask->on_home = pthread_equal(pthread_self(), ask->home) != 0;
     ask->snapshot = registry_rig_newest(ask->world);
     if (request->out.rows != NULL && request->out.count <= REGISTRY_PAGE_MAX)
-        memcpy(ask->apps, request->out.rows, request->out.count * row_size(ask));
+        memcpy(ask->audit, request->out.rows, request->out.count * row_size(ask));
     loops_tally_add(&ask->done, 1);
 }
 
@@ -394,8 +397,8 @@ int registry_rig_refresh(struct registry_rig *world)
 bool registry_rig_key_opens(struct registry_rig *world, const char *text, const char *app)
 {
     struct snapshot *snapshot = registry_rig_newest(world);
-    const struct snapshot_app *found = snapshot != NULL ? snapshot_find_key(snapshot, bytes_str(text)) : NULL;
-    const bool opens = found != NULL && strcmp(found->name, app) == 0;
+    const struct snapshot_key *found = snapshot != NULL ? snapshot_find_key(snapshot, bytes_str(text)) : NULL;
+    const bool opens = found != NULL && strcmp(snapshot_key_app(snapshot, found)->name, app) == 0;
     snapshot_unref(snapshot);
     return opens;
 }

@@ -8,7 +8,7 @@
 #include "base/object.h"
 #include "contract/loops.h"
 #include "lib/mariadb_server.h"
-#include "registry/registry.h"
+#include "registry/registry_audit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,6 +73,7 @@ struct registry_ask {
         struct registry_app apps[REGISTRY_PAGE_MAX];
         struct registry_key keys[REGISTRY_PAGE_MAX];
         struct registry_device devices[REGISTRY_PAGE_MAX];
+        struct registry_audit_row audit[REGISTRY_PAGE_MAX];
     };
     pthread_t home;
     struct loops_tally done;

@@ -1,4 +1,5 @@
-/* The contract of registry.h: apps, keys, what is stored. Devices are in test_registry_devices.c. */
+/* The contract of registry.h: apps, API keys, what is stored. Changes of apps and the audit are in test_registry_change.c, devices in
+ * test_registry_devices.c. */
 #include "contract/registry_rig.h"
 
 #include <string.h>

@@ -8,6 +8,7 @@
 
 #define SEEN_MS 30000
 #define NODES 6
+#define NEWEST 2 /* version of the schema */
 #define PURGED 1300
 
 static void open_two(struct registry_rig *here, struct registry_rig *there, void *backend)
@@ -183,7 +184,7 @@ static void nodes_that_start_at_once_make_one_schema(void **state)
     for (size_t i = 0; i < NODES; i++)
         assert_int_equal(nodes[i].result, 0);
     assert_int_equal(registry_rig_number(&nodes[0].world, "SELECT count(*) FROM petrel_schema"), 1);
-    assert_int_equal(registry_rig_number(&nodes[0].world, "SELECT version FROM petrel_schema"), 1);
+    assert_int_equal(registry_rig_number(&nodes[0].world, "SELECT version FROM petrel_schema"), NEWEST);
     assert_int_equal(registry_rig_number(&nodes[0].world, "SELECT count(*) FROM registry_version"), 1);
     assert_int_equal(registry_rig_create_app(&nodes[NODES - 1].world, "demo"), 0);
     struct look look = {&nodes[0].world, "demo", NULL};
@@ -223,8 +224,27 @@ static void a_half_made_schema_is_completed(void **state)
     registry_rig_sql(&world, "DELETE FROM petrel_schema");
     registry_rig_sql(&world, "DROP TABLE purge_app");
     registry_rig_reopen(&world);
-    assert_int_equal(registry_rig_number(&world, "SELECT version FROM petrel_schema"), 1);
+    assert_int_equal(registry_rig_number(&world, "SELECT version FROM petrel_schema"), NEWEST);
     assert_int_equal(registry_rig_delete_app(&world, "demo"), 0);
+    registry_rig_close(&world);
+}
+
+static void keys_of_the_first_schema_keep_their_rights(void **state)
+{
+    struct registry_rig world;
+    char text[REGISTRY_KEY_TEXT_MAX], id[17];
+    registry_rig_open(&world, *state);
+    assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
+    assert_int_equal(registry_rig_create_key(&world, "demo", NULL, text, id), 0);
+    registry_rig_sql(&world, "DROP TABLE app_token_key, app_limit, api_key_grant, audit");
+    registry_rig_sql(&world, "UPDATE petrel_schema SET version = 1");
+    registry_rig_reopen(&world);
+    assert_int_equal(registry_rig_number(&world, "SELECT version FROM petrel_schema"), NEWEST);
+    const struct snapshot_key *key = snapshot_find_key(world.snapshot, bytes_str(text));
+    assert_non_null(key);
+    assert_int_equal(key->scopes, 0);
+    assert_int_equal(key->expires_ms, 0);
+    assert_int_equal(snapshot_key_app(world.snapshot, key)->secrets_count, 1);
     registry_rig_close(&world);
 }
 
@@ -256,6 +276,12 @@ static void apply_file(struct registry_rig *world, const char *name)
     mysqldb_close(&db);
 }
 
+static void apply_schema(struct registry_rig *world)
+{
+    apply_file(world, "deploy/sql/registry/001.sql");
+    apply_file(world, "deploy/sql/registry/002.sql");
+}
+
 static void the_operators_file_makes_the_same_schema(void **state)
 {
     struct registry_rig made, applied;
@@ -263,7 +289,7 @@ static void the_operators_file_makes_the_same_schema(void **state)
     registry_rig_open(&made, *state);
     registry_rig_prepare(&applied, *state);
     for (int again = 0; again < 2; again++) /* it says that it may be run again */
-        apply_file(&applied, "deploy/sql/registry/001.sql");
+        apply_schema(&applied);
     assert_true(registry_rig_number(&made, "SELECT count(*) FROM information_schema.columns"
                                            " WHERE table_schema = DATABASE()") > 25);
     assert_int_equal(registry_rig_number(&applied, COLUMNS), registry_rig_number(&made, COLUMNS));
@@ -282,6 +308,40 @@ static bool is_gone(void *ctx)
     return registry_rig_number(ctx, "SELECT (SELECT count(*) FROM device) + (SELECT count(*) FROM purge_app)") == 0;
 }
 
+static void change(struct registry_rig *world, enum registry_change what, const char *kid)
+{
+    struct registry_ask *ask = registry_rig_ask_new("demo");
+    ask->request.in.change = what;
+    ask->request.in.kid = bytes_str(kid);
+    ask->request.in.limits = (struct snapshot_limits){10, 5};
+    assert_int_equal(registry_rig_ask(world, ask, world->registry->ops->app_change), 0);
+    registry_rig_ask_free(ask);
+}
+
+static void change_everything(struct registry_rig *world)
+{
+    const struct registry_audit_row row = {.who = "test", .action = "test", .outcome = "OK"};
+    change(world, REGISTRY_CHANGE_SECRET_ADD, "");
+    change(world, REGISTRY_CHANGE_LIMITS, "");
+    change(world, REGISTRY_CHANGE_LIMITS, "");
+    char kid[17];
+    struct snapshot *snapshot = registry_rig_newest(world);
+    strcpy(kid, snapshot_find_app(snapshot, bytes_str("demo"))->secrets[0].kid);
+    snapshot_unref(snapshot);
+    change(world, REGISTRY_CHANGE_KEY_RETIRE, kid);
+    struct registry_ask *ask = registry_rig_ask_new("demo");
+    ask->request.in.scopes = SNAPSHOT_SCOPE_SEND;
+    assert_int_equal(registry_rig_ask(world, ask, world->registry->ops->key_create), 0);
+    registry_rig_ask_free(ask);
+    ask = registry_rig_ask_new(NULL);
+    ask->request.in.audit = &row;
+    assert_int_equal(registry_rig_ask(world, ask, world->registry->audit->add), 0);
+    registry_rig_ask_free(ask);
+    ask = registry_rig_list(world, world->registry->audit->list, NULL, NULL, NULL, 1);
+    assert_int_equal(ask->request.out.count, 1);
+    registry_rig_ask_free(ask);
+}
+
 /* Every operation by a user who was granted what the operators' file says, on tables that the administrator made. */
 static void the_operators_grants_are_enough_and_not_too_much(void **state)
 {
@@ -290,7 +350,7 @@ static void the_operators_grants_are_enough_and_not_too_much(void **state)
     registry_rig_prepare(&world, *state);
     snprintf(sql, sizeof sql, "REVOKE ALL ON %s.* FROM '%s'@'localhost'", world.database, REGISTRY_RIG_USER);
     registry_rig_sql(&world, sql);
-    apply_file(&world, "deploy/sql/registry/001.sql");
+    apply_schema(&world);
     snprintf(sql, sizeof sql, "CREATE OR REPLACE USER '%s'@'%%' IDENTIFIED BY '%s'", REGISTRY_RIG_USER,
              REGISTRY_RIG_PASSWORD);
     registry_rig_sql(&world, sql);
@@ -309,6 +369,7 @@ static void the_operators_grants_are_enough_and_not_too_much(void **state)
     ask->request.in.key_id = bytes_str(id);
     assert_int_equal(registry_rig_ask(&world, ask, ops->key_revoke), 0);
     registry_rig_ask_free(ask);
+    change_everything(&world);
     assert_int_equal(registry_rig_refresh(&world), 0);
     assert_int_equal(registry_rig_delete_app(&world, "demo"), 0);
     assert_true(until(is_gone, &world, SEEN_MS));
@@ -388,6 +449,7 @@ int main(void)
         cmocka_unit_test(nodes_that_start_at_once_make_one_schema),
         cmocka_unit_test(a_schema_of_others_is_left_alone),
         cmocka_unit_test(a_half_made_schema_is_completed),
+        cmocka_unit_test(keys_of_the_first_schema_keep_their_rights),
         cmocka_unit_test(the_operators_file_makes_the_same_schema),
         cmocka_unit_test(the_operators_grants_are_enough_and_not_too_much),
         cmocka_unit_test(devices_of_deleted_apps_go_in_slices),

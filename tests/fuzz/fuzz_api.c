@@ -28,7 +28,7 @@ static void make_world(struct world *world)
     config.version = "0";
     petrel_assert(loop_new(&world->loop, &(struct loop_config){.index = 0}) == 0);
     petrel_assert(api_role_new(&world->role, world->loop, NULL, NULL, NULL, NULL, NULL, &host, &config) == 0);
-    world->snapshot = snapshot_new(1, &app, 1, NULL, 0);
+    world->snapshot = snapshot_new(1, &(struct snapshot_content){.apps = &app, .apps_count = 1}, NULL);
     world->app = snapshot_app_at(world->snapshot, 0);
     world->codec = session_codec_new();
 }

@@ -4,6 +4,7 @@ Everything is bounded in time. A Server ends its petreld by its pid; what a test
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,12 @@ def read(path):
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def token_sample(name):
+    """A text of tests/unit/token_samples.h."""
+    lines = read(os.path.join(HOUSE, "tests", "unit", "token_samples.h")).split(f"#define {name} ")[1].split("\n\n")[0]
+    return "".join(re.findall(r'"([^"]*)"', lines)).replace("\\n", "\n")
 
 
 class Result:

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/object.h"
+#include "unit/token_samples.h"
 #include "wire/peer_record.h"
 
 #include <fcntl.h>
@@ -322,10 +323,22 @@ static void do_tell_app(struct rig *rig, void *arg)
     const struct apps_args *args = arg;
     struct peer_app app = {.name = bytes_str(args->app), .keys_count = 1};
     app.keys[0] = (struct peer_app_key){.kid = bytes_str("k1"), .secret = bytes_of(secret, sizeof secret)};
+    static const char *const pems[] = {TOKEN_SAMPLES_PEM_EC, TOKEN_SAMPLES_PEM_RSA};
+    static const char *const kids[] = {"es-1", "rs-1"};
+    struct bytebuf ders[2] = {{0}};
+    for (size_t i = 0; i < 2; i++) {
+        enum token_algorithm algorithm;
+        const char *why;
+        petrel_assert(token_public_from_pem(bytes_str(pems[i]), &algorithm, &ders[i], &why) == 0);
+        app.public_keys[app.public_keys_count++] =
+            (struct peer_public_key){bytes_str(kids[i]), algorithm, bytes_view(&ders[i])};
+    }
     struct peer_msg msg = {.type = PEER_APPS};
     msg.apps = (struct peer_apps){.version = args->version, .records = peer_record_pack_apps(&app, 1)};
     petrel_assert(link_tell_sessions(rig->link, &msg) == 0);
     buf_unref(msg.apps.records);
+    for (size_t i = 0; i < 2; i++)
+        bytes_reset(&ders[i]);
 }
 
 void rig_tell_app(struct rig *rig, const char *app, uint64_t version)

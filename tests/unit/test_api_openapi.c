@@ -126,6 +126,7 @@ static void the_documented_fields_are_the_fields(void **state)
         {"NewApp", API_ADMIN, "/admin/v1/apps", "{\"%s\":[]}", ""},
         {"NewKey", API_ADMIN, "/admin/v1/apps/shop/keys", "{\"%s\":[]}", ""},
         {"NewBackup", API_ADMIN, "/admin/v1/backup", "{\"%s\":[]}", ""},
+        {"NewTokenKey", API_ADMIN, "/admin/v1/apps/shop/token-keys", "{\"%s\":[]}", ""},
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         const char *name;

@@ -77,7 +77,8 @@ static void show_new_key(struct api_rig *rig)
     struct snapshot_app app = {.name = "shop", .key_window_ms = 1000};
     struct snapshot_key key = {.id = NEW_ID};
     digest_sha256(bytes_str(NEW_KEY), key.sha256);
-    struct snapshot *snapshot = snapshot_new(99, &app, 1, &key, 1);
+    const struct snapshot_content content = {.apps = &app, .apps_count = 1, .keys = &key, .keys_count = 1};
+    struct snapshot *snapshot = snapshot_new(99, &content, NULL);
     api_role_set_snapshot(rig->send, snapshot);
     snapshot_unref(snapshot);
 }

@@ -163,6 +163,10 @@ static void test_keys_that_contradict(void **state)
     assert_int_equal(config_check(&config, &error), 0);
     assert_int_equal(read_text("[topics]\nper_device = 65\n"), PETREL_E_INVALID);
     assert_told("petreld.conf:2", "64");
+    set_up(NULL);
+    assert_int_equal(read_text("[session]\nmax_frame = 1MiB\nmax_bytes_per_second = 1MiB\n"), 0);
+    assert_int_equal(config_check(&config, &error), PETREL_E_INVALID);
+    assert_told("configuration", "session.max_bytes_per_second");
 }
 
 static int parse(struct options *options, char **argv)

@@ -102,6 +102,41 @@ static void a_deleted_apps_devices_go_in_slices(void **state)
     clear_place(&place);
 }
 
+/* A file as the version before scopes, limits, added token keys and the audit left it. */
+static void keys_of_an_older_file_keep_their_rights(void **state)
+{
+    (void)state;
+    struct place place;
+    struct tables *tables;
+    struct snapshot *snapshot;
+    char text[REGISTRY_KEY_TEXT_MAX];
+    struct registry_request request = {.in.app = bytes_str("demo")};
+    make_place(&place);
+    assert_int_equal(registry_sqlite_tables_open(&tables, place.live), 0);
+    fill(tables, "demo", 1);
+    assert_int_equal(tables->ops->begin(tables, true), 0);
+    assert_int_equal(tables_keys_create(tables, &request), 0);
+    memcpy(text, request.out.key_text, sizeof text);
+    free(request.out.rows);
+    commit(tables);
+    assert_int_equal(sqlite_exec(registry_sqlite_tables_file(tables),
+                                 "DROP TABLE app_token_key; DROP TABLE app_limit; DROP TABLE api_key_grant;"
+                                 "DROP TABLE audit; PRAGMA user_version = 2"),
+                     0);
+    tables->ops->close(tables);
+
+    assert_int_equal(registry_sqlite_tables_open(&tables, place.live), 0);
+    assert_int_equal(tables_snapshot(tables, NULL, &snapshot), 0);
+    const struct snapshot_key *key = snapshot_find_key(snapshot, bytes_str(text));
+    assert_non_null(key);
+    assert_int_equal(key->scopes, 0);
+    assert_int_equal(key->expires_ms, 0);
+    assert_int_equal(snapshot_key_app(snapshot, key)->secrets_count, 1);
+    snapshot_unref(snapshot);
+    tables->ops->close(tables);
+    clear_place(&place);
+}
+
 static void a_file_of_something_else_is_refused(void **state)
 {
     (void)state;
@@ -257,6 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_deleted_apps_devices_go_in_slices),
+        cmocka_unit_test(keys_of_an_older_file_keep_their_rights),
         cmocka_unit_test(a_file_of_something_else_is_refused),
         cmocka_unit_test(a_backup_is_a_registry_of_its_own),
         cmocka_unit_test(a_backup_that_close_gives_up_leaves_no_file),

@@ -1,6 +1,7 @@
 /* From CONNECT to CONNECTED: verdicts and codes. A bystander is live in each rig and never notices. */
 #include "base/err.h"
 #include "unit/session_client.h"
+#include "unit/token_samples.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -291,6 +292,54 @@ static void bad_tokens_have_their_codes(void **state)
     scene_close(&scene);
 }
 
+static void tokens_of_public_keys_are_taken(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {TOKEN_SAMPLES_ES256, TOKEN_SAMPLES_RS256};
+    struct scene scene;
+    for (size_t i = 0; i < 2; i++) {
+        scene_open(&scene, NULL);
+        client_connect_token(&scene.client, tokens[i]);
+        struct link_call *bind = rig_take(scene.rig, PEER_BIND);
+        assert_true(bytes_equal_str(bind->in.bind.target.user, "ada"));
+        rig_answer(scene.rig, bind, PETREL_E_REVOKED);
+        client_take_error(&scene.client, SESSION_CODE_REVOKED);
+        rig_wait_metric(scene.rig, METRIC_TOKENS_PUBLIC, 1);
+        scene_close(&scene);
+    }
+}
+
+static void expect_reason(struct scene *scene, const char *token, const char *part)
+{
+    client_connect_token(&scene->client, token);
+    const struct session_frame *frame = client_take(&scene->client, SESSION_ERROR);
+    assert_int_equal(frame->error.code, SESSION_CODE_TOKEN_INVALID);
+    if (memmem(frame->error.message.ptr, frame->error.message.len, part, strlen(part)) == NULL)
+        fail_msg("'%.*s' does not say '%s'", (int)frame->error.message.len, (const char *)frame->error.message.ptr,
+                 part);
+    scene_reopen(scene);
+}
+
+static void a_token_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct bytebuf token = {0};
+    scene_open(&scene, NULL);
+    expect_reason(&scene, "a.b.c", "no JWT");
+    expect_reason(&scene, TOKEN_SAMPLES_ES256_NO_KID, "kid");
+    expect_reason(&scene, TOKEN_SAMPLES_HS256_BY_PUBLIC_PEM, "another algorithm");
+    const struct token_claims claims = {
+        .app = "demo", .user = "ada", .device = "phone", .expires_s = rig_wall_s(scene.rig) + 3600};
+    struct token_key *stranger = token_key_new(bytes_str("k9"), bytes_str("another secret of thirty-two byt"));
+    rig_token_with(stranger, &claims, &token);
+    expect_reason(&scene, (const char *)token.ptr, "no key of the token's kid");
+    token_key_free(&stranger);
+    bytes_reset(&token);
+    rig_expect_no_call(scene.rig);
+    scene_close(&scene);
+}
+
 static void another_version_is_refused(void **state)
 {
     (void)state;
@@ -318,6 +367,8 @@ int main(void)
         cmocka_unit_test(socket_that_closes_while_binding_is_unbound_after_the_reply),
         cmocka_unit_test(frames_before_connected),
         cmocka_unit_test(bad_tokens_have_their_codes),
+        cmocka_unit_test(tokens_of_public_keys_are_taken),
+        cmocka_unit_test(a_token_is_refused_with_the_reason),
         cmocka_unit_test(another_version_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

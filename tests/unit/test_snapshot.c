@@ -40,6 +40,14 @@ static struct fill *new_fill(void)
     return fill;
 }
 
+static struct snapshot *snapshot_of(uint64_t version, const struct snapshot_app *apps, size_t apps_count,
+                                    const struct snapshot_key *keys, size_t keys_count)
+{
+    const struct snapshot_content content = {
+        .apps = apps, .apps_count = apps_count, .keys = keys, .keys_count = keys_count};
+    return snapshot_new(version, &content, NULL);
+}
+
 static void sha256_is_the_published_one(void **state)
 {
     (void)state;
@@ -59,7 +67,7 @@ static void every_app_and_key_is_found(void **state)
 {
     (void)state;
     struct fill *fill = new_fill();
-    struct snapshot *snapshot = snapshot_new(9, fill->apps, APPS, fill->keys, KEYS);
+    struct snapshot *snapshot = snapshot_of(9, fill->apps, APPS, fill->keys, KEYS);
     assert_int_equal(snapshot_version(snapshot), 9);
     assert_int_equal(snapshot_apps_count(snapshot), APPS);
     for (size_t i = 0; i < APPS; i++) {
@@ -70,9 +78,9 @@ static void every_app_and_key_is_found(void **state)
         assert_string_equal(snapshot_app_at(snapshot, i)->name, fill->apps[i].name);
     }
     for (size_t i = 0; i < KEYS; i++) {
-        const struct snapshot_app *app = snapshot_find_key(snapshot, bytes_str(fill->texts[i]));
-        assert_non_null(app);
-        assert_string_equal(app->name, fill->apps[i % APPS].name);
+        const struct snapshot_key *key = snapshot_find_key(snapshot, bytes_str(fill->texts[i]));
+        assert_non_null(key);
+        assert_string_equal(snapshot_key_app(snapshot, key)->name, fill->apps[i % APPS].name);
     }
     snapshot_unref(snapshot);
     free(fill);
@@ -82,7 +90,7 @@ static void what_is_not_there_is_not_found(void **state)
 {
     (void)state;
     struct fill *fill = new_fill();
-    struct snapshot *snapshot = snapshot_new(1, fill->apps, APPS, fill->keys, KEYS);
+    struct snapshot *snapshot = snapshot_of(1, fill->apps, APPS, fill->keys, KEYS);
     char long_name[ROUTE_APP_MAX + 2];
     memset(long_name, 'a', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = '\0';
@@ -101,7 +109,7 @@ static void a_key_with_any_character_changed_is_refused(void **state)
 {
     (void)state;
     struct fill *fill = new_fill();
-    struct snapshot *snapshot = snapshot_new(1, fill->apps, APPS, fill->keys, KEYS);
+    struct snapshot *snapshot = snapshot_of(1, fill->apps, APPS, fill->keys, KEYS);
     char text[80];
     snprintf(text, sizeof text, "%s", fill->texts[5]);
     const size_t len = strlen(text);
@@ -124,7 +132,7 @@ static void a_key_with_any_character_changed_is_refused(void **state)
 static void an_empty_one_finds_nothing(void **state)
 {
     (void)state;
-    struct snapshot *snapshot = snapshot_new(0, NULL, 0, NULL, 0);
+    struct snapshot *snapshot = snapshot_of(0, NULL, 0, NULL, 0);
     assert_int_equal(snapshot_apps_count(snapshot), 0);
     assert_null(snapshot_find_app(snapshot, bytes_str("demo")));
     assert_null(
@@ -137,7 +145,7 @@ static void it_lives_until_the_last_reference(void **state)
 {
     (void)state;
     struct snapshot_app app = {.name = "demo"};
-    struct snapshot *snapshot = snapshot_new(1, &app, 1, NULL, 0);
+    struct snapshot *snapshot = snapshot_of(1, &app, 1, NULL, 0);
     assert_ptr_equal(snapshot_ref(snapshot), snapshot);
     snapshot_unref(snapshot);
     assert_non_null(snapshot_find_app(snapshot, bytes_str("demo")));

@@ -29,7 +29,15 @@ static int open_place(void **state)
     struct snapshot_key key = {.id = "00000000000000ab", .app = 1};
     memset(apps[0].secrets[0].secret, 0x5a, sizeof apps[0].secrets[0].secret);
     digest_sha256(bytes_str(KEY), key.sha256);
-    place->snapshot = snapshot_new(42, apps, 2, &key, 1);
+    struct snapshot_public_key public_key = {.app = 1, .algorithm = TOKEN_ES256, .kid = "phones", .der_len = 3};
+    memcpy(public_key.der, "der", 3);
+    const struct snapshot_content content = {.apps = apps,
+                                             .apps_count = 2,
+                                             .keys = &key,
+                                             .keys_count = 1,
+                                             .public_keys = &public_key,
+                                             .public_keys_count = 1};
+    place->snapshot = snapshot_new(42, &content, NULL);
     assert_true(tmpdir_make(&place->tmp));
     snprintf(place->path, sizeof place->path, "%s/copy", place->tmp.path);
     *state = place;
@@ -66,7 +74,12 @@ static void what_was_written_is_read(void **state)
     assert_int_equal(snapshot_version(read), 42);
     assert_int_equal(snapshot_apps_count(read), 2);
     assert_memory_equal(snapshot_app_at(read, 0), snapshot_app_at(place->snapshot, 0), sizeof(struct snapshot_app));
-    assert_string_equal(snapshot_find_key(read, bytes_str(KEY))->name, "shop");
+    const struct snapshot_app *shop = snapshot_key_app(read, snapshot_find_key(read, bytes_str(KEY)));
+    assert_string_equal(shop->name, "shop");
+    size_t count;
+    const struct snapshot_public_key *public_keys = snapshot_public_keys(read, shop, &count);
+    assert_int_equal(count, 1);
+    assert_memory_equal(public_keys, snapshot_public_key_at(place->snapshot, 0), sizeof *public_keys);
     snapshot_unref(read);
     assert_int_equal(stat(place->path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
@@ -83,7 +96,7 @@ static void another_source_has_no_copy(void **state)
 static void an_empty_registry_has_a_copy(void **state)
 {
     struct place *place = *state;
-    struct snapshot *empty = snapshot_new(1, NULL, 0, NULL, 0);
+    struct snapshot *empty = snapshot_new(1, &(struct snapshot_content){0}, NULL);
     assert_int_equal(snapshot_file_write(place->path, SOURCE, empty), 0);
     assert_true(is_usable(place, SOURCE));
     snapshot_unref(empty);

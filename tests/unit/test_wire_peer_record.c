@@ -1,5 +1,6 @@
 #include "base/err.h"
 #include "wire/peer_record.h"
+#include "wire/token_public.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,31 +65,40 @@ static void see_app(void *ctx, const struct peer_app *app)
                 app->keys_count == (seen->count == 0 ? 2 : 0);
     if (same && seen->count == 0)
         same = bytes_equal_str(app->keys[0].kid, "k1") && bytes_equal(app->keys[0].secret, bytes_of("\0\xff", 2)) &&
-               app->keys[1].kid.len == 0 && app->keys[1].secret.len == PEER_SECRET_MAX;
+               app->keys[1].kid.len == 0 && app->keys[1].secret.len == PEER_SECRET_MAX && app->public_keys_count == 1 &&
+               bytes_equal_str(app->public_keys[0].kid, "es") && app->public_keys[0].algorithm == TOKEN_ES256 &&
+               app->public_keys[0].der.len == TOKEN_PUBLIC_DER_MAX;
     seen->count++;
     seen->matching += same;
 }
 
 static const uint8_t SECRET[PEER_SECRET_MAX + 1];
 
-static struct buf *packed_apps(size_t secret_len)
+static const uint8_t DER[TOKEN_PUBLIC_DER_MAX + 1];
+
+static struct buf *packed_apps(size_t secret_len, size_t der_len)
 {
     struct peer_app apps[2] = {{.name = bytes_str("demo"), .keys_count = 2}, {.name = bytes_str("other")}};
     apps[0].keys[0] = (struct peer_app_key){bytes_str("k1"), bytes_of("\0\xff", 2)};
     apps[0].keys[1] = (struct peer_app_key){bytes_str(""), bytes_of(SECRET, secret_len)};
+    apps[0].public_keys_count = 1;
+    apps[0].public_keys[0] = (struct peer_public_key){bytes_str("es"), TOKEN_ES256, bytes_of(DER, der_len)};
     return peer_record_pack_apps(apps, 2);
 }
 
 static void apps_come_back_in_order(void **state)
 {
     (void)state;
-    struct buf *packed = packed_apps(PEER_SECRET_MAX);
+    struct buf *packed = packed_apps(PEER_SECRET_MAX, TOKEN_PUBLIC_DER_MAX);
     struct seen seen = {0};
     assert_int_equal(peer_record_each_app(buf_bytes(packed), see_app, &seen), 0);
     assert_int_equal(seen.count, 2);
     assert_int_equal(seen.matching, 2);
     buf_unref(packed);
-    packed = packed_apps(PEER_SECRET_MAX + 1);
+    packed = packed_apps(PEER_SECRET_MAX + 1, TOKEN_PUBLIC_DER_MAX);
+    assert_int_equal(peer_record_each_app(buf_bytes(packed), see_app, &seen), PETREL_E_PROTOCOL);
+    buf_unref(packed);
+    packed = packed_apps(PEER_SECRET_MAX, TOKEN_PUBLIC_DER_MAX + 1);
     assert_int_equal(peer_record_each_app(buf_bytes(packed), see_app, &seen), PETREL_E_PROTOCOL);
     buf_unref(packed);
 }
@@ -102,7 +112,7 @@ static void lists_cut_short_are_refused(void **state)
         assert_int_equal(peer_record_each_session(bytes_of(packed->data, len), see_session, &seen), PETREL_E_PROTOCOL);
     assert_int_equal(seen.count, 0);
     buf_unref(packed);
-    packed = packed_apps(PEER_SECRET_MAX);
+    packed = packed_apps(PEER_SECRET_MAX, TOKEN_PUBLIC_DER_MAX);
     for (size_t len = 1; len < packed->len; len++) {
         seen.count = 0;
         int rc = peer_record_each_app(bytes_of(packed->data, len), see_app, &seen);

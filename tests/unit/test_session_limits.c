@@ -1,0 +1,303 @@
+/* What a device may send in a second, and addresses that show bad tokens. Time is stopped, so that what is let through is a number. */
+#include "base/err.h"
+#include "session/session_impl.h"
+#include "unit/session_client.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define FRAMES 100U
+#define BYTES 100000U
+#define SECOND_MS 1000
+
+/* ---- floods ---- */
+
+static void open_live(struct scene *scene, struct route *route)
+{
+    struct session_config config = rig_config();
+    config.max_frames_per_second = FRAMES;
+    config.max_bytes_per_second = BYTES;
+    scene_open(scene, &config);
+    rig_stop_clock(scene->rig);
+    client_close(&scene->client);
+    *route = client_go_live(&scene->client, scene->rig, "phone", 0);
+    rig_advance(scene->rig, SECOND_MS);
+}
+
+static void put_pings(struct bytebuf *out, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        session_encode_ping(out, i);
+}
+
+static void take_pongs(struct client *client, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(client_take(client, SESSION_PONG)->echo, i);
+}
+
+static void expect_too_fast(struct scene *scene)
+{
+    client_take_error(&scene->client, SESSION_CODE_TOO_FAST);
+    rig_answer(scene->rig, rig_take(scene->rig, PEER_UNBIND), 0);
+}
+
+static void as_many_frames_as_allowed_are_served_each_second(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct route route;
+    struct bytebuf pings = {0};
+    open_live(&scene, &route);
+    put_pings(&pings, FRAMES);
+    for (int second = 0; second < 3; second++) {
+        client_send(&scene.client, bytes_view(&pings));
+        take_pongs(&scene.client, FRAMES);
+        rig_advance(scene.rig, SECOND_MS);
+    }
+    session_encode_ping(&pings, FRAMES);
+    client_send(&scene.client, bytes_view(&pings));
+    take_pongs(&scene.client, FRAMES);
+    expect_too_fast(&scene);
+    bytes_reset(&pings);
+    scene_close(&scene);
+}
+
+/* Each read has little, and the session is not counted from the first on: it gets a little more, and no more than that. */
+static void a_flood_in_small_pieces_ends_soon(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct route route;
+    struct session_frame *frame;
+    unsigned served = 0;
+    open_live(&scene, &route);
+    do {
+        client_ping(&scene.client, served);
+        frame = client_take_any(&scene.client);
+        served += frame->type == SESSION_PONG;
+    } while (frame->type == SESSION_PONG && served < 10 * FRAMES);
+    assert_int_equal(frame->type, SESSION_ERROR);
+    assert_int_equal(frame->error.code, SESSION_CODE_TOO_FAST);
+    assert_in_range(served, FRAMES, FRAMES + 8);
+    client_take_end(&scene.client);
+    rig_answer(scene.rig, rig_take(scene.rig, PEER_UNBIND), 0);
+    scene_close(&scene);
+}
+
+/* PINGs with a field that no version knows yet, and that is skipped. */
+static void put_large_ping(struct bytebuf *out, uint64_t echo, uint16_t padding)
+{
+    const size_t at = out->len;
+    session_encode_ping(out, echo);
+    const uint8_t field[4] = {0x7a, (uint8_t)(0x80 | (padding & 0x7f)), (uint8_t)(0x80 | ((padding >> 7) & 0x7f)),
+                              (uint8_t)(padding >> 14)};
+    bytes_append(out, field, sizeof field);
+    for (unsigned i = 0; i < padding; i++)
+        bytes_append(out, "x", 1);
+    const size_t body = out->len - at - FRAME_HEADER_BYTES;
+    out->ptr[at + 1] = (uint8_t)(body >> 16);
+    out->ptr[at + 2] = (uint8_t)(body >> 8);
+    out->ptr[at + 3] = (uint8_t)body;
+}
+
+static void bytes_are_bounded_too(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct route route;
+    struct bytebuf ping = {0};
+    open_live(&scene, &route);
+    put_large_ping(&ping, 7, 60000);
+    for (int second = 0; second < 3; second++) {
+        client_send(&scene.client, bytes_view(&ping));
+        assert_int_equal(client_take(&scene.client, SESSION_PONG)->echo, 7);
+        rig_advance(scene.rig, SECOND_MS);
+    }
+    client_send(&scene.client, bytes_view(&ping));
+    assert_int_equal(client_take(&scene.client, SESSION_PONG)->echo, 7);
+    client_send(&scene.client, bytes_view(&ping));
+    expect_too_fast(&scene);
+    bytes_reset(&ping);
+    scene_close(&scene);
+}
+
+static void acks_of_what_was_sent_are_not_counted(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct route route;
+    open_live(&scene, &route);
+    struct bytebuf acks = {0};
+    for (unsigned seq = 1; seq <= 2 * FRAMES; seq++) {
+        rig_deliver(scene.rig, route, (struct position){RIG_EPOCH, seq}, seq - 1, "x");
+        client_take_push(&scene.client, seq, seq - 1, "x");
+        session_encode_ack(&acks, (struct position){RIG_EPOCH, seq});
+    }
+    client_send(&scene.client, bytes_view(&acks));
+    client_expect_silence(&scene.client);
+    /* The same one again acknowledges nothing. */
+    acks.len = 0;
+    for (unsigned i = 0; i <= FRAMES; i++)
+        session_encode_ack(&acks, (struct position){RIG_EPOCH, 2 * FRAMES});
+    client_send(&scene.client, bytes_view(&acks));
+    client_take_error(&scene.client, SESSION_CODE_TOO_FAST);
+    bytes_reset(&acks);
+    scene_close(&scene);
+}
+
+/* ---- bad tokens ---- */
+
+static struct session_config strict(void)
+{
+    struct session_config config = rig_config();
+    config.bad_tokens_per_address = 3;
+    return config;
+}
+
+static void show_bad(struct scene *scene)
+{
+    scene_reopen(scene);
+    client_connect_token(&scene->client, "not a token");
+    client_take_error(&scene->client, SESSION_CODE_TOKEN_INVALID);
+}
+
+/* Whatever the token is, the address is told to wait. */
+static void expect_wait(struct scene *scene, uint32_t ms)
+{
+    scene_reopen(scene);
+    client_connect(&scene->client, scene->rig, "phone", 1, (struct position){0, 0});
+    const struct session_frame *frame = client_take(&scene->client, SESSION_ERROR);
+    assert_int_equal(frame->error.code, SESSION_CODE_OVERLOADED);
+    assert_int_equal(frame->error.backoff_ms, ms);
+    client_take_end(&scene->client);
+    rig_expect_no_call(scene->rig);
+}
+
+/* A good token is let in; then the session ends. */
+static void expect_in(struct scene *scene)
+{
+    scene_reopen(scene);
+    client_connect(&scene->client, scene->rig, "phone", 1, (struct position){0, 0});
+    rig_answer(scene->rig, rig_take(scene->rig, PEER_BIND), PETREL_E_REVOKED);
+    client_take_error(&scene->client, SESSION_CODE_REVOKED);
+}
+
+static void an_address_with_bad_tokens_waits_longer_each_time(void **state)
+{
+    (void)state;
+    struct scene scene;
+    const struct session_config config = strict();
+    scene_open(&scene, &config);
+    rig_stop_clock(scene.rig);
+    expect_in(&scene);
+    for (int i = 0; i < 3; i++)
+        show_bad(&scene); /* these are free */
+    uint32_t wait_ms = 1000;
+    for (int i = 0; i < 8; i++) {
+        show_bad(&scene);
+        expect_wait(&scene, wait_ms);
+        rig_advance(scene.rig, wait_ms - 1);
+        expect_wait(&scene, 1);
+        rig_advance(scene.rig, 1);
+        wait_ms = wait_ms < 32000 ? 2 * wait_ms : 60000;
+    }
+    expect_in(&scene);
+    scene_close(&scene);
+}
+
+static void good_tokens_make_up_for_bad_ones_and_time_for_all(void **state)
+{
+    (void)state;
+    const struct session_config config = strict();
+    struct scene scene = {.rig = rig_new(&config)}; /* nobody else would stay for so long */
+    rig_stop_clock(scene.rig);
+    client_open(&scene.client, scene.rig->port);
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; k < 3; k++)
+            show_bad(&scene);
+        for (int k = 0; k < 3; k++)
+            expect_in(&scene);
+    }
+    for (int i = 0; i < 5; i++) {
+        for (int k = 0; k < 3; k++)
+            show_bad(&scene);
+        rig_advance(scene.rig, 600000);
+    }
+    expect_in(&scene);
+    client_close(&scene.client);
+    rig_free(&scene.rig);
+}
+
+static void put_number(uint8_t address[16], uint32_t number)
+{
+    address[12] = (uint8_t)(number >> 24);
+    address[13] = (uint8_t)(number >> 16);
+    address[14] = (uint8_t)(number >> 8);
+    address[15] = (uint8_t)number;
+}
+
+struct addresses {
+    size_t kept;
+    bool first_waits;
+    bool last_waits;
+    bool neighbour_waits; /* of the same IPv6 network */
+    bool stranger_waits;  /* of another */
+};
+
+/* On the loop: more addresses than are kept, each with too many bad tokens; then one of IPv6. */
+static void do_blame(struct rig *rig, void *arg)
+{
+    struct addresses *out = arg;
+    uint8_t address[16] = {[10] = 0xff, [11] = 0xff};
+    for (uint32_t i = 0; i <= SESSION_PENALTY_ADDRESSES_MAX; i++) {
+        put_number(address, i);
+        for (int k = 0; k < 4; k++)
+            session_penalty_bad(rig->role, address);
+    }
+    out->kept = rig->role->penalties.by_address.count;
+    out->last_waits = session_penalty_wait_ms(rig->role, address) > 0;
+    put_number(address, 0);
+    out->first_waits = session_penalty_wait_ms(rig->role, address) > 0;
+    uint8_t ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [7] = 1, [15] = 1};
+    for (int k = 0; k < 4; k++)
+        session_penalty_bad(rig->role, ipv6);
+    ipv6[8] = 7;
+    out->neighbour_waits = session_penalty_wait_ms(rig->role, ipv6) > 0;
+    ipv6[7] = 2;
+    out->stranger_waits = session_penalty_wait_ms(rig->role, ipv6) > 0;
+}
+
+static void addresses_are_bounded_and_ipv6_is_judged_by_its_network(void **state)
+{
+    (void)state;
+    struct scene scene;
+    const struct session_config config = strict();
+    struct addresses seen;
+    scene_open(&scene, &config);
+    rig_stop_clock(scene.rig);
+    rig_run(scene.rig, do_blame, &seen);
+    assert_int_equal(seen.kept, SESSION_PENALTY_ADDRESSES_MAX);
+    assert_false(seen.first_waits);
+    assert_true(seen.last_waits);
+    assert_true(seen.neighbour_waits);
+    assert_false(seen.stranger_waits);
+    scene_close(&scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_many_frames_as_allowed_are_served_each_second),
+        cmocka_unit_test(a_flood_in_small_pieces_ends_soon),
+        cmocka_unit_test(bytes_are_bounded_too),
+        cmocka_unit_test(acks_of_what_was_sent_are_not_counted),
+        cmocka_unit_test(an_address_with_bad_tokens_waits_longer_each_time),
+        cmocka_unit_test(addresses_are_bounded_and_ipv6_is_judged_by_its_network),
+        cmocka_unit_test(good_tokens_make_up_for_bad_ones_and_time_for_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
