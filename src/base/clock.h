@@ -29,8 +29,8 @@ static inline uint64_t clock_wall_ms(const struct clock *clock)
 /* A clock that moves only when told: embed it, hand out &manual.clock. For tests and simulation. */
 struct clock_manual {
     struct clock clock;
-    uint64_t mono;
-    uint64_t wall;
+    _Atomic(uint64_t) mono; /* any thread moves it, and reads it */
+    _Atomic(uint64_t) wall;
 };
 
 void clock_manual_init(struct clock_manual *manual, uint64_t mono_ms, uint64_t wall_ms);
