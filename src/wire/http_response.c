@@ -19,6 +19,8 @@ void http_response_write(const struct http_response *response, struct bytebuf *o
         bytes_printf(out, "Retry-After: %u\r\n", response->retry_after_s);
     if (response->allow != NULL)
         bytes_printf(out, "Allow: %s\r\n", response->allow);
+    if (response->more != NULL)
+        bytes_append_str(out, response->more);
     if (status == STATUS_UNAUTHORIZED)
         bytes_append_str(out, "WWW-Authenticate: Bearer\r\n");
     bytes_append_str(out, response->keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
