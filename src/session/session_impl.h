@@ -4,6 +4,7 @@
  * busy      what is not as it is for an idle session: who has been told less than `at`, or has not acked it, has a partial
  *           frame, or is not live yet (session_busy.h)
  * wants     what the agenda is to do for the session at its next round (session_agenda.h)
+ * speaks    what the connection carries; no more than this is kept of a WebSocket that is between two messages
  *
  * An idle session costs a cache line, its stream (32 bytes) and its identity (28 bytes and the names of user and device): no
  * timer, no buffer, no entry in a hash, no allocation of its own. All three lie in slabs, which is how a session knows its slot
@@ -19,6 +20,7 @@
 #include "session/session_check.h"
 #include "session/session_door.h"
 #include "session/session_drain.h"
+#include "session/session_edge.h"
 #include "session/session_goaway.h"
 #include "session/session_identity.h"
 #include "session/session_move.h"
@@ -41,6 +43,14 @@ enum conn_state {
     CONN_CLOSING,  /* on_closed is awaited */
 };
 
+enum session_speaks {
+    SPEAKS_UNKNOWN,   /* its first byte is awaited */
+    SPEAKS_PROXY,     /* a PROXY header, and then its first byte */
+    SPEAKS_NATIVE,    /* frames */
+    SPEAKS_HTTP,      /* one request, which may make it a WebSocket */
+    SPEAKS_WEBSOCKET, /* frames in messages */
+};
+
 enum session_flag {
     SESSION_BEHIND = 1,   /* Delivers are not taken: it refills by FETCH */
     SESSION_PAGING = 2,   /* a FETCH or BIND is under way: at most one of them */
@@ -55,9 +65,11 @@ enum session_flag {
 struct session {
     uint32_t magic;
     uint32_t generation;
-    uint8_t state; /* enum conn_state; written by session_conn_move() only */
-    uint8_t flags; /* of enum session_flag */
-    uint8_t wants; /* of enum session_want */
+    uint8_t state : 3;  /* enum conn_state; written by session_conn_move() only */
+    uint8_t speaks : 3; /* enum session_speaks */
+    uint8_t parted : 1; /* of a WebSocket: its close was written */
+    uint8_t flags;      /* of enum session_flag */
+    uint8_t wants;      /* of enum session_want */
     uint8_t
         proven : 1; /* what is acked is no more than the device has; else it is where CONNECTED's GAP told it to begin */
     uint8_t topics : 7; /* of enum session_topics_flag */
@@ -89,6 +101,9 @@ struct session_role {
     struct session_table table;
     struct slab busies;
     struct slab doors;
+    struct slab edges;
+    struct bytebuf unmasked; /* lent to who reads from a WebSocket */
+    struct lookup_pacer *pacer;
     struct session_identities identities;
     struct session_keyring *keyring; /* NULL before the first APPS */
     uint64_t keyring_version;
