@@ -1,5 +1,6 @@
 #include "api/api_auth.h"
 #include "api/api_exchange.h"
+#include "api/api_proxy.h"
 #include "api/api_refresh.h"
 #include "api/api_routes.h"
 #include "base/err.h"
@@ -41,16 +42,14 @@ void api_conn_trusted(struct api_conn *conn)
 }
 
 /* Whether there is room for one more stranger of that address. */
-static bool admit_stranger(struct api_conn *conn)
+static bool admit_stranger(struct api_conn *conn, const uint8_t address[16])
 {
     struct api_role *role = conn->role;
-    uint8_t address[16];
-    stream_peer_key(conn->stream, address);
-    struct map_node *node = map_find(&role->strangers, bytes_of(address, sizeof address));
+    struct map_node *node = map_find(&role->strangers, bytes_of(address, 16));
     struct api_stranger *stranger = node != NULL ? container_of(node, struct api_stranger, node) : NULL;
     if (stranger == NULL) {
         stranger = object_zalloc(sizeof *stranger);
-        memcpy(stranger->address, address, sizeof address);
+        memcpy(stranger->address, address, sizeof stranger->address);
         map_insert(&role->strangers, &stranger->node);
     }
     conn->stranger = stranger;
@@ -132,6 +131,7 @@ static void on_closed(void *owner)
     set_partial(conn, 0);
     api_conn_trusted(conn);
     http_reader_free(&conn->reader);
+    bytes_reset(&conn->proxy);
     bytes_reset(&conn->rest);
     explicit_bzero(&conn->auth, sizeof conn->auth);
     list_remove(&conn->node);
@@ -308,11 +308,42 @@ void api_conn_go_on(struct api_conn *conn, const struct api_error *error)
     resume(conn);
 }
 
+/* Count the connection for its peer's address, which is not known before a PROXY header that is awaited (NULL). */
+static void admit(struct api_conn *conn, const uint8_t *address)
+{
+    const bool admitted = address == NULL || admit_stranger(conn, address);
+    if (admitted && conn->role->conns_count <= conn->role->config.max_connections)
+        return;
+    struct api_error error;
+    (void)api_error_set(&error, API_ERROR_BUSY, NULL, "too many connections %s are open",
+                        admitted ? "of all clients" : "of this address that have not shown a valid key");
+    refuse(conn, &error);
+}
+
+/* Whether it has come, and *data are what follows it. */
+static bool take_proxy_header(struct api_conn *conn, struct bytes *data)
+{
+    uint8_t address[16];
+    const int rc = api_proxy_take(conn, data, address);
+    if (rc == PETREL_E_NEED_MORE)
+        return false;
+    conn->awaits_proxy = false;
+    if (rc == 0) {
+        admit(conn, address);
+    } else {
+        struct api_error error;
+        (void)api_error_set(&error, API_ERROR_BAD_REQUEST, NULL,
+                            "connections from this address begin with a PROXY header (api.proxy_from)");
+        refuse(conn, &error);
+    }
+    return !conn->last;
+}
+
 static void on_data(void *owner, struct bytes data)
 {
     struct api_conn *conn = owner;
     object_check(conn, API_CONN_MAGIC);
-    if (conn->last || conn->closing)
+    if (conn->last || conn->closing || (conn->awaits_proxy && !take_proxy_header(conn, &data)))
         return;
     if (conn->rest.len == 0)
         take_requests(conn, &data);
@@ -452,13 +483,10 @@ void api_conn_accept(void *ctx, struct stream *stream)
     role->conns_count++;
     metrics_add(role->shard, METRIC_HTTP_CONNECTIONS, 1);
     stream_attach(stream, &stream_ops, conn);
-    const bool admitted = admit_stranger(conn);
-    if (!admitted || role->conns_count > role->config.max_connections) {
-        struct api_error error;
-        (void)api_error_set(&error, API_ERROR_BUSY, NULL, "too many connections %s are open",
-                            admitted ? "of all clients" : "of this address that have not shown a valid key");
-        refuse(conn, &error);
-        return;
-    }
-    arm(conn);
+    uint8_t address[16];
+    stream_peer_key(stream, address);
+    conn->awaits_proxy = netaddr_set_has(&role->config.proxy_from, address);
+    admit(conn, conn->awaits_proxy ? NULL : address);
+    if (!conn->last)
+        arm(conn);
 }

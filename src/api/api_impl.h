@@ -88,7 +88,8 @@ struct api_conn {
     struct http_reader *reader;
     struct list exchanges; /* in the order of their requests */
     uint32_t exchanges_count;
-    struct bytebuf rest; /* bytes that wait until requests may be taken again; reading is paused meanwhile */
+    struct bytebuf proxy; /* of a PROXY header that is awaited */
+    struct bytebuf rest;  /* bytes that wait until requests may be taken again; reading is paused meanwhile */
     size_t rest_at;
     struct timer timer;
     uint64_t request_began_ms; /* 0: no request is partly read */
@@ -99,6 +100,7 @@ struct api_conn {
     size_t partial;        /* bytes of the request that is partly read */
     size_t kept;           /* bytes of batches under way */
     uint32_t retry_ms;     /* while congested: when to look again */
+    bool awaits_proxy;     /* a PROXY header, before anything else */
     bool served;           /* a request has come */
     bool last;             /* no request is taken any more */
     bool closing;

@@ -1,19 +1,7 @@
 /* Which session servers a device should try. */
-#include "api/api_json.h"
 #include "api/api_routes.h"
 
 #define BACKOFF_MS 1000U /* a device whose servers all refuse waits so long, at random, before it looks up again */
-
-static void put_servers(struct bytebuf *out, const struct lookup_server *servers, size_t count)
-{
-    bytes_append_str(out, "{\"servers\":[");
-    for (size_t i = 0; i < count; i++) {
-        bytes_append_str(out, i > 0 ? ",{\"address\":" : "{\"address\":");
-        api_json_put_text(out, bytes_str(servers[i].node->session_address));
-        bytes_printf(out, ",\"weight\":%u}", servers[i].weight);
-    }
-    bytes_append_str(out, "]");
-}
 
 /* Loops that answer lookups: each gives out its part of a server's slots. */
 static uint32_t pacers(const struct api_role *role, const struct discovery_view *view)
@@ -37,9 +25,7 @@ void api_lookup_get(struct api_exchange *exchange, const struct api_request *req
     if (count > 0) {
         const uint32_t wait_ms =
             lookup_pacer_take(role->pacer, servers[0].node, pacers(role, view), loop_now_ms(role->loop));
-        put_servers(&exchange->body, servers, count);
-        bytes_printf(&exchange->body, ",\"wait_ms\":%u,\"backoff_ms\":%u,\"ttl_s\":%u}", wait_ms, BACKOFF_MS,
-                     role->config.heartbeat_hint_s);
+        lookup_answer_put(&exchange->body, servers, count, wait_ms, BACKOFF_MS, role->config.heartbeat_hint_s);
         discovery_view_unref(view);
         api_exchange_answer(exchange, 200);
         return;

@@ -13,6 +13,7 @@
 
 #include "api/api_health.h"
 #include "base/metrics.h"
+#include "base/netaddr.h"
 #include "discovery/discovery.h"
 #include "discovery/link.h"
 #include "loop/listener.h"
@@ -37,7 +38,8 @@ struct api_config {
     enum api_kind kind;
     const char *host;
     uint16_t port;
-    size_t loops; /* of this process: where sessions live */
+    struct netaddr_set proxy_from; /* who begins with a PROXY header, and must; default: nobody */
+    size_t loops;                  /* of this process: where sessions live */
     uint32_t node;
     const char *node_name;
     const char *version;

@@ -12,6 +12,7 @@
 #define METRICS_TABLE(X)                                                                                               \
     X(SESSIONS, GAUGE, "petrel_sessions", "Live sessions")                                                             \
     X(CONNECTIONS, GAUGE, "petrel_connections", "Open sockets on the session port, authenticated or not")              \
+    X(WEBSOCKETS, COUNTER, "petrel_websockets_total", "Connections on the session port that became a WebSocket")       \
     X(CONNECTS, COUNTER, "petrel_connects_total", "Sessions accepted")                                                 \
     X(CONNECTS_REFUSED, COUNTER, "petrel_connects_refused_total", "CONNECTs answered with an error code")              \
     X(OVERLOADED, COUNTER, "petrel_overloaded_total", "Connections refused with OVERLOADED, or closed for it")         \

@@ -2,6 +2,7 @@
 #ifndef PETREL_DISCOVERY_LOOKUP_H
 #define PETREL_DISCOVERY_LOOKUP_H
 
+#include "base/bytes.h"
 #include "base/rng.h"
 #include "discovery/discovery.h"
 
@@ -19,6 +20,10 @@ bool lookup_takes(const struct discovery_node *node, uint32_t except);
  * thread. */
 size_t lookup_rank(const struct discovery_view *view, uint32_t except, struct rng *rng,
                    struct lookup_server out[LOOKUP_MAX]);
+
+/* Append the answer of GET /v1/lookup, which every port that serves it gives: {"servers":[{"address":...,"weight":...}],...}. */
+void lookup_answer_put(struct bytebuf *out, const struct lookup_server *servers, size_t count, uint32_t wait_ms,
+                       uint32_t backoff_ms, uint32_t ttl_s);
 
 /* pacer   who hands out addresses, also hands out when: a reconnect storm comes to each server at the rate that it admits
  *

@@ -1,6 +1,7 @@
 #include "petreld/config.h"
 
 #include "base/err.h"
+#include "base/netaddr.h"
 #include "base/object.h"
 #include "petreld/roles.h"
 
@@ -206,6 +207,12 @@ void config_format(const struct config *config, const struct config_entry *entry
         format_number(entry, *(const uint64_t *)field, out);
 }
 
+static bool is_address_list(const char *text)
+{
+    struct netaddr_set set;
+    return netaddr_set_parse(text, &set) == 0;
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     const char *wrong = NULL;
@@ -227,6 +234,11 @@ int config_check(const struct config *config, struct config_error *error)
         wrong = "store.redis_timeout is of one try: store.redis_deadline and store.redis_replicated can't be below it";
     else if (config->peer_call_timeout < config->peer_silence)
         wrong = "peer.call_timeout is below peer.silence: calls would be given up before their node is";
+    else if (!is_address_list(config->session_proxy_from))
+        wrong =
+            "session.proxy_from must be addresses and networks, 16 at most, as 10.0.0.0/8, 192.0.2.7, 2001:db8::/32";
+    else if (!is_address_list(config->api_proxy_from))
+        wrong = "api.proxy_from must be addresses and networks, 16 at most, as 10.0.0.0/8, 192.0.2.7, 2001:db8::/32";
     else if (config->session_heartbeat_min > config->session_heartbeat_max)
         wrong = "session.heartbeat_min is above session.heartbeat_max";
     else if (config->session_heartbeat < config->session_heartbeat_min ||

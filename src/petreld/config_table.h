@@ -37,8 +37,11 @@
     X("session.high_water", session_high_water, BYTES, "64KiB", CONFIG_KIB, 16 * CONFIG_MIB, "Unsent bytes from which a session refills from the log instead") \
     X("session.slow_timeout", session_slow_timeout, DURATION, "1m", CONFIG_SECOND, CONFIG_DAY, "A socket that takes nothing for so long is closed (3008)") \
     X("session.backoff", session_backoff, DURATION, "1s", 100, 600 * CONFIG_SECOND, "First wait told to clients that are to reconnect") \
+    X("session.origins", session_origins, TEXT, "*", 0, 0, "Origins of the pages whose browsers may connect by WebSocket, as https://app.example, by commas; *: all; empty: none; clients that are no browsers name none and may always") \
+    X("session.proxy_from", session_proxy_from, TEXT, "", 0, 0, "Addresses and networks of proxies, as 10.0.0.0/8, by commas: connections from there begin with a PROXY header, of version 1 or 2, others may not; empty: no proxies") \
     X("api.host", api_host, TEXT, "0.0.0.0", 0, 0, "Address of the send API") \
     X("api.port", api_port, COUNT, "7480", 0, 65535, "Its port; 0: the kernel chooses") \
+    X("api.proxy_from", api_proxy_from, TEXT, "", 0, 0, "As session.proxy_from, for the send API") \
     X("api.max_connections", api_max_connections, COUNT, "8192", 1, 10000000, "Open connections of backends") \
     X("api.max_body", api_max_body, BYTES, "4MiB", 64 * CONFIG_KIB, 256 * CONFIG_MIB, "Largest request body: a batch") \
     X("api.max_message", api_max_message, BYTES, "16KiB", 256, 60 * CONFIG_KIB, "Largest payload, or data as JSON text") \

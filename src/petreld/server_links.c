@@ -64,19 +64,19 @@ int server_links_open(struct server_loop *node)
 static void on_view(void *ctx, struct discovery_view *view)
 {
     struct server_loop *node = ctx;
-    link_tcp_view(node->link, view);
     if (node->session != NULL)
         session_role_view(node->session, view);
+    if (node->server->peers == NULL)
+        return; /* alone: it only has itself to name to who looks up */
+    link_tcp_view(node->link, view);
     if (node->message != NULL)
         message_role_view(node->message, view);
 }
 
-/* Watch first, then look: no view is missed between the two. A node that is alone has nobody to hear of. */
+/* Watch first, then look: no view is missed between the two. */
 int server_links_watch(struct server_loop *node)
 {
     struct discovery *discovery = node->server->backends.discovery;
-    if (node->server->peers == NULL)
-        return 0;
     int err = discovery->ops->watch(discovery, node->loop, on_view, node);
     if (err == 0) {
         struct discovery_view *view = discovery->ops->view(discovery);

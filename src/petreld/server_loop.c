@@ -34,6 +34,8 @@ static struct session_config session_config_of(const struct server *server)
     out.high_water_bytes = (uint32_t)config->session_high_water;
     out.slow_timeout_ms = (uint32_t)config->session_slow_timeout;
     out.backoff_ms = (uint32_t)config->session_backoff;
+    out.origins = config->session_origins;
+    petrel_assert(netaddr_set_parse(config->session_proxy_from, &out.proxy_from) == 0); /* config_check() saw to it */
     out.node_name = server->node_name;
     out.node = server->backends.node;
     out.incarnation = server->started_ms;
@@ -80,6 +82,8 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.ttl_max_s = config->api_ttl_max / CONFIG_SECOND;
     out.topics_ttl_max_s = config->topics_ttl_max / CONFIG_SECOND;
     out.replicas = strcmp(config->store_backend, "redis") == 0;
+    if (kind == API_SEND)
+        petrel_assert(netaddr_set_parse(config->api_proxy_from, &out.proxy_from) == 0);
     out.token_ttl_s = config->api_token_ttl / CONFIG_SECOND;
     return out;
 }

@@ -25,7 +25,7 @@ static bool is_idle(const struct session *session)
 {
     const struct session_busy *busy = session->busy;
     uint64_t seq = session->at.seq;
-    return session->state == CONN_LIVE && busy->door == NULL && busy->reader.partial.len == 0 &&
+    return session->state == CONN_LIVE && busy->door == NULL && busy->reader.partial.len == 0 && busy->edge == NULL &&
            busy->missed.epoch == 0 && busy->told == seq && busy->acked == seq && busy->logged == seq &&
            busy->told_floor <= seq && !session_flood_counts(session);
 }
@@ -42,6 +42,7 @@ void session_busy_free(struct session *session)
         return;
     petrel_assert(session->busy->door == NULL);
     frame_reader_reset(&session->busy->reader);
+    session_edge_free(session);
     slab_give(session->busy);
     session->busy = NULL;
 }

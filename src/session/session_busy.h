@@ -15,10 +15,12 @@
 #include "wire/frame.h"
 
 struct session;
+struct session_edge;
 
 struct session_busy {
     struct session_door *door;  /* NULL once live */
     struct frame_reader reader; /* of a partial frame */
+    struct session_edge *edge;  /* NULL while nothing around frames is partial */
     struct position missed;
     uint64_t told;
     uint64_t acked;

@@ -6,20 +6,15 @@
 #include "session/session_ack.h"
 #include "session/session_bind.h"
 #include "session/session_flow.h"
+#include "session/session_greet.h"
+#include "session/session_http.h"
 #include "session/session_topics.h"
+#include "session/session_websocket.h"
 
 #include <stdlib.h>
 
 /* Sockets that are being refused or closed, beyond which a new one is closed without an answer. */
 #define CLOSING_MAX 1024U
-
-/* What a connection speaks, by its first byte: protocols share the port. */
-enum protocol { PROTOCOL_NATIVE, PROTOCOL_NONE };
-
-static enum protocol protocol_of(uint8_t first)
-{
-    return first == SESSION_CONNECT ? PROTOCOL_NATIVE : PROTOCOL_NONE;
-}
 
 static const char *const state_names[] = {
     [CONN_ACCEPTED] = "accepted",
@@ -57,13 +52,26 @@ void session_conn_move(struct session *session, enum conn_state to)
     log_at(LOG_DEBUG, "session", "move", LOG_NUM("slot", session_slot(session)),
            LOG_NUM("generation", session->generation), LOG_STR("from", state_names[from]),
            LOG_STR("to", state_names[to]));
-    session->state = (unsigned)to & 15U;
+    session->state = to & 7U;
     count_sessions(session, from, to);
 }
 
 void session_conn_write(struct session *session, struct bytes frames)
 {
+    if (session->speaks == SPEAKS_WEBSOCKET)
+        session_websocket_begin_message(session, frames.len);
     stream_write_copy(session->stream, frames);
+}
+
+void session_conn_share(struct session *session, struct buf *frames, struct buf **in_message)
+{
+    if (session->speaks != SPEAKS_WEBSOCKET) {
+        stream_write(session->stream, frames);
+        return;
+    }
+    if (*in_message == NULL)
+        *in_message = session_websocket_message(frames);
+    stream_write(session->stream, *in_message);
 }
 
 /* ---- the end ---- */
@@ -103,14 +111,18 @@ static bool maybe_routed(const struct session *session)
     return session->state == CONN_BINDING && (session->flags & SESSION_PAGING) == 0 && session->busy->door->maybe_bound;
 }
 
-static void end(struct session *session, bool flushed, bool unbind)
+/* code: of an ERROR that was written; 0: none was. */
+static void end(struct session *session, bool flushed, bool unbind, uint32_t code)
 {
     session_call_part(session, unbind && maybe_routed(session));
     session_topics_end(session);
     session_window_forget(session);
     session_conn_move(session, CONN_CLOSING);
     session_door_close(session);
+    session_edge_free(session);
     session_admission_review(session_role_of(session));
+    if (flushed && session->speaks == SPEAKS_WEBSOCKET)
+        session_websocket_part(session, code);
     if (flushed)
         stream_close_flushed(session->stream, SESSION_FLUSH_MS);
     else
@@ -121,7 +133,20 @@ void session_conn_end(struct session *session, bool flushed)
 {
     object_check(session, SESSION_MAGIC);
     if (session->state != CONN_CLOSING)
-        end(session, flushed, true);
+        end(session, flushed, true, 0);
+}
+
+static void write_error(struct session *session, uint32_t code, const char *text)
+{
+    uint32_t backoff_ms = session_admission_backoff_ms(session_role_of(session), code);
+    if (session->speaks == SPEAKS_HTTP) {
+        session_http_write_error(session, code, text, backoff_ms);
+        return;
+    }
+    struct bytebuf frame = {0};
+    session_encode_error(&frame, code, text, backoff_ms);
+    session_conn_write(session, bytes_view(&frame));
+    bytes_reset(&frame);
 }
 
 void session_conn_fail(struct session *session, uint32_t code, const char *text)
@@ -132,7 +157,7 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
     struct session_role *role = session_role_of(session);
     /* It went where it was told to: that is no other installation's doing, which is what REPLACED says to a client. */
     if (code == SESSION_CODE_REPLACED && (session->flags & SESSION_TOLD) != 0) {
-        end(session, true, false);
+        end(session, true, false, 0);
         return;
     }
     if (text == NULL)
@@ -140,12 +165,9 @@ void session_conn_fail(struct session *session, uint32_t code, const char *text)
     log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session_slot(session)), LOG_NUM("code", code),
            LOG_STR("why", text));
     count_end(role, code);
-    struct bytebuf frame = {0};
-    session_encode_error(&frame, code, text, session_admission_backoff_ms(role, code));
-    session_conn_write(session, bytes_view(&frame));
-    bytes_reset(&frame);
+    write_error(session, code, text);
     bool route_gone = code == SESSION_CODE_REPLACED || code == SESSION_CODE_REVOKED;
-    end(session, true, !route_gone);
+    end(session, true, !route_gone, code);
 }
 
 /* ---- frames ---- */
@@ -221,7 +243,7 @@ static int on_frame(void *ctx, const struct frame *frame)
     return session->state == CONN_CLOSING ? PETREL_E_CLOSING : 0;
 }
 
-static uint32_t max_body(const struct session *session)
+uint32_t session_conn_max_body(const struct session *session)
 {
     uint32_t max = session_role_of(session)->config.max_frame_bytes;
     return session->state == CONN_ACCEPTED && max > SESSION_CONNECT_BYTES_MAX ? SESSION_CONNECT_BYTES_MAX : max;
@@ -246,6 +268,34 @@ static struct frame_reader take_reader(struct session *session)
     return reader;
 }
 
+void session_conn_take_frames(struct session *session, struct bytes data)
+{
+    struct frame_reader reader = take_reader(session);
+    int rc = frame_reader_feed(&reader, session_conn_max_body(session), data, on_frame, session);
+    if (rc == PETREL_E_TOO_LARGE)
+        session_conn_fail(session, SESSION_CODE_FRAME_TOO_LARGE, NULL);
+    keep_reader(session, &reader);
+}
+
+void session_conn_read(struct session *session, struct bytes data)
+{
+    switch ((enum session_speaks)session->speaks) {
+    case SPEAKS_NATIVE:
+        session_conn_take_frames(session, data);
+        return;
+    case SPEAKS_WEBSOCKET:
+        session_websocket_read(session, data);
+        return;
+    case SPEAKS_HTTP:
+        session_http_read(session, data);
+        return;
+    case SPEAKS_PROXY:
+    case SPEAKS_UNKNOWN:
+        session_greet_read(session, data);
+        return;
+    }
+}
+
 /* ---- the stream ---- */
 
 static void on_data(void *owner, struct bytes data)
@@ -256,15 +306,7 @@ static void on_data(void *owner, struct bytes data)
         return;
     if (!session_flood_read(session, data.len))
         return;
-    struct frame_reader reader = take_reader(session);
-    if (session->state == CONN_ACCEPTED && reader.partial.len == 0 && protocol_of(data.ptr[0]) == PROTOCOL_NONE) {
-        session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "a connection begins with a CONNECT frame, type 1");
-        return;
-    }
-    int rc = frame_reader_feed(&reader, max_body(session), data, on_frame, session);
-    if (rc == PETREL_E_TOO_LARGE)
-        session_conn_fail(session, SESSION_CODE_FRAME_TOO_LARGE, NULL);
-    keep_reader(session, &reader);
+    session_conn_read(session, data);
     session_flood_end(session);
     session_busy_settle(session);
 }
@@ -312,7 +354,8 @@ static const struct stream_ops stream_ops = {
     .on_closed = on_closed,
 };
 
-static const char *reason_to_refuse(struct session_role *role, const uint8_t address[16])
+/* address NULL: a PROXY header will say. */
+static const char *reason_to_refuse(struct session_role *role, const uint8_t *address)
 {
     if (role->sessions >= role->config.max_sessions)
         return "max_sessions are held";
@@ -327,8 +370,10 @@ void session_conn_accept(void *ctx, struct stream *stream)
 {
     struct session_role *role = ctx;
     object_check(role, SESSION_ROLE_MAGIC);
-    uint8_t address[16];
-    stream_peer_key(stream, address);
+    uint8_t key[16];
+    stream_peer_key(stream, key);
+    const bool proxied = netaddr_set_has(&role->config.proxy_from, key);
+    const uint8_t *address = proxied ? NULL : key;
     const char *refusal = reason_to_refuse(role, address);
     if (refusal != NULL)
         session_door_note_refusal(role, refusal);
@@ -341,6 +386,7 @@ void session_conn_accept(void *ctx, struct stream *stream)
     struct session *session = session_table_take(&role->table);
     session->magic = SESSION_MAGIC;
     session->state = CONN_ACCEPTED;
+    session->speaks = proxied ? SPEAKS_PROXY : SPEAKS_UNKNOWN;
     session->stream = stream;
     session->heard_s = session_now_s(role);
     role->connections++;

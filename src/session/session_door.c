@@ -4,6 +4,7 @@
 #include "base/object.h"
 #include "session/session_conn.h"
 #include "session/session_impl.h"
+#include "wire/proxy.h"
 
 #include <stdlib.h>
 
@@ -39,12 +40,15 @@ void session_door_reset(struct session_role *role)
     map_reset(&role->gate.addresses);
 }
 
-bool session_door_admits(struct session_role *role, const uint8_t key[16])
+static bool has_room(const struct session_role *role, const uint8_t key[16])
 {
-    if (role->gate.unauthenticated >= role->config.max_unauthenticated)
-        return false;
     const struct session_address *address = find(role, key);
     return address == NULL || address->sockets < role->config.max_unauthenticated_per_address;
+}
+
+bool session_door_admits(struct session_role *role, const uint8_t *key)
+{
+    return role->gate.unauthenticated < role->config.max_unauthenticated && (key == NULL || has_room(role, key));
 }
 
 static void on_deadline(struct timer *timer)
@@ -102,9 +106,8 @@ void session_door_press(struct session_role *role, bool pressed)
 
 /* ---- one socket ---- */
 
-void session_door_open(struct session *session, const uint8_t key[16])
+static struct session_address *count_in(struct session_role *role, const uint8_t key[16])
 {
-    struct session_role *role = session_role_of(session);
     struct session_address *address = find(role, key);
     if (address == NULL) {
         address = object_zalloc(sizeof *address);
@@ -112,31 +115,62 @@ void session_door_open(struct session *session, const uint8_t key[16])
         map_insert(&role->gate.addresses, &address->node);
     }
     address->sockets++;
-    role->gate.unauthenticated++;
+    return address;
+}
+
+static void count_out(struct session_role *role, struct session_address *address)
+{
+    if (--address->sockets > 0)
+        return;
+    map_remove(&role->gate.addresses, &address->node);
+    free(address);
+}
+
+void session_door_open(struct session *session, const uint8_t *key)
+{
+    struct session_role *role = session_role_of(session);
     struct session_door *door = slab_take(&role->doors);
     door->session = session;
-    door->address = address;
+    door->address = key != NULL ? count_in(role, key) : NULL;
+    door->counted = true;
+    role->gate.unauthenticated++;
     list_push_back(&role->gate.doors, &door->node);
     session_busy(session)->door = door;
     timer_start(role->loop, &door->timer, role->config.connect_timeout_ms, on_deadline);
     arm(role);
 }
 
+bool session_door_name(struct session *session, const struct proxy_header *header)
+{
+    struct session_role *role = session_role_of(session);
+    struct session_door *door = session->busy->door;
+    uint8_t key[16];
+    petrel_assert(door->counted && door->address == NULL);
+    door->has_peer = header->known;
+    door->peer = header->peer;
+    if (header->known)
+        memcpy(key, header->peer.ip, sizeof key);
+    else
+        stream_peer_key(session->stream, key);
+    if (!has_room(role, key))
+        return false;
+    door->address = count_in(role, key);
+    return true;
+}
+
 void session_door_pass(struct session *session)
 {
     struct session_role *role = session_role_of(session);
     struct session_door *door = session->busy->door;
-    struct session_address *address = door->address;
-    door->address = NULL;
     timer_stop(&door->timer);
-    if (address == NULL)
+    if (door->address != NULL)
+        count_out(role, door->address);
+    door->address = NULL;
+    if (!door->counted)
         return;
+    door->counted = false;
     list_remove(&door->node);
     role->gate.unauthenticated--;
-    if (--address->sockets > 0)
-        return;
-    map_remove(&role->gate.addresses, &address->node);
-    free(address);
 }
 
 void session_door_close(struct session *session)

@@ -8,20 +8,25 @@
 #define PETREL_SESSION_SESSION_DOOR_H
 
 #include "base/map.h"
+#include "base/netaddr.h"
 #include "loop/timer.h"
 
 struct session;
 struct session_role;
 struct session_address;
+struct proxy_header;
 
 struct session_door {
     struct timer
         timer;        /* the CONNECT deadline; later how long the bind may wait, or the wait before it is asked again */
     struct list node; /* in the gate's doors before a valid token; in the window's queue while the bind waits */
     struct session *session;
-    struct session_address *address; /* NULL once a valid token was shown */
-    uint32_t binds;                  /* times the bind was asked */
-    bool maybe_bound;                /* one of them was not answered, and may have been carried out */
+    struct session_address *address; /* NULL once a valid token was shown, and before a PROXY header that is awaited */
+    struct netaddr peer;             /* as a PROXY header said */
+    bool has_peer;
+    bool counted;     /* among the gate's unauthenticated */
+    uint32_t binds;   /* times the bind was asked */
+    bool maybe_bound; /* one of them was not answered, and may have been carried out */
 };
 
 struct session_gate {
@@ -38,10 +43,13 @@ void session_door_init(struct session_role *role);
 /* Nothing may be unauthenticated. */
 void session_door_reset(struct session_role *role);
 
-/* Whether another socket may wait for its CONNECT. */
-bool session_door_admits(struct session_role *role, const uint8_t address[16]);
-/* Give a new session its door: it is counted and its deadline runs. */
-void session_door_open(struct session *session, const uint8_t address[16]);
+/* Whether another socket may wait for its CONNECT. address NULL: it is not known yet. */
+bool session_door_admits(struct session_role *role, const uint8_t *address);
+/* Give a new session its door: it is counted and its deadline runs. address NULL: session_door_name() follows. */
+void session_door_open(struct session *session, const uint8_t *address);
+/* A PROXY header came: from here on the session is of that address, or of its connection's if the header names none. False: the address
+ * has as many sockets as may wait. */
+bool session_door_name(struct session *session, const struct proxy_header *header);
 /* A valid token was shown: no longer counted, no deadline. */
 void session_door_pass(struct session *session);
 /* While others wait for its place, a socket has a quarter of the time for its CONNECT: who says nothing keeps nobody out for long. */

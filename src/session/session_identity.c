@@ -2,6 +2,9 @@
 
 #include "base/object.h"
 
+#define ROUTE_DEVICE_BITS 0x7fU
+_Static_assert(ROUTE_DEVICE_MAX <= ROUTE_DEVICE_BITS, "its length takes seven bits");
+
 /* The app's length stands before the texts, so that no two pairs read the same. */
 struct origin {
     struct map_node node;
@@ -96,13 +99,34 @@ static struct origin *origin_of(const struct session_identity *who)
     return slab_at(&identities->origins, who->origin);
 }
 
+/* Behind the texts, and so not aligned. */
+static void put_address(struct session_identity *who, const struct netaddr *peer)
+{
+    char *place = who->text + who->user_len + who->device_len;
+    who->proxied = 1;
+    memcpy(place, peer->ip, NETADDR_IP_BYTES);
+    memcpy(place + NETADDR_IP_BYTES, &peer->port, sizeof peer->port);
+}
+
+bool session_identity_peer(const struct session_identity *who, struct netaddr *out)
+{
+    if (!who->proxied)
+        return false;
+    const char *place = who->text + who->user_len + who->device_len;
+    memcpy(out->ip, place, NETADDR_IP_BYTES);
+    memcpy(&out->port, place + NETADDR_IP_BYTES, sizeof out->port);
+    return true;
+}
+
 struct session_identity *session_identity_new(struct session_identities *identities, const struct token_claims *claims,
-                                              const struct session_connect *connect, uint64_t now_ms)
+                                              const struct session_connect *connect, const struct netaddr *peer,
+                                              uint64_t now_ms)
 {
     struct bytes user = bytes_str(claims->user);
     struct bytes device = bytes_str(claims->device);
     petrel_assert(user.len <= ROUTE_USER_MAX && device.len <= ROUTE_DEVICE_MAX);
-    size_t size = whole_steps(offsetof(struct session_identity, text) + user.len + device.len);
+    const size_t address_len = peer != NULL ? SESSION_IDENTITY_ADDRESS_BYTES : 0;
+    size_t size = whole_steps(offsetof(struct session_identity, text) + user.len + device.len + address_len);
     size = size > SLAB_OBJECT_MIN ? size : SLAB_OBJECT_MIN;
     struct session_identity *who = slab_take(&identities->slabs[size / SESSION_IDENTITY_STEP - 1]);
     who->refs = 1;
@@ -112,9 +136,11 @@ struct session_identity *session_identity_new(struct session_identities *identit
     who->since_s = seconds(now_ms / 1000);
     who->origin = slab_index(take_origin(identities, bytes_str(claims->app), connect->client));
     who->user_len = (uint8_t)user.len;
-    who->device_len = (uint8_t)device.len;
+    who->device_len = device.len & ROUTE_DEVICE_BITS;
     put_text(who->text, user);
     put_text(who->text + user.len, device);
+    if (peer != NULL)
+        put_address(who, peer);
     return who;
 }
 

@@ -8,6 +8,7 @@
 #define PETREL_SESSION_SESSION_IDENTITY_H
 
 #include "base/map.h"
+#include "base/netaddr.h"
 #include "base/slab.h"
 #include "wire/peer_inbox.h"
 #include "wire/session.h"
@@ -21,13 +22,18 @@ struct session_identity {
     uint32_t origin;    /* index in its slab */
     uint16_t refs;
     uint8_t user_len;
-    uint8_t device_len;
-    char text[]; /* user, device */
+    uint8_t device_len : 7;
+    uint8_t proxied : 1; /* its peer's address is kept, since the connection's is another's */
+    char text[];         /* user, device, address */
 };
+
+#define SESSION_IDENTITY_ADDRESS_BYTES (NETADDR_IP_BYTES + sizeof(uint16_t))
 
 #define SESSION_IDENTITY_STEP 8U
 #define SESSION_IDENTITY_STEPS                                                                                         \
-    ((offsetof(struct session_identity, text) + ROUTE_USER_MAX + ROUTE_DEVICE_MAX) / SESSION_IDENTITY_STEP + 1)
+    ((offsetof(struct session_identity, text) + ROUTE_USER_MAX + ROUTE_DEVICE_MAX + SESSION_IDENTITY_ADDRESS_BYTES) /  \
+         SESSION_IDENTITY_STEP +                                                                                       \
+     1)
 
 struct session_identities {
     struct slab slabs[SESSION_IDENTITY_STEPS]; /* [n]: of objects of (n + 1) steps, from SLAB_OBJECT_MIN on */
@@ -41,14 +47,17 @@ void session_identity_reset(struct session_identities *identities);
 /* As slab_trim(). */
 void session_identity_trim(struct session_identities *identities);
 
-/* One reference. */
+/* One reference. peer: where it connects from, NULL: that is the connection's address. */
 struct session_identity *session_identity_new(struct session_identities *identities, const struct token_claims *claims,
-                                              const struct session_connect *connect, uint64_t now_ms);
+                                              const struct session_connect *connect, const struct netaddr *peer,
+                                              uint64_t now_ms);
 struct session_identity *session_identity_ref(struct session_identity *who);
 void session_identity_unref(struct session_identity *who);
 
 /* Both borrow from the identity. */
 struct peer_target session_identity_target(const struct session_identity *who);
 struct bytes session_identity_client(const struct session_identity *who);
+/* False: the connection's address is the peer's. */
+bool session_identity_peer(const struct session_identity *who, struct netaddr *out);
 
 #endif

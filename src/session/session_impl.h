@@ -4,6 +4,7 @@
  * busy      what is not as it is for an idle session: who has been told less than `at`, or has not acked it, has a partial
  *           frame, or is not live yet (session_busy.h)
  * wants     what the agenda is to do for the session at its next round (session_agenda.h)
+ * speaks    what the connection carries; no more than this is kept of a WebSocket that is between two messages
  *
  * An idle session costs a cache line, its stream (32 bytes) and its identity (28 bytes and the names of user and device): no
  * timer, no buffer, no entry in a hash, no allocation of its own. All three lie in slabs: so it knows its slot and role. */
@@ -18,12 +19,14 @@
 #include "session/session_check.h"
 #include "session/session_door.h"
 #include "session/session_drain.h"
+#include "session/session_edge.h"
 #include "session/session_flood.h"
 #include "session/session_goaway.h"
 #include "session/session_identity.h"
 #include "session/session_move.h"
 #include "session/session_penalty.h"
 #include "session/session_role.h"
+#include "session/session_state.h"
 #include "session/session_table.h"
 #include "session/session_window.h"
 
@@ -34,35 +37,19 @@
 #define SESSION_CONNECT_BYTES_MAX 12288U
 #define SESSION_FLUSH_MS 2000U /* a last frame has so long to leave */
 
-enum conn_state {
-    CONN_ACCEPTED, /* no valid CONNECT yet */
-    CONN_BINDING,  /* authenticated; the bind's reply is awaited */
-    CONN_LIVE,     /* CONNECTED was written */
-    CONN_CLOSING,  /* on_closed is awaited */
-};
-
-enum session_flag {
-    SESSION_BEHIND = 1,   /* Delivers are not taken: it refills by FETCH */
-    SESSION_PAGING = 2,   /* a FETCH or BIND is under way: at most one of them */
-    SESSION_ACKING = 4,   /* an ACK is under way */
-    SESSION_CHECKING = 8, /* a CHECK is under way */
-    SESSION_LISTED = 16,  /* stands on the agenda */
-    SESSION_NEWS = 32,    /* a Deliver was not taken since the page was asked for */
-    SESSION_REWOUND = 64, /* was told a rollback within its epoch: acks from before it may still come */
-    SESSION_TOLD = 128,   /* got GOAWAY */
-};
-
 struct session {
     uint32_t magic;
     uint32_t generation;
-    uint8_t state : 4;  /* enum conn_state; written by session_conn_move() only */
-    uint8_t reads : 4;  /* in the second of heard_s, as far as session_flood counts */
+    uint8_t state : 3;  /* enum conn_state; written by session_conn_move() only */
+    uint8_t speaks : 3; /* enum session_speaks */
+    uint8_t parted : 1; /* of a WebSocket: its close was written */
     uint8_t flags;      /* of enum session_flag */
     uint8_t wants;      /* of enum session_want */
     uint8_t proven : 1; /* the device has what is acked; else that is where CONNECTED's GAP told it to begin */
     uint8_t topics : 7; /* of enum session_topics_flag */
-    uint16_t heartbeat_s;
-    uint16_t losses; /* of the sweep, as counted at the last check; its lower half */
+    uint16_t heartbeat_s : 12;
+    uint16_t reads : 4; /* in the second of heard_s, as far as session_flood counts */
+    uint16_t losses;    /* of the sweep, as counted at the last check; its lower half */
     struct stream *stream;
     struct session_identity *who; /* NULL before a valid CONNECT */
     struct session_busy *busy;    /* NULL while idle */
@@ -89,6 +76,9 @@ struct session_role {
     struct session_table table;
     struct slab busies;
     struct slab doors;
+    struct slab edges;
+    struct bytebuf unmasked; /* lent to who reads from a WebSocket */
+    struct lookup_pacer *pacer;
     struct session_identities identities;
     struct session_keyring *keyring; /* NULL before the first APPS */
     uint64_t keyring_version;

@@ -14,10 +14,20 @@ static bool matches(const struct session *session, const struct peer_sessions *a
            (asked->user.len == 0 || bytes_equal(asked->user, target.user));
 }
 
+static void put_address(const struct session *session, char out[STREAM_ADDRESS_SIZE])
+{
+    _Static_assert(STREAM_ADDRESS_SIZE >= NETADDR_TEXT_SIZE, "either fits");
+    struct netaddr peer;
+    if (session_identity_peer(session->who, &peer))
+        netaddr_format(&peer, out);
+    else
+        stream_peer(session->stream, out);
+}
+
 static void describe(const struct session *session, char address[STREAM_ADDRESS_SIZE], struct peer_session *out)
 {
     struct peer_target target = session_identity_target(session->who);
-    stream_peer(session->stream, address);
+    put_address(session, address);
     *out = (struct peer_session){
         .route = session_route(session),
         .app = target.app,

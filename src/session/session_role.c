@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "discovery/lookup.h"
 #include "session/session_conn.h"
 #include "session/session_flow.h"
 #include "session/session_list.h"
@@ -36,6 +37,7 @@ struct session_config session_role_defaults(void)
         .max_handshakes = 16384,
         .bind_target_ms = 20,
         .topic_lease_ms = 60000,
+        .origins = "*",
         .node_name = "petrel",
         .node = 1,
         .loops = 1,
@@ -152,9 +154,13 @@ static void finish(struct loop_task *task)
     session_identity_reset(&role->identities);
     slab_reset(&role->busies);
     slab_reset(&role->doors);
+    slab_reset(&role->edges);
+    lookup_pacer_free(&role->pacer);
     session_codec_free(&role->codec);
     bytes_reset(&role->out);
+    bytes_reset(&role->unmasked);
     free((char *)role->config.host);
+    free((char *)role->config.origins);
     free((char *)role->config.node_name);
     role->magic = 0;
     free(role);
@@ -167,6 +173,7 @@ void session_role_trim(struct session_role *role)
     slab_trim(&role->table.sessions);
     slab_trim(&role->busies);
     slab_trim(&role->doors);
+    slab_trim(&role->edges);
     slab_trim(&role->calls.slab);
     session_agenda_trim(role);
     session_identity_trim(&role->identities);
@@ -189,6 +196,7 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
     role->metrics = metrics;
     role->config = *config;
     role->config.host = object_strdup(config->host);
+    role->config.origins = object_strdup(config->origins);
     role->config.node_name = object_strdup(config->node_name);
     role->codec = session_codec_new();
     role->start_ms = loop_now_ms(loop);
@@ -197,6 +205,8 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
     session_identity_init(&role->identities, rng_u64(loop_rng(loop)));
     slab_init(&role->busies, sizeof(struct session_busy), role);
     slab_init(&role->doors, sizeof(struct session_door), role);
+    slab_init(&role->edges, sizeof(struct session_edge), role);
+    role->pacer = lookup_pacer_new();
     session_door_init(role);
     session_window_init(role);
     session_penalty_init(role);

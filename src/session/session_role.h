@@ -10,16 +10,18 @@
  * dropped if seq <= at, else the session is behind; nothing is queued per session but what its socket holds.
  *
  * Read: session_impl.h (what a session is), session_busy (what only a busy one has), session_identity (for whom it is),
- * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_door (before
- * CONNECT), session_penalty (addresses with bad tokens), session_flood (what a device may send), session_auth (keys, tokens),
- * session_bind (from CONNECT to live), session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check
- * (the sweep, paced checks), session_admission (how many come in), session_window (how many are bound at a time), session_goaway
- * (telling one to go elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
+ * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_greet (what a
+ * connection speaks), session_http, session_websocket, session_edge (what they keep), session_door (before CONNECT), session_penalty
+ * (addresses with bad tokens), session_flood (what a device may send), session_auth (keys, tokens), session_bind (from CONNECT to
+ * live), session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks),
+ * session_admission (how many come in), session_window (how many are bound at a time), session_goaway (telling one to go
+ * elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
  * the message role). */
 #ifndef PETREL_SESSION_SESSION_ROLE_H
 #define PETREL_SESSION_SESSION_ROLE_H
 
 #include "base/metrics.h"
+#include "base/netaddr.h"
 #include "discovery/discovery.h"
 #include "discovery/link.h"
 #include "loop/listener.h"
@@ -57,6 +59,9 @@ struct session_config {
     uint32_t
         max_frames_per_second; /* of a device, ACKs of what it was sent aside; beyond: TOO_FAST; 0: no limit, the default */
     uint32_t max_bytes_per_second; /* likewise; over max_frame_bytes */
+    *memory_short;       /* while it is set, who connects is refused; written by any thread. NULL: it never is */
+    const char *origins; /* of browsers' pages that may connect, by commas; "*", the default: all; "": none */
+    struct netaddr_set proxy_from; /* who begins with a PROXY header, and must; default: nobody */
     const char *node_name;
     uint32_t node;
     uint64_t incarnation;

@@ -20,6 +20,7 @@ struct topic_item {
     struct list node;
     struct buf *message;         /* of an entry that is not begun: its frame says what everybody was sent before it */
     struct buf *frame;           /* NULL: an advance */
+    struct buf *in_message;      /* the same for WebSockets, once there is one to send it to */
     struct position to;          /* where followers are once it is sent */
     uint64_t expires_ms;         /* 0: never */
     struct condition *condition; /* NULL: for everybody */

@@ -1,5 +1,6 @@
 /* session_topics_slice.c: items on their way to the followers that are with the loop: a bounded number of sessions at a time, so that
  * acks, heartbeats and unicasts go on between them; the items of one topic strictly one after the other. */
+#include "session/session_conn.h"
 #include "session/session_topics_follow.h"
 
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static bool give(struct session *session, struct topic_item *item, struct budget
         return true;
     if (session_topics_slice_socket_full(session))
         return false;
-    stream_write(session->stream, item->frame);
+    session_conn_share(session, item->frame, &item->in_message);
     metrics_add(session_role_of(session)->metrics, METRIC_PUSHES, 1);
     item->sent++;
     budget->writes--;
@@ -107,6 +108,7 @@ void session_topics_slice_free_item(struct topic_item *item)
 {
     buf_unref(item->message);
     buf_unref(item->frame);
+    buf_unref(item->in_message);
     free(item->condition);
     free(item);
 }

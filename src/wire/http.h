@@ -88,6 +88,7 @@ struct http_response {
     struct bytes body;
     uint32_t retry_after_s; /* 0: none */
     const char *allow;      /* for 405; NULL: none */
+    const char *more;       /* further headers, each with its line end; NULL: none */
     bool keep_alive;
     bool head_only; /* answer to HEAD: lengths without the body */
 };

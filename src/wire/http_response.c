@@ -47,6 +47,8 @@ void http_response_write(const struct http_response *response, struct bytebuf *o
         put_count(out, "Retry-After: ", response->retry_after_s);
     if (response->allow != NULL)
         put_text(out, "Allow: ", response->allow);
+    if (response->more != NULL)
+        bytes_append_str(out, response->more);
     if (status == STATUS_UNAUTHORIZED)
         bytes_append_str(out, "WWW-Authenticate: Bearer\r\n");
     bytes_append_str(out, response->keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");

@@ -8,6 +8,8 @@
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -46,16 +48,32 @@ void client_close(struct client *client)
         (void)close(client->fd);
     client->fd = -1;
     bytes_reset(&client->in);
+    bytes_reset(&client->raw);
+    bytes_reset(&client->scratch);
+    bytes_reset(&client->pong);
     session_codec_free(&client->codec);
 }
 
-void client_send(struct client *client, struct bytes data)
+void client_send_raw(struct client *client, struct bytes data)
 {
     while (data.len > 0) {
         ssize_t sent = send(client->fd, data.ptr, data.len, MSG_NOSIGNAL);
         assert_true(sent > 0);
         data = bytes_of(data.ptr + sent, data.len - (size_t)sent);
     }
+}
+
+void client_send(struct client *client, struct bytes data)
+{
+    static const uint8_t mask[] = {0xa1, 0xb2, 0xc3, 0xd4};
+    struct bytebuf message = {0};
+    if (!client->is_websocket) {
+        client_send_raw(client, data);
+        return;
+    }
+    websocket_put(&message, WEBSOCKET_BINARY, true, mask, data);
+    client_send_raw(client, bytes_view(&message));
+    bytes_reset(&message);
 }
 
 static void send_buf(struct client *client, struct bytebuf *frames)
@@ -123,14 +141,107 @@ void client_disconnect(struct client *client)
     send_buf(client, &frame);
 }
 
+static size_t receive_into(struct client *client, struct bytebuf *out)
+{
+    uint8_t *place = bytes_reserve(out, 65536);
+    ssize_t got = recv(client->fd, place, 65536, 0);
+    assert_true(got >= 0);
+    out->len += (size_t)got;
+    return (size_t)got;
+}
+
+/* Move what messages carry from raw to in. */
+static void unwrap(struct client *client)
+{
+    struct bytes raw = bytes_view(&client->raw);
+    struct websocket_event event;
+    do {
+        websocket_read(&client->reader, WEBSOCKET_CLIENT, UINT32_MAX, &raw, &client->scratch, &event);
+        assert_int_not_equal(event.kind, WEBSOCKET_EVENT_BROKEN);
+        assert_int_equal(client->closed, 0); /* nothing comes behind a close */
+        if (event.kind == WEBSOCKET_EVENT_PIECE && event.payload.len > 0)
+            bytes_append(&client->in, event.payload.ptr, event.payload.len);
+        if (event.kind == WEBSOCKET_EVENT_PIECE)
+            client->messages += event.ends;
+        if (event.kind == WEBSOCKET_EVENT_CLOSE)
+            client->closed = event.code;
+        if (event.kind == WEBSOCKET_EVENT_PONG)
+            bytes_put_blob(&client->pong, event.payload);
+    } while (event.kind != WEBSOCKET_EVENT_MORE && raw.len > 0);
+    client->raw.len = 0;
+}
+
 /* The bytes that came, or 0 at the end of the connection. */
 static size_t receive(struct client *client)
 {
-    uint8_t *place = bytes_reserve(&client->in, 65536);
-    ssize_t got = recv(client->fd, place, 65536, 0);
-    assert_true(got >= 0);
-    client->in.len += (size_t)got;
-    return (size_t)got;
+    if (!client->is_websocket)
+        return receive_into(client, &client->in);
+    size_t got = receive_into(client, &client->raw);
+    if (got > 0)
+        unwrap(client);
+    return got;
+}
+
+/* Where the body begins; NULL: the head is not whole. */
+static const char *body_of(const struct client *client)
+{
+    const char *end = memmem(client->raw.ptr, client->raw.len, "\r\n\r\n", 4);
+    return end != NULL ? end + 4 : NULL;
+}
+
+static size_t content_length(const struct client *client)
+{
+    const char *at = memmem(client->raw.ptr, client->raw.len, "Content-Length: ", 16);
+    return at != NULL ? strtoul(at + 16, NULL, 10) : 0;
+}
+
+const char *client_take_http(struct client *client)
+{
+    client->raw.len = 0;
+    const char *body;
+    do {
+        assert_true(receive_into(client, &client->raw) > 0);
+        body = body_of(client);
+    } while (body == NULL || (size_t)((const char *)client->raw.ptr + client->raw.len - body) < content_length(client));
+    bytes_append(&client->raw, "", 1);
+    client->raw.len = 0;
+    return (const char *)client->raw.ptr;
+}
+
+void client_upgrade(struct client *client)
+{
+    client_send_raw(client, bytes_str("GET /v1/session HTTP/1.1\r\nHost: petrel\r\nConnection: Upgrade\r\n"
+                                      "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                      "Sec-WebSocket-Protocol: petrel.v1\r\n\r\n"));
+    assert_non_null(strstr(client_take_http(client), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+    client->is_websocket = true;
+}
+
+void client_open_websocket(struct client *client, uint16_t port)
+{
+    client_open(client, port);
+    client_upgrade(client);
+}
+
+void client_take_close(struct client *client, uint32_t code)
+{
+    bytes_consume(&client->in, client->taken);
+    client->taken = 0;
+    while (receive(client) > 0) {
+    }
+    assert_int_equal(client->closed, code);
+    assert_int_equal(client->in.len, 0);
+}
+
+void client_take_pong(struct client *client, struct bytes payload)
+{
+    while (client->pong.len == 0)
+        assert_true(receive(client) > 0);
+    struct bytes in = bytes_view(&client->pong), came;
+    assert_int_equal(bytes_get_blob(&in, &came), 0);
+    assert_true(bytes_equal(came, payload));
+    bytes_consume(&client->pong, client->pong.len - in.len);
 }
 
 struct session_frame *client_take_any(struct client *client)
@@ -186,7 +297,10 @@ void client_take_error(struct client *client, uint32_t code)
         assert_in_range(error->backoff_ms, least_ms, 10 * least_ms); /* spread */
     else
         assert_int_equal(error->backoff_ms, session_code_retry(code) ? least_ms : 0);
-    client_take_end(client);
+    if (client->is_websocket)
+        client_take_close(client, code);
+    else
+        client_take_end(client);
 }
 
 void client_expect_silence(struct client *client)
@@ -195,9 +309,8 @@ void client_expect_silence(struct client *client)
     assert_int_equal(client_take(client, SESSION_PONG)->echo, 4711);
 }
 
-struct route client_go_live(struct client *client, struct rig *rig, const char *device, uint64_t seq)
+struct route client_go_on_live(struct client *client, struct rig *rig, const char *device, uint64_t seq)
 {
-    client_open(client, rig->port);
     client_connect(client, rig, device, 1, (struct position){0, 0});
     struct link_call *bind = rig_take(rig, PEER_BIND);
     struct route route = bind->in.bind.route;
@@ -205,6 +318,12 @@ struct route client_go_live(struct client *client, struct rig *rig, const char *
     rig_answer_bound(rig, bind, &bound);
     assert_int_equal(client_take(client, SESSION_CONNECTED)->connected.position.seq, seq);
     return route;
+}
+
+struct route client_go_live(struct client *client, struct rig *rig, const char *device, uint64_t seq)
+{
+    client_open(client, rig->port);
+    return client_go_on_live(client, rig, device, seq);
 }
 
 void scene_open(struct scene *scene, const struct session_config *config)
