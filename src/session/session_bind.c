@@ -243,7 +243,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
     const struct session_door *door = session->busy->door;
     session->who =
         session_identity_new(&role->identities, &claims, connect, door->has_peer ? &door->peer : NULL, wall_ms);
-    session->heartbeat_s = heartbeat_of(&role->config, connect->heartbeat_s);
+    session->heartbeat_s = heartbeat_of(&role->config, connect->heartbeat_s) & SESSION_HEARTBEAT_BITS;
     session_busy_move(session, connect->position);
     session_topics_connect(session, connect);
     session_conn_move(session, CONN_BINDING);

@@ -37,6 +37,8 @@
 #define SESSION_CONNECT_BYTES_MAX 12288U
 #define SESSION_FLUSH_MS 2000U /* a last frame has so long to leave */
 
+#define SESSION_HEARTBEAT_BITS 4095U /* seconds that fit: over the longest interval of any client */
+
 struct session {
     uint32_t magic;
     uint32_t generation;
