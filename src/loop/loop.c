@@ -5,6 +5,7 @@
 #include "loop/descriptors.h"
 #include "loop/loop_impl.h"
 #include "loop/thread.h"
+#include "loop/tls_loop.h"
 
 #include <stdlib.h>
 
@@ -53,7 +54,11 @@ static void end_turn(struct loop *loop)
     uint64_t took_ms = clock_mono_ms(loop->clock) - loop->now_ms;
     if (took_ms > loop->longest_turn_ms)
         loop->longest_turn_ms = took_ms;
-    stream_slabs_trim(loop);
+    if (loop->now_ms - loop->trimmed_ms >= LOOP_TRIM_MS) {
+        loop->trimmed_ms = loop->now_ms;
+        stream_slabs_trim(loop);
+        tls_loop_trim(loop->tls);
+    }
     timer_wheel_sleep(loop);
     loop->in_turn = false;
 }
@@ -76,6 +81,7 @@ static void discard(struct loop *loop)
     petrel_assert(rc == 0);
     pollset_destroy(loop);
     mailbox_destroy(loop);
+    tls_loop_free(&loop->tls);
     stream_slabs_reset(loop);
     free(loop->read_buffer);
     loop->magic = 0;
