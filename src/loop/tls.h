@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 
 struct loop;
+struct metrics_shard;
 struct tls_client;
 struct tls_server;
 
@@ -34,7 +35,7 @@ enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 /* What went wrong, for people; files are named. */
 #define TLS_WHY_SIZE 256
-#define TLS_TICKET_SECRET_MIN 32U
+#define TLS_TICKET_SECRET_MIN 16U
 #define TLS_ALPN_MAX 4
 
 struct tls_identity {
@@ -107,8 +108,8 @@ struct tls_counts {
     uint32_t compact;
 };
 
-/* The loop's own thread, both; or before it runs. */
-void tls_loop_limit(struct loop *loop, const struct tls_limits *limits);
+/* The loop's own thread, both; or before it runs. metrics is borrowed for the loop's life; NULL: none. */
+void tls_loop_limit(struct loop *loop, const struct tls_limits *limits, struct metrics_shard *metrics);
 void tls_loop_counts(const struct loop *loop, struct tls_counts *out);
 
 #endif

@@ -19,30 +19,33 @@ static bool is_server(const struct tls_conn *conn)
 
 /* ---- stages ---- */
 
-static uint32_t *count_of(struct tls_conn *conn, uint8_t stage)
+/* Where a stage is counted. */
+static void count(struct tls_conn *conn, int change)
 {
-    struct tls_counts *counts = &loop_of(conn)->counts;
-    switch (stage) {
-    case TLS_WAITING:
-        return &counts->waiting;
-    case TLS_HANDSHAKE:
-        return &counts->handshaking;
-    case TLS_COMPACT:
-        return &counts->compact;
-    default:
-        return &counts->kept;
-    }
+    struct tls_loop *tls = loop_of(conn);
+    const struct {
+        uint32_t *number;
+        enum metric metric;
+    } places[] = {
+        [TLS_WAITING] = {&tls->counts.waiting, METRIC_TLS_WAITING},
+        [TLS_HANDSHAKE] = {&tls->counts.handshaking, METRIC_TLS_HANDSHAKING},
+        [TLS_LINGERING] = {&tls->counts.kept, METRIC_TLS_OPENSSL},
+        [TLS_KEPT] = {&tls->counts.kept, METRIC_TLS_OPENSSL},
+        [TLS_COMPACT] = {&tls->counts.compact, METRIC_TLS_COMPACT},
+    };
+    *places[conn->stage].number += (uint32_t)change;
+    metrics_add(tls->metrics, places[conn->stage].metric, change);
 }
 
 static void enter(struct tls_conn *conn, enum tls_stage stage)
 {
     conn->stage = (uint8_t)stage;
-    ++*count_of(conn, conn->stage);
+    count(conn, 1);
 }
 
 static void leave(struct tls_conn *conn)
 {
-    --*count_of(conn, conn->stage);
+    count(conn, -1);
     if (conn->stage == TLS_HANDSHAKE)
         tls_loop_note_ended(loop_of(conn));
 }
@@ -75,6 +78,7 @@ static int finish_handshake(struct tls_conn *conn)
         bool resumed = SSL_session_reused(talk->ssl) == 1;
         tls->counts.resumed += resumed;
         tls->counts.full += !resumed;
+        metrics_add(tls->metrics, resumed ? METRIC_TLS_RESUMED : METRIC_TLS_FULL, 1);
     } else if (talk->client->sessions && talk->client->compact) {
         move(conn, TLS_LINGERING);
         return 0;
@@ -83,6 +87,7 @@ static int finish_handshake(struct tls_conn *conn)
         return 0;
     if (is_server(conn) && tls->counts.kept >= tls->limits.kept) {
         tls->counts.refused++;
+        metrics_add(tls->metrics, METRIC_TLS_REFUSED, 1);
         return PETREL_E_BUSY;
     }
     move(conn, TLS_KEPT);
@@ -226,8 +231,10 @@ static size_t largest(const struct tls_conn *conn)
 static int fail(struct tls_conn *conn, int rc)
 {
     struct tls_loop *tls = loop_of(conn);
-    if (conn->stage == TLS_HANDSHAKE && is_server(conn))
+    if (conn->stage == TLS_HANDSHAKE && is_server(conn)) {
         tls->counts.failed++;
+        metrics_add(tls->metrics, METRIC_TLS_FAILED, 1);
+    }
     if (conn->stage != TLS_COMPACT)
         return rc == PETREL_E_TOO_LARGE ? PETREL_E_PROTOCOL : rc;
     if (rc == PETREL_E_TOO_LARGE)

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/metrics.h"
 #include "base/slab.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -84,8 +85,9 @@ struct tls_loop {
     uint8_t *seal;          /* TLS_SEAL_SIZE(TLS_DATA_MAX) bytes: data to be sealed */
     struct tls_limits limits;
     struct tls_counts counts;
-    struct list waiting;   /* tls_talk, in the order they came */
-    struct loop_task turn; /* queued, or the timer runs, while one of those may begin */
+    struct metrics_shard *metrics; /* NULL: none */
+    struct list waiting;           /* tls_talk, in the order they came */
+    struct loop_task turn;         /* queued, or the timer runs, while one of those may begin */
     struct timer pace;
     uint64_t due_us;  /* when the next handshake is due, at the pace that is allowed; the past: now */
     uint32_t busiest; /* handshakes at a time since memory was last trimmed */

@@ -136,10 +136,11 @@ void tls_loop_trim(struct tls_loop *tls)
     }
 }
 
-void tls_loop_limit(struct loop *loop, const struct tls_limits *limits)
+void tls_loop_limit(struct loop *loop, const struct tls_limits *limits, struct metrics_shard *metrics)
 {
     struct tls_loop *tls = tls_loop_of(loop);
     tls->limits = *limits;
+    tls->metrics = metrics;
     fill_in(&tls->limits);
 }
 

@@ -205,7 +205,7 @@ int tls_server_new(struct tls_server **out, const struct tls_server_config *conf
     if (config->identities_count == 0)
         return tls_context_fail(why, "TLS", "no certificate");
     if (config->ticket_secret.len > 0 && config->ticket_secret.len < TLS_TICKET_SECRET_MIN)
-        return tls_context_fail(why, "the secret of tickets", "fewer than 32 bytes");
+        return tls_context_fail(why, "the secret of tickets", "fewer than 16 bytes");
     uint32_t lifetime_s = config->ticket_lifetime_s != 0 ? config->ticket_lifetime_s : LIFETIME_S;
     struct tls_server *server = object_zalloc(sizeof *server);
     atomic_init(&server->refs, 1);

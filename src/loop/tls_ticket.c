@@ -34,7 +34,7 @@ static void derive(const uint8_t secret[32], const char *purpose, uint64_t perio
 
 void tls_ticket_init(struct tls_server *server, struct bytes secret)
 {
-    uint8_t random[TLS_TICKET_SECRET_MIN];
+    uint8_t random[32];
     rng_secret(random, sizeof random);
     if (secret.len == 0)
         secret = bytes_of(random, sizeof random);

@@ -140,6 +140,8 @@ static void on_signal(void *ctx, int signum)
     struct server *server = ctx;
     if (signum == SIGHUP) {
         logfile_reopen(server->log);
+        if (server->serving)
+            server_tls_reload(server);
         return;
     }
     server_stop(server, atomic_load(&server->phase) > SERVER_SERVE);
@@ -268,6 +270,8 @@ int server_new(struct server **out, const struct server_options *options)
     if (err == 0)
         err = datadir_open(&server->dir, config->data_dir);
     if (err == 0)
+        err = server_tls_load(server);
+    if (err == 0)
         err = make_loops(server, options->restored);
     if (err == 0)
         err = watch_signals(server);
@@ -320,6 +324,7 @@ void server_free(struct server **server_ref)
     snapshot_unref(atomic_load(&server->snapshot_waiting));
     snapshot_unref(server->first_snapshot);
     metrics_free(&server->metrics);
+    tls_server_unref(server->tls);
     datadir_close(&server->dir);
     logfile_close(&server->log);
     free(server);

@@ -13,11 +13,16 @@
 /* Sockets that are being refused or closed, beyond which a new one is closed without an answer. */
 #define CLOSING_MAX 1024U
 
-/* What a connection speaks, by its first byte: protocols share the port. */
-enum protocol { PROTOCOL_NATIVE, PROTOCOL_NONE };
+/* What a connection speaks, by its first byte: protocols share the port. In TLS it is the first byte of what TLS carries. */
+enum protocol { PROTOCOL_NATIVE, PROTOCOL_TLS, PROTOCOL_NONE };
 
-static enum protocol protocol_of(uint8_t first)
+#define TLS_HANDSHAKE 0x16
+
+static enum protocol protocol_of(const struct session *session, uint8_t first)
 {
+    bool secure = stream_is_secure(session->stream);
+    if (first == TLS_HANDSHAKE && session_role_of(session)->tls != NULL && !secure)
+        return PROTOCOL_TLS;
     return first == SESSION_CONNECT ? PROTOCOL_NATIVE : PROTOCOL_NONE;
 }
 
@@ -241,6 +246,26 @@ static struct frame_reader take_reader(struct session *session)
 
 /* ---- the stream ---- */
 
+/* Decide by the first byte. Whether data are frames. */
+static bool begin(struct session *session, struct bytes data)
+{
+    const struct session_role *role = session_role_of(session);
+    switch (protocol_of(session, data.ptr[0])) {
+    case PROTOCOL_TLS:
+        stream_secure(session->stream, role->tls, data);
+        return false;
+    case PROTOCOL_NATIVE:
+        if (!role->tls_required || stream_is_secure(session->stream))
+            return true;
+        session_conn_fail(session, SESSION_CODE_UNSUPPORTED, "this server takes TLS only");
+        return false;
+    case PROTOCOL_NONE:
+        break;
+    }
+    session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "a connection begins with a CONNECT frame, type 1");
+    return false;
+}
+
 static void on_data(void *owner, struct bytes data)
 {
     struct session *session = owner;
@@ -249,10 +274,8 @@ static void on_data(void *owner, struct bytes data)
         return;
     session->heard_s = session_now_s(session_role_of(session));
     struct frame_reader reader = take_reader(session);
-    if (session->state == CONN_ACCEPTED && reader.partial.len == 0 && protocol_of(data.ptr[0]) == PROTOCOL_NONE) {
-        session_conn_fail(session, SESSION_CODE_PROTOCOL_ERROR, "a connection begins with a CONNECT frame, type 1");
+    if (session->state == CONN_ACCEPTED && reader.partial.len == 0 && !begin(session, data))
         return;
-    }
     int rc = frame_reader_feed(&reader, max_body(session), data, on_frame, session);
     if (rc == PETREL_E_TOO_LARGE)
         session_conn_fail(session, SESSION_CODE_FRAME_TOO_LARGE, NULL);

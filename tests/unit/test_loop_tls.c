@@ -71,7 +71,7 @@ struct limiting {
 static void set_limits(void *arg)
 {
     struct limiting *limiting = arg;
-    tls_loop_limit(limiting->server->rig.loop.loop, &limiting->limits);
+    tls_loop_limit(limiting->server->rig.loop.loop, &limiting->limits, NULL);
 }
 
 static void limit(struct server *server, struct tls_limits limits)
