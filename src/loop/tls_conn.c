@@ -117,6 +117,7 @@ struct tls_conn *tls_conn_accept(struct tls_loop *tls, struct stream *stream, st
 int tls_conn_begin(struct tls_conn *conn)
 {
     petrel_assert(conn->stage == TLS_WAITING);
+    list_remove(&conn->talk->node);
     move(conn, TLS_HANDSHAKE);
     return tls_talk_accept(conn->talk);
 }

@@ -47,7 +47,7 @@ static void begin_one(struct tls_loop *tls)
     if (tls->due_us < now_us(tls))
         tls->due_us = now_us(tls);
     tls->due_us += SECOND_US / tls->limits.handshakes_per_second;
-    struct tls_talk *talk = container_of(list_pop_front(&tls->waiting), struct tls_talk, node);
+    struct tls_talk *talk = container_of(tls->waiting.next, struct tls_talk, node);
     int rc = tls_conn_begin(talk->conn);
     if (tls->counts.handshaking > tls->busiest)
         tls->busiest = tls->counts.handshaking;
