@@ -19,6 +19,7 @@
 #define RECORDS_MAX 400000U
 #define HANDSHAKES 2000U
 #define IN_FLIGHT 64U
+#define BEGUN 2000U
 
 struct end {
     struct tls_conn *conn;
@@ -160,6 +161,26 @@ static void measure_idle(struct cost *cost, size_t count, const char *what)
     free(pairs);
 }
 
+/* Servers that have answered, and clients that wait for that. */
+static void measure_begun(struct cost *cost, size_t count)
+{
+    struct pair *pairs = object_zalloc(count * sizeof *pairs);
+    memset(pairs, 1, count * sizeof *pairs);
+    (void)malloc_trim(0);
+    size_t before = rss_bytes();
+    for (size_t i = 0; i < count; i++) {
+        begin(cost, &pairs[i], bytes_of("", 0));
+        read_all(cost, &pairs[i].server, &pairs[i].client);
+        bytes_reset(&pairs[i].client.wire);
+        bytes_reset(&pairs[i].server.wire);
+    }
+    printf("handshake under way:           %6.0f bytes, %zu connections\n",
+           (double)(rss_bytes() - before) / (double)count / 2, count);
+    for (size_t i = 0; i < count; i++)
+        end_pair(&pairs[i]);
+    free(pairs);
+}
+
 /* ---- records ---- */
 
 static void measure_records(struct cost *cost, enum tls_suite suite, const char *name, size_t len)
@@ -209,6 +230,7 @@ int main(int argc, char **argv)
         fputs("usage: petrel-tls-cost CERT.pem KEY.pem [CONNECTIONS]\n", stderr);
         return 2;
     }
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     struct cost *cost = object_zalloc(sizeof *cost);
     cost->identity = (struct tls_identity){argv[1], argv[2]};
     if (loop_new(&cost->loop, &(struct loop_config){0}) != 0)
@@ -225,6 +247,7 @@ int main(int argc, char **argv)
     measure_handshakes(cost, false);
     measure_handshakes(cost, true);
     measure_idle(cost, count, "compact:");
+    measure_begun(cost, BEGUN);
     set_up(cost, false);
     measure_idle(cost, count < 5000 ? count : 5000, "OpenSSL's:");
     loop_free(&cost->loop);

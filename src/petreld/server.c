@@ -141,7 +141,7 @@ static void on_signal(void *ctx, int signum)
     if (signum == SIGHUP) {
         logfile_reopen(server->log);
         if (server->serving)
-            server_tls_reload(server);
+            (void)server_tls_reload(server);
         return;
     }
     server_stop(server, atomic_load(&server->phase) > SERVER_SERVE);
@@ -261,8 +261,12 @@ int server_new(struct server **out, const struct server_options *options)
     int err = roles_parse(config->roles, &server->roles);
     server_size(server);
     server->metrics = metrics_new(server->loops_count + 2);
-    server->host = (struct api_host){
-        .ctx = server, .render_config = render_config, .backup = server_backup_run, .health = server_health};
+    server->host = (struct api_host){.ctx = server,
+                                     .render_config = render_config,
+                                     .backup = server_backup_run,
+                                     .health = server_health,
+                                     .certificate = server_tls_certificate,
+                                     .reload = server_tls_host_reload};
     atomic_flag_clear(&server->stop_posted);
     name_node(server);
     if (err == 0 && config->log_file[0] != '\0')

@@ -142,14 +142,25 @@ static void on_tls_mail(struct mail *mail)
     free(letter);
 }
 
-void server_tls_reload(struct server *server)
+bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out)
+{
+    const struct server *server = ctx;
+    return server->tls != NULL && tls_server_certificate(server->tls, index, out);
+}
+
+int server_tls_host_reload(void *ctx)
+{
+    return server_tls_reload(ctx);
+}
+
+int server_tls_reload(struct server *server)
 {
     if (server->tls == NULL)
-        return;
+        return 0;
     struct tls_server *tls = NULL;
     if (load(server->config, &tls) != 0) {
         log_event(LOG_WARN, "server", "the certificates before stay in service");
-        return;
+        return PETREL_E_INVALID;
     }
     tls_server_unref(server->tls);
     server->tls = tls;
@@ -161,4 +172,5 @@ void server_tls_reload(struct server *server)
         letter->tls = tls_server_ref(tls);
         mailbox_post(server->loops[i].loop, &letter->mail);
     }
+    return 0;
 }
