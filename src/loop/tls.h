@@ -3,7 +3,7 @@
  * server    certificates, versions, tickets: an immutable snapshot that any thread may use. Reloaded files make a new one;
  *           connections that began with the old one go on
  * client    whom to trust when connecting
- * compact   a connection of TLS 1.3 lets go of OpenSSL's object (14 KB) after the handshake and keeps 232 bytes. One of TLS 1.2
+ * compact   a connection of TLS 1.3 lets go of OpenSSL's object (25 KB) after the handshake and keeps 232 bytes. One of TLS 1.2
  *           keeps it
  * ticket    what a client resumes with. Its key is derived from a secret and the day, so all nodes that share the secret take it
  *
@@ -92,7 +92,7 @@ void tls_client_unref(struct tls_client *client);
 
 /* What a loop does at a time as a server; beyond it, connections wait for their turn with nothing but what they sent first. */
 struct tls_limits {
-    uint32_t handshakes;            /* under way, about 50 KB each; 0: 512 */
+    uint32_t handshakes;            /* under way, about 42 KB each; 0: 512 */
     uint32_t handshakes_per_second; /* 0: 2,000 */
     uint32_t kept; /* connections that OpenSSL's object stays with, about 15 KB each; 0: 10,000. More are refused */
 };

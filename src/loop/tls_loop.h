@@ -1,6 +1,6 @@
 /* tls_loop.h: what the TLS connections of a loop share, and whose turn it is to begin. Private to this room.
  *
- * A handshake costs a server 50 KB and 0.1 to 1 ms of CPU, so no more of them are under way, and begin in a second, than the limits
+ * A handshake costs a server 42 KB and 0.2 ms of CPU, so no more of them are under way, and begin in a second, than the limits
  * say. Who comes while it is full waits in line; the owner's deadline bounds for how long. */
 #ifndef PETREL_LOOP_TLS_LOOP_H
 #define PETREL_LOOP_TLS_LOOP_H

@@ -60,9 +60,9 @@
     X("tls.ticket_lifetime", tls_ticket_lifetime, DURATION, "1d", 60 * CONFIG_SECOND, 7 * CONFIG_DAY, "How long a device may resume by a ticket; also how often their keys change") \
     X("tls.client_ca", tls_client_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues those of clients; empty: clients need none") \
     X("tls.client_cert", tls_client_cert, CHOICE, "optional", 0, 0, "optional|required; Whether a client without a certificate is served, where tls.client_ca is set") \
-    X("tls.handshakes", tls_handshakes, COUNT, "1024", 1, 1000000, "Handshakes under way on this node, about 50 KB each; more wait for their turn") \
+    X("tls.handshakes", tls_handshakes, COUNT, "1024", 1, 1000000, "Handshakes under way on this node, about 42 KB each; more wait for their turn") \
     X("tls.handshakes_per_second", tls_handshakes_per_second, COUNT, "4000", 1, 1000000, "Handshakes this node begins in a second; more wait for their turn") \
-    X("tls.max_openssl", tls_max_openssl, COUNT, "20000", 1, 100000000, "Connections of TLS 1.2, and all where tls.compact is no: about 15 KB each; more are refused") \
+    X("tls.max_openssl", tls_max_openssl, COUNT, "20000", 1, 100000000, "Connections of TLS 1.2, and all where tls.compact is no: about 25 KB each; more are refused") \
     X("tls.compact", tls_compact, CHOICE, "yes", 0, 0, "yes|no; Whether connections of TLS 1.3 let go of OpenSSL's part after the handshake") \
     X("inbox.cap_entries", inbox_cap_entries, COUNT, "200", 1, 10000, "Messages that wait for one user; the cap drops low priority first, then the oldest") \
     X("inbox.cap_bytes", inbox_cap_bytes, BYTES, "64KiB", 4 * CONFIG_KIB, 16 * CONFIG_MIB, "Bytes of messages that wait for one user") \
