@@ -78,7 +78,7 @@ void stream_resume(struct stream *stream);
 /* Begin to close: no further on_data, on_drain, on_end. What is queued is dropped. Twice is once. */
 void stream_close(struct stream *stream);
 /* The same, once what is queued has gone out: then the peer gets our FIN, and at most a second for its own, so that a
- * reset does not overtake the last bytes. All of it within timeout_ms. on_data, on_drain and on_end are not called
+ * reset does not overtake the last bytes; with TLS close_notify goes before it. All of it within timeout_ms. on_data, on_drain and on_end are not called
  * meanwhile; what the peer still sends is read and dropped. Also for a stream that was never attached. */
 void stream_close_flushed(struct stream *stream, uint32_t timeout_ms);
 
