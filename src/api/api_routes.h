@@ -36,6 +36,8 @@
     X(GET, "/metrics", OPEN, api_health_metrics)                                                                       \
     X(GET, "/admin/v1/status", ADMIN, api_admin_node_status)                                                           \
     X(GET, "/admin/v1/config", ADMIN, api_admin_node_config)                                                           \
+    X(GET, "/admin/v1/certificates", ADMIN, api_admin_tls_certificates)                                                \
+    X(POST, "/admin/v1/reload", ADMIN, api_admin_tls_reload)                                                           \
     X(POST, "/admin/v1/backup", ADMIN, api_admin_node_backup)                                                          \
     X(GET, "/admin/v1/nodes", ADMIN, api_admin_nodes_list)                                                             \
     X(GET, "/admin/v1/nodes/{node}", ADMIN, api_admin_nodes_show)                                                      \

@@ -66,6 +66,14 @@
     X(DRAINING, GAUGE, "petrel_draining_loops", "Loops that an operator has draining")                                 \
     X(MOVED, COUNTER, "petrel_sessions_moved_total", "Sessions told to go to another node")                            \
     X(ROUTES_DEAD, COUNTER, "petrel_routes_dead_total", "Routes of processes that are gone, met and unbound")          \
+    X(TLS_FULL, COUNTER, "petrel_tls_handshakes_full_total", "TLS handshakes of devices, from the beginning")          \
+    X(TLS_RESUMED, COUNTER, "petrel_tls_handshakes_resumed_total", "TLS handshakes of devices, resumed by a ticket")   \
+    X(TLS_FAILED, COUNTER, "petrel_tls_handshakes_failed_total", "TLS handshakes that came to nothing")                \
+    X(TLS_REFUSED, COUNTER, "petrel_tls_refused_total", "Connections refused as tls.max_openssl were held")            \
+    X(TLS_HANDSHAKING, GAUGE, "petrel_tls_handshaking", "TLS handshakes under way")                                    \
+    X(TLS_WAITING, GAUGE, "petrel_tls_waiting", "Connections that wait for their TLS handshake to begin")              \
+    X(TLS_OPENSSL, GAUGE, "petrel_tls_openssl", "Connections that OpenSSL keeps: TLS 1.2, or not compact")             \
+    X(TLS_COMPACT, GAUGE, "petrel_tls_compact", "Connections of TLS 1.3 without OpenSSL's part")                       \
     X(LOOP_STALLS, COUNTER, "petrel_loop_stalls_total", "Turns of a loop that took over a second")
 
 enum metric {

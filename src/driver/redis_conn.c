@@ -460,7 +460,8 @@ static void on_closed(void *owner)
 
 struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane)
 {
-    static const struct stream_ops ops = {on_open, on_data, on_drain, on_end, on_closed};
+    static const struct stream_ops ops = {
+        .on_open = on_open, .on_data = on_data, .on_drain = on_drain, .on_end = on_end, .on_closed = on_closed};
     struct redis_conn *conn = object_zalloc(sizeof *conn);
     conn->magic = CONN_MAGIC;
     conn->redis = redis;

@@ -5,6 +5,7 @@
 #include "loop/descriptors.h"
 #include "loop/loop_impl.h"
 #include "loop/thread.h"
+#include "loop/tls_loop.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -65,7 +66,11 @@ static void end_turn(struct loop *loop)
         listener_free_closed(loop);
     }
     note_end(loop, clock_mono_ms(loop->clock));
-    stream_slabs_trim(loop);
+    if (loop->now_ms - loop->trimmed_ms >= LOOP_TRIM_MS) {
+        loop->trimmed_ms = loop->now_ms;
+        stream_slabs_trim(loop);
+        tls_loop_trim(loop->tls);
+    }
     loop->in_turn = false;
 }
 
@@ -87,6 +92,7 @@ static void discard(struct loop *loop)
     signal_free(loop->signals);
     mailbox_destroy(loop);
     pollset_destroy(loop);
+    tls_loop_free(&loop->tls);
     stream_slabs_reset(loop);
     free(loop->read_buffer);
     loop->magic = 0;

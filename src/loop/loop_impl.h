@@ -84,6 +84,7 @@ struct loop {
     struct slab chunks;
     uint64_t trimmed_ms;
     const struct stream_ops *stream_ops[LOOP_STREAM_KINDS_MAX];
+    struct tls_loop *tls; /* NULL until a stream speaks TLS */
 
     uint64_t now_ms; /* both as of the turn's begin */
     uint64_t wall_ms;
@@ -127,7 +128,7 @@ void stream_on_events(struct stream *stream, uint32_t events);
 bool stream_is_adopted(const struct stream *stream);
 void stream_slabs_init(struct loop *loop);
 void stream_slabs_reset(struct loop *loop);
-/* Let go of what streams that are gone, or no longer busy, took: at most every LOOP_TRIM_MS. */
+/* Let go of what streams that are gone, or no longer busy, took. */
 void stream_slabs_trim(struct loop *loop);
 /* The turn's end: write what was queued; tell the owners of closed streams and free them. */
 void stream_flush_all(struct loop *loop);

@@ -33,6 +33,7 @@ void outbox_free(struct outbox *out)
         release(&out->segments[i]);
     if (out->segments != out->inline_segments)
         free(out->segments);
+    bytes_reset(&out->held);
     slab_give(out);
 }
 
@@ -126,4 +127,38 @@ void outbox_consume(struct outbox *out, size_t count, uint64_t now_ms)
         out->head = 0;
         out->tail = 0;
     }
+}
+
+void outbox_hold(struct outbox *out, struct bytes sealed)
+{
+    bytes_append(&out->held, sealed.ptr, sealed.len);
+}
+
+struct bytes outbox_held(const struct outbox *out)
+{
+    return bytes_of(out->held.ptr + out->held_at, out->held.len - out->held_at);
+}
+
+void outbox_release(struct outbox *out, size_t count, uint64_t now_ms)
+{
+    petrel_assert(count <= out->held.len - out->held_at);
+    out->held_at += count;
+    out->moved_ms = now_ms;
+    if (out->held_at < out->held.len)
+        return;
+    bytes_reset(&out->held); /* as large as a record, so not for keeps */
+    out->held_at = 0;
+}
+
+size_t outbox_take(struct outbox *out, uint8_t *to, size_t max, uint64_t now_ms)
+{
+    size_t taken = 0;
+    for (uint32_t i = out->head; i < out->tail && taken < max; i++) {
+        const struct outbox_segment *segment = &out->segments[i];
+        size_t len = segment->len < max - taken ? segment->len : max - taken;
+        memcpy(to + taken, segment->data + segment->at, len);
+        taken += len;
+    }
+    outbox_consume(out, taken, now_ms);
+    return taken;
 }

@@ -2,7 +2,7 @@
  * its chunks come from slabs of the loop, so a steady flow of small frames allocates nothing.
  *
  * A queue of segments, each a piece of a reference-counted buf, or of a chunk, which small copies that follow each other
- * share. */
+ * share. Where TLS is spoken, those are what is to be sealed, and what was sealed and not taken by the kernel is held before them. */
 #ifndef PETREL_LOOP_OUTBOX_H
 #define PETREL_LOOP_OUTBOX_H
 
@@ -30,7 +30,9 @@ struct outbox {
     struct list node;      /* in the loop's unflushed list */
     struct timer deadline; /* of a flushing close; the stream's */
     uint64_t moved_ms;     /* when the kernel last took bytes, or there were none */
-    size_t queued;         /* bytes */
+    size_t queued;         /* bytes of segments */
+    struct bytebuf held;   /* sealed bytes, which go before all segments */
+    size_t held_at;        /* the first of them to go */
     uint32_t head;         /* segments[head] is the first to go */
     uint32_t tail;         /* one after the last */
     uint32_t cap;
@@ -46,6 +48,20 @@ void outbox_free(struct outbox *out);
 /* Take a reference to buf. */
 void outbox_push(struct outbox *out, struct buf *buf);
 void outbox_push_copy(struct outbox *out, struct bytes data);
+
+/* All that is to be written. */
+static inline size_t outbox_size(const struct outbox *out)
+{
+    return out->queued + (out->held.len - out->held_at);
+}
+
+/* Add sealed bytes behind those that are held. */
+void outbox_hold(struct outbox *out, struct bytes sealed);
+struct bytes outbox_held(const struct outbox *out);
+/* The kernel took the first count of them, at now_ms. */
+void outbox_release(struct outbox *out, size_t count, uint64_t now_ms);
+/* Copy the first bytes of the segments, at most max, and drop them. Returns how many. */
+size_t outbox_take(struct outbox *out, uint8_t *to, size_t max, uint64_t now_ms);
 
 /* The first segments, at most max; returns how many. */
 size_t outbox_peek(const struct outbox *out, struct iovec *vectors, size_t max);

@@ -4,6 +4,7 @@
 #include "loop/address.h"
 #include "loop/loop_impl.h"
 #include "loop/outbox.h"
+#include "loop/stream_impl.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,50 +14,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Bounds on what one stream may do in a turn while others wait. */
-#define STREAM_READS_MAX 4
-#define STREAM_WRITES_MAX 16
 #define STREAM_VECTORS 64
 /* After the last byte of a flushing close: how long the peer has to shut down its side. */
 #define STREAM_LINGER_MS 1000
-
-/* It lies in a slab of its loop's, which is how it knows the loop. */
-struct stream {
-    struct endpoint endpoint;
-    void *owner;
-    union {
-        struct outbox *out;  /* NULL while nothing is queued and no close is being flushed */
-        struct stream *next; /* once closing: in the loop's list of those that wait for on_closed */
-    };
-    uint8_t kind;      /* the owner's ops are loop->stream_ops[kind - 1]; 0 until attached */
-    bool watch_in : 1; /* what the pollset watches for */
-    bool watch_out : 1;
-    bool paused : 1;
-    bool connecting : 1; /* the peer is not reached yet; blocked until then */
-    bool blocked : 1;    /* the socket was full: EPOLLOUT goes on */
-    bool ended : 1;      /* nothing will be read any more */
-    bool broken : 1;     /* nor written */
-    bool flushing : 1;   /* stream_close_flushed() was called */
-    bool shut : 1;       /* what was queued is out, and so is our FIN */
-    bool closing : 1;
-    bool few : 1; /* the part of the pollset where it stands */
-};
-
-_Static_assert(sizeof(struct stream) == 32, "a million idle streams are a million of these");
-
-static const struct stream_ops *ops_of(const struct stream *stream)
-{
-    return stream_loop(stream)->stream_ops[stream->kind - 1];
-}
 
 static enum pollset_part part_of(const struct stream *stream)
 {
     return stream->few ? POLLSET_OF_FEW : POLLSET_OF_ALL;
 }
 
-static void begin_close(struct stream *stream)
+void stream_begin_close(struct stream *stream)
 {
     struct loop *loop = stream_loop(stream);
+    stream_tls_end(stream);
     outbox_free(stream->out);
     if (!stream->broken)
         pollset_remove(loop, part_of(stream), &stream->endpoint);
@@ -73,17 +43,16 @@ static void begin_close(struct stream *stream)
 
 static void drop_outbox_if_empty(struct stream *stream)
 {
-    if (stream->out == NULL || stream->out->queued > 0 || stream->flushing)
+    if (stream->out == NULL || outbox_size(stream->out) > 0 || stream->flushing)
         return;
     outbox_free(stream->out);
     stream->out = NULL;
 }
 
-/* The connection is of no use in either direction. */
-static void break_off(struct stream *stream, int status)
+void stream_break_off(struct stream *stream, int status)
 {
     if (stream->flushing) {
-        begin_close(stream);
+        stream_begin_close(stream);
         return;
     }
     bool dropped = stream_queued(stream) > 0;
@@ -91,22 +60,24 @@ static void break_off(struct stream *stream, int status)
     stream->ended = true;
     stream->broken = true;
     stream->blocked = false;
+    stream_tls_end(stream);
     outbox_free(stream->out);
     stream->out = NULL;
     pollset_remove(stream_loop(stream), part_of(stream), &stream->endpoint); /* errors would be told again and again */
     if (stream->kind == 0)
         return;
-    const struct stream_ops *ops = ops_of(stream);
+    const struct stream_ops *ops = stream_ops_of(stream);
     if (!had_ended)
         ops->on_end(stream->owner, status);
     else if (dropped && ops->on_drain != NULL)
         ops->on_drain(stream->owner); /* the owner may wait for this before it closes */
 }
 
-/* Have the pollset watch for what is of interest now. */
-static void watch(struct stream *stream)
+void stream_watch(struct stream *stream)
 {
     bool in = !stream->ended && !stream->connecting && (stream->flushing || !stream->paused);
+    if (in && stream->tls != 0 && !stream->flushing)
+        in = !stream_tls_waits(stream);
     bool out = stream->blocked;
     if (stream->closing || stream->broken || (in == stream->watch_in && out == stream->watch_out))
         return;
@@ -119,7 +90,7 @@ static void watch(struct stream *stream)
 static void on_deadline(struct timer *timer)
 {
     struct outbox *out = container_of(timer, struct outbox, deadline);
-    begin_close(out->stream);
+    stream_begin_close(out->stream);
 }
 
 /* A flushing close has nothing left to write: say so to the peer and wait for its FIN, reading on. To close with bytes
@@ -127,7 +98,7 @@ static void on_deadline(struct timer *timer)
 static void finish_flush(struct stream *stream)
 {
     if (stream->ended || shutdown(stream->endpoint.fd, SHUT_WR) != 0) {
-        begin_close(stream);
+        stream_begin_close(stream);
         return;
     }
     stream->shut = true;
@@ -135,7 +106,7 @@ static void finish_flush(struct stream *stream)
     struct timer *deadline = &stream->out->deadline;
     if (!timer_running(deadline) || deadline->due_ms > loop_now_ms(loop) + STREAM_LINGER_MS)
         timer_start(loop, deadline, STREAM_LINGER_MS, on_deadline);
-    watch(stream);
+    stream_watch(stream);
 }
 
 /* One piece is what most turns have for a stream, and costs the kernel less to take in than a vector. */
@@ -173,58 +144,64 @@ static int write_queued(struct stream *stream)
 
 static void flush(struct stream *stream)
 {
-    int rc = write_queued(stream);
+    int rc = stream->tls != 0 ? stream_tls_write(stream) : write_queued(stream);
     if (rc != 0 && rc != PETREL_E_NEED_MORE) {
-        break_off(stream, rc);
+        stream_break_off(stream, rc);
         return;
     }
-    bool drained = rc == 0 && stream->blocked;
+    bool out = outbox_size(stream->out) == 0;
+    bool drained = out && (stream->blocked || stream->held_up);
     stream->blocked = rc != 0;
-    watch(stream);
+    stream->held_up = rc == 0 && !out; /* by a handshake */
+    stream_watch(stream);
     drop_outbox_if_empty(stream);
     if (rc == 0 && stream->flushing)
         finish_flush(stream);
-    else if (drained && stream->kind != 0 && ops_of(stream)->on_drain != NULL)
-        ops_of(stream)->on_drain(stream->owner);
+    else if (drained && stream->kind != 0 && stream_ops_of(stream)->on_drain != NULL)
+        stream_ops_of(stream)->on_drain(stream->owner);
 }
 
 static bool may_read(const struct stream *stream)
 {
-    return !stream->closing && stream->watch_in;
+    return !stream->closing && stream->watch_in && !stream->ended && (stream->tls == 0 || !stream_tls_waits(stream));
 }
 
-static void end_reading(struct stream *stream)
+void stream_end_reading(struct stream *stream)
 {
     stream->ended = true;
     if (stream->shut) {
-        begin_close(stream);
+        stream_begin_close(stream);
         return;
     }
-    watch(stream);
+    stream_watch(stream);
     if (!stream->flushing)
-        ops_of(stream)->on_end(stream->owner, PETREL_E_EOF);
+        stream_ops_of(stream)->on_end(stream->owner, PETREL_E_EOF);
 }
 
 static void read_some(struct stream *stream)
 {
     struct loop *loop = stream_loop(stream);
     for (int reads = 0; reads < STREAM_READS_MAX && may_read(stream); reads++) {
-        ssize_t got = recv(stream->endpoint.fd, loop->read_buffer, loop->read_buffer_size, 0);
+        size_t kept = stream->tls != 0 ? stream_tls_partial(stream) : 0;
+        size_t room = loop->read_buffer_size - kept;
+        ssize_t got = recv(stream->endpoint.fd, loop->read_buffer + kept, room, 0);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)
             return;
         if (got < 0) {
-            break_off(stream, err_from_errno(errno));
+            stream_break_off(stream, err_from_errno(errno));
             return;
         }
         if (got == 0) {
-            end_reading(stream);
+            stream_end_reading(stream);
             return;
         }
-        if (!stream->flushing)
-            ops_of(stream)->on_data(stream->owner, bytes_of(loop->read_buffer, (size_t)got));
-        if ((size_t)got < loop->read_buffer_size)
+        if (!stream->flushing && stream->tls != 0)
+            stream_tls_read(stream, kept + (size_t)got);
+        else if (!stream->flushing)
+            stream_ops_of(stream)->on_data(stream->owner, bytes_of(loop->read_buffer, (size_t)got));
+        if ((size_t)got < room)
             return;
     }
 }
@@ -255,16 +232,16 @@ static void finish_connect(struct stream *stream)
     int rc = getsockopt(stream->endpoint.fd, SOL_SOCKET, SO_ERROR, &errnum, &size);
     petrel_assert(rc == 0);
     if (errnum != 0) {
-        break_off(stream, err_from_errno(errnum));
+        stream_break_off(stream, err_from_errno(errnum));
         return;
     }
     stream->connecting = false;
     stream->blocked = false;
     if (stream->out != NULL)
         list_push_back(&stream_loop(stream)->unflushed, &stream->out->node);
-    watch(stream);
-    if (ops_of(stream)->on_open != NULL && !stream->flushing)
-        ops_of(stream)->on_open(stream->owner);
+    stream_watch(stream);
+    if (stream_ops_of(stream)->on_open != NULL && !stream->flushing && !stream->unopened)
+        stream_ops_of(stream)->on_open(stream->owner);
 }
 
 void stream_on_events(struct stream *stream, uint32_t events)
@@ -276,10 +253,12 @@ void stream_on_events(struct stream *stream, uint32_t events)
         return;
     }
     bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
-    if (stream->watch_in)
+    if (stream->watch_in && stream->tls != 0 && stream_tls_waits(stream))
+        stream_watch(stream); /* as it waits for longer than a turn */
+    else if (stream->watch_in)
         read_some(stream);
     else if (gone)
-        break_off(stream, PETREL_E_IO);
+        stream_break_off(stream, PETREL_E_IO);
     if (!stream->closing && stream->blocked && (gone || (events & EPOLLOUT) != 0))
         flush(stream);
 }
@@ -305,7 +284,7 @@ void stream_free_closed(struct loop *loop)
         object_check(&stream->endpoint, STREAM_MAGIC);
         batch = stream->next;
         if (stream->kind != 0)
-            ops_of(stream)->on_closed(stream->owner);
+            stream_ops_of(stream)->on_closed(stream->owner);
         slab_give(stream);
         loop->open--;
     }
@@ -327,9 +306,6 @@ void stream_slabs_reset(struct loop *loop)
 
 void stream_slabs_trim(struct loop *loop)
 {
-    if (loop->now_ms - loop->trimmed_ms < LOOP_TRIM_MS)
-        return;
-    loop->trimmed_ms = loop->now_ms;
     slab_trim(&loop->streams);
     slab_trim(&loop->outboxes);
     slab_trim(&loop->chunks);
@@ -375,7 +351,7 @@ int stream_connect(struct stream **out, struct loop *loop, const char *host, uin
     stream->connecting = true;
     stream->blocked = true;
     stream_attach(stream, ops, owner);
-    watch(stream);
+    stream_watch(stream);
     *out = stream;
     return 0;
 }
@@ -385,12 +361,12 @@ static bool takes_writes(const struct stream *stream)
     return !stream->closing && !stream->broken && !stream->flushing;
 }
 
-static struct outbox *outbox_for_write(struct stream *stream)
+struct outbox *stream_outbox(struct stream *stream)
 {
     struct loop *loop = stream_loop(stream);
     if (stream->out == NULL)
         stream->out = outbox_new(&loop->outboxes, &loop->chunks, stream);
-    if (stream->out->queued == 0)
+    if (outbox_size(stream->out) == 0)
         stream->out->moved_ms = loop_now_ms(loop);
     if (!stream->blocked && list_empty(&stream->out->node))
         list_push_back(&loop->unflushed, &stream->out->node);
@@ -401,19 +377,19 @@ void stream_write(struct stream *stream, struct buf *buf)
 {
     object_check(&stream->endpoint, STREAM_MAGIC);
     if (takes_writes(stream))
-        outbox_push(outbox_for_write(stream), buf);
+        outbox_push(stream_outbox(stream), buf);
 }
 
 void stream_write_copy(struct stream *stream, struct bytes data)
 {
     object_check(&stream->endpoint, STREAM_MAGIC);
     if (takes_writes(stream))
-        outbox_push_copy(outbox_for_write(stream), data);
+        outbox_push_copy(stream_outbox(stream), data);
 }
 
 size_t stream_queued(const struct stream *stream)
 {
-    return !stream->closing && stream->out != NULL ? stream->out->queued : 0;
+    return !stream->closing && stream->out != NULL ? outbox_size(stream->out) : 0;
 }
 
 uint64_t stream_stalled_ms(const struct stream *stream)
@@ -425,21 +401,21 @@ void stream_pause(struct stream *stream)
 {
     object_check(&stream->endpoint, STREAM_MAGIC);
     stream->paused = true;
-    watch(stream);
+    stream_watch(stream);
 }
 
 void stream_resume(struct stream *stream)
 {
     object_check(&stream->endpoint, STREAM_MAGIC);
     stream->paused = false;
-    watch(stream);
+    stream_watch(stream);
 }
 
 void stream_close(struct stream *stream)
 {
     object_check(&stream->endpoint, STREAM_MAGIC);
     if (!stream->closing)
-        begin_close(stream);
+        stream_begin_close(stream);
 }
 
 void stream_close_flushed(struct stream *stream, uint32_t timeout_ms)
@@ -448,13 +424,13 @@ void stream_close_flushed(struct stream *stream, uint32_t timeout_ms)
     if (stream->closing || stream->flushing)
         return;
     if (stream->broken) {
-        begin_close(stream);
+        stream_begin_close(stream);
         return;
     }
-    struct outbox *out = outbox_for_write(stream); /* its turn comes with the flush at the turn's end */
+    struct outbox *out = stream_outbox(stream); /* its turn comes with the flush at the turn's end */
     stream->flushing = true;
     timer_start(stream_loop(stream), &out->deadline, timeout_ms, on_deadline);
-    watch(stream);
+    stream_watch(stream);
 }
 
 bool stream_blocked(const struct stream *stream)

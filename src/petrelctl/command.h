@@ -105,6 +105,8 @@ enum command_exit command_rebalance(const struct invocation *call);
 enum command_exit command_message_show(const struct invocation *call);
 enum command_exit command_audit(const struct invocation *call);
 enum command_exit command_config_show(const struct invocation *call);
+enum command_exit command_cert_show(const struct invocation *call);
+enum command_exit command_reload(const struct invocation *call);
 enum command_exit command_backup(const struct invocation *call);
 enum command_exit command_restore(const struct invocation *call);
 enum command_exit command_completion_bash(const struct invocation *call);

@@ -265,6 +265,10 @@ int config_check(const struct config *config, struct config_error *error)
         wrong = "api.max_body must be twice api.max_message or more: a payload grows in base64";
     else if (config->data_dir[0] == '\0')
         wrong = "data_dir is empty";
+    else if ((config->tls_cert[0] == '\0') != (config->tls_key[0] == '\0'))
+        wrong = "tls.cert and tls.key go together";
+    else if (config->tls_cert[0] == '\0' && strcmp(config->tls_sessions, "required") == 0)
+        wrong = "tls.sessions = required needs tls.cert and tls.key";
     if (wrong == NULL)
         return 0;
     snprintf(error->where, sizeof error->where, "configuration");

@@ -63,6 +63,18 @@
     X("peer.secret_file", peer_secret_file, TEXT, "", 0, 0, "File with the secret that all nodes share, 16 bytes or more, for its owner only; empty: this node is alone") \
     X("peer.call_timeout", peer_call_timeout, DURATION, "12s", CONFIG_SECOND, 60 * CONFIG_SECOND, "What one node asks another is given up after this") \
     X("peer.silence", peer_silence, DURATION, "5s", 2 * CONFIG_SECOND, 60 * CONFIG_SECOND, "A node that was not heard for so long is taken for dead; connections to nodes have as long to come about") \
+    X("tls.cert", tls_cert, TEXT, "", 0, 0, "Certificate files (PEM, each with what issued it), by commas; the first serves unknown hosts; empty: no TLS; read again on SIGHUP") \
+    X("tls.key", tls_key, TEXT, "", 0, 0, "Their key files (PEM, no passphrase), in the same order") \
+    X("tls.sessions", tls_sessions, CHOICE, "optional", 0, 0, "optional|required; Whether devices may also connect without TLS, to the same port") \
+    X("tls.min_version", tls_min_version, CHOICE, "1.2", 0, 0, "1.2|1.3; The oldest version of TLS that is spoken") \
+    X("tls.ticket_secret_file", tls_ticket_secret_file, TEXT, "", 0, 0, "File with the secret of tickets, 16 bytes or more, for its owner only, the same on all nodes; empty: from peer.secret_file, else made at start") \
+    X("tls.ticket_lifetime", tls_ticket_lifetime, DURATION, "1d", 60 * CONFIG_SECOND, 7 * CONFIG_DAY, "How long a device may resume by a ticket; also how often their keys change") \
+    X("tls.client_ca", tls_client_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues those of clients; empty: clients need none") \
+    X("tls.client_cert", tls_client_cert, CHOICE, "optional", 0, 0, "optional|required; Whether a client without a certificate is served, where tls.client_ca is set") \
+    X("tls.handshakes", tls_handshakes, COUNT, "1024", 1, 1000000, "Handshakes under way on this node, about 42 KB each; more wait for their turn") \
+    X("tls.handshakes_per_second", tls_handshakes_per_second, COUNT, "4000", 1, 1000000, "Handshakes this node begins in a second; more wait for their turn") \
+    X("tls.max_openssl", tls_max_openssl, COUNT, "20000", 1, 100000000, "Connections of TLS 1.2, and all where tls.compact is no: about 25 KB each; more are refused") \
+    X("tls.compact", tls_compact, CHOICE, "yes", 0, 0, "yes|no; Whether connections of TLS 1.3 let go of OpenSSL's part after the handshake") \
     X("inbox.cap_entries", inbox_cap_entries, COUNT, "200", 1, 10000, "Messages that wait for one user; the cap drops low priority first, then the oldest") \
     X("inbox.cap_bytes", inbox_cap_bytes, BYTES, "64KiB", 4 * CONFIG_KIB, 16 * CONFIG_MIB, "Bytes of messages that wait for one user") \
     X("inbox.collapse_keys", inbox_collapse_keys, COUNT, "16", 1, 1000, "Collapse keys pending for one user") \

@@ -140,6 +140,8 @@ static void on_signal(void *ctx, int signum)
     struct server *server = ctx;
     if (signum == SIGHUP) {
         logfile_reopen(server->log);
+        if (server->serving)
+            (void)server_tls_reload(server);
         return;
     }
     server_stop(server, atomic_load(&server->phase) > SERVER_SERVE);
@@ -261,14 +263,20 @@ int server_new(struct server **out, const struct server_options *options)
     int err = roles_parse(config->roles, &server->roles);
     server_size(server);
     server->metrics = metrics_new(server->loops_count + 2);
-    server->host = (struct api_host){
-        .ctx = server, .render_config = render_config, .backup = server_backup_run, .health = server_health};
+    server->host = (struct api_host){.ctx = server,
+                                     .render_config = render_config,
+                                     .backup = server_backup_run,
+                                     .health = server_health,
+                                     .certificate = server_tls_certificate,
+                                     .reload = server_tls_host_reload};
     atomic_flag_clear(&server->stop_posted);
     name_node(server);
     if (err == 0 && config->log_file[0] != '\0')
         err = logfile_open(&server->log, config->log_file);
     if (err == 0)
         err = datadir_open(&server->dir, config->data_dir);
+    if (err == 0)
+        err = server_tls_load(server);
     if (err == 0)
         err = make_loops(server, options->restored);
     if (err == 0)
@@ -323,6 +331,7 @@ void server_free(struct server **server_ref)
     snapshot_unref(atomic_load(&server->snapshot_waiting));
     snapshot_unref(server->first_snapshot);
     metrics_free(&server->metrics);
+    tls_server_unref(server->tls);
     datadir_close(&server->dir);
     logfile_close(&server->log);
     free(server);

@@ -88,6 +88,7 @@ struct server {
     uint16_t api_port;
     uint16_t admin_port;
     uint16_t peer_port;
+    struct tls_server *tls; /* NULL: none is served; read by the loops as they start, then the server's thread's */
     struct mail stop_mail;
     atomic_flag stop_posted;
     struct snapshot *first_snapshot;             /* what the roles start with; NULL: none */
@@ -130,6 +131,15 @@ int server_links_watch(struct server_loop *node);
 bool server_links_reach(void *ctx, const struct discovery_node *node);
 void server_links_close(struct server_loop *node);
 void server_links_free(struct server *server);
+
+/* server_tls.c: load: main thread, loops not running; the log explains an error. reload: the server's thread; when the files are of no
+ * use, what there is stays. open: on the loop, when its session role was made. */
+int server_tls_load(struct server *server);
+int server_tls_reload(struct server *server);
+void server_tls_open(struct server_loop *node);
+/* api_host's certificate and reload; ctx is the server; on the server's thread. */
+bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out);
+int server_tls_host_reload(void *ctx);
 
 /* server_loop.c: on the loop's own thread, but for free (main thread, loops not running). */
 void server_loop_free(struct server_loop *node);

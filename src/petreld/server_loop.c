@@ -167,6 +167,7 @@ static int open_sessions(struct server_loop *node, struct metrics_shard *shard)
     config.ctx = node;
     uint16_t port;
     int err = session_role_new(&node->session, node->loop, node->link, &config, shard);
+    server_tls_open(node);
     if (err == 0)
         err = explain(session_role_listen(node->session, &port), "sessions", config.host, config.port);
     if (err == 0 && loop_index(node->loop) == 0)

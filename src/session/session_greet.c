@@ -8,16 +8,24 @@
 /* The one place where protocols part. */
 static void by_first_byte(struct session *session, struct bytes data)
 {
-    switch (protocol_of(data.ptr[0])) {
+    const struct session_role *role = session_role_of(session);
+    const bool secure = stream_is_secure(session->stream);
+    const enum protocol protocol = protocol_of(data.ptr[0]);
+    switch (protocol) {
     case PROTOCOL_NATIVE:
-        session->speaks = SPEAKS_NATIVE;
-        session_conn_read(session, data);
-        return;
     case PROTOCOL_HTTP:
-        session->speaks = SPEAKS_HTTP;
-        session_conn_read(session, data);
+        session->speaks = protocol == PROTOCOL_NATIVE ? SPEAKS_NATIVE : SPEAKS_HTTP;
+        if (role->tls_required && !secure)
+            session_conn_fail(session, SESSION_CODE_UNSUPPORTED, "this server takes TLS only");
+        else
+            session_conn_read(session, data);
         return;
     case PROTOCOL_TLS:
+        if (role->tls == NULL || secure)
+            break;
+        stream_secure(session->stream, role->tls,
+                      data); /* what TLS carries begins anew, with a first byte of its own */
+        return;
     case PROTOCOL_NONE:
         break;
     }

@@ -96,6 +96,8 @@ struct session_role {
     struct session_move move;
     struct session_drain drain;
     struct session_topics *topics;
+    struct tls_server *tls; /* NULL: devices connect without */
+    bool tls_required;
     bool closing;
     struct loop_task finish;
     void (*done)(void *ctx);

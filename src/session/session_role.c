@@ -157,6 +157,7 @@ static void finish(struct loop_task *task)
     slab_reset(&role->edges);
     lookup_pacer_free(&role->pacer);
     session_codec_free(&role->codec);
+    tls_server_unref(role->tls);
     bytes_reset(&role->out);
     bytes_reset(&role->unmasked);
     free((char *)role->config.host);
@@ -240,6 +241,14 @@ int session_role_listen(struct session_role *role, uint16_t *port)
     log_at(LOG_INFO, "session", "role started", LOG_NUM("loop", loop_index(role->loop)),
            LOG_STR("host", role->config.host), LOG_NUM("port", *port));
     return 0;
+}
+
+void session_role_set_tls(struct session_role *role, struct tls_server *tls, bool required)
+{
+    object_check(role, SESSION_ROLE_MAGIC);
+    tls_server_unref(role->tls);
+    role->tls = tls != NULL ? tls_server_ref(tls) : NULL;
+    role->tls_required = required;
 }
 
 void session_role_view(void *ctx, struct discovery_view *view)

@@ -79,6 +79,8 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
                      const struct session_config *config, struct metrics_shard *metrics);
 /* Open the listener; *port is the one in use. Errors of listener_open(). */
 int session_role_listen(struct session_role *role, uint16_t *port);
+/* The TLS that connections from here on may speak; a reference is taken. required: they must. NULL: they can't. On the loop. */
+void session_role_set_tls(struct session_role *role, struct tls_server *tls, bool required);
 /* Who there is: a discovery_watch_fn, with the role as ctx. GOAWAY names nodes of the newest view. On the loop. */
 void session_role_view(void *role, struct discovery_view *view);
 /* Stop accepting and send GOAWAY to every session: code, close after deadline_ms, reconnect spread over spread_ms; over more, where

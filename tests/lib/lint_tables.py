@@ -61,6 +61,7 @@ RULE_FILES = {"tests/lint", "tests/lib/lint_source.py", "tests/lib/lint_tables.p
 INCLUDE_PACKAGES = [
     (r"uv(\.h$|/)", "libuv1-dev"),
     (r"openssl/", "libssl-dev"),
+    (r"gnutls/", "libgnutls28-dev"),
     (r"cjose/", "libcjose-dev"),
     (r"protobuf-c/", "libprotobuf-c-dev"),
     (r"http_parser\.h$", "libhttp-parser-dev"),

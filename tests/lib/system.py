@@ -73,7 +73,7 @@ class Background:
         self.out_path = os.path.join(folder, name + ".out")
         self.err_path = os.path.join(folder, name + ".err")
         with open(self.out_path, "w", encoding="utf-8") as out, open(self.err_path, "w", encoding="utf-8") as err:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, **more)
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, **{"stdin": subprocess.DEVNULL, **more})
 
     @property
     def out(self):

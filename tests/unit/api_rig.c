@@ -234,6 +234,20 @@ static void render_config(void *ctx, struct bytebuf *out)
     bytes_append_str(out, "{\"api.port\":7480}");
 }
 
+static bool certificate(void *ctx, size_t index, struct tls_certificate *out)
+{
+    (void)ctx;
+    *out = (struct tls_certificate){
+        .file = "push.crt", .names = "push.test", .key = "EC", .not_before_s = 1, .not_after_s = 1800000000};
+    return index == 0;
+}
+
+static int reload(void *ctx)
+{
+    const struct api_rig *rig = ctx;
+    return rig->reload_status;
+}
+
 static void health(void *ctx, struct api_health *out)
 {
     const struct api_rig *rig = ctx;
@@ -381,7 +395,12 @@ void api_rig_open(struct api_rig *rig, void (*change)(struct api_config *config)
     rig->links = link_local_new(API_RIG_NODE, API_RIG_INCARNATION, &rig->loop, 1);
     rig->codec = session_codec_new();
     rig->metrics = metrics_new(1);
-    rig->host = (struct api_host){.ctx = rig, .render_config = render_config, .backup = back_up, .health = health};
+    rig->host = (struct api_host){.ctx = rig,
+                                  .render_config = render_config,
+                                  .backup = back_up,
+                                  .health = health,
+                                  .certificate = certificate,
+                                  .reload = reload};
     api_rig_cluster_view(rig);
     link_serve(link_local_at(rig->links, 0), LINK_MESSAGE,
                (struct link_server){.ctx = rig, .on_call = on_message_call});

@@ -57,6 +57,7 @@ struct api_rig {
     struct api_role *admin;
     uint16_t ports[2]; /* by enum api_kind */
     struct api_host host;
+    int reload_status;        /* what host.reload answers */
     struct api_health health; /* what host.health says besides that all is up */
     bool unready;             /* it says that the disk is full */
     bool no_registry;         /* see api_rig_drop_registry() */

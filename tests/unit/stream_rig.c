@@ -35,6 +35,11 @@ static void on_data(void *ctx, struct bytes data)
     struct stream_rig *rig = owner->rig;
     if (owner->closed || owner->ended)
         rig->after_end++;
+    if (rig->peek && !stream_is_secure(owner->stream)) {
+        stream_secure(owner->stream, rig->tls, data);
+        return;
+    }
+    rig->alpn = stream_alpn(owner->stream);
     rig->bytes += data.len;
     if (rig->echo)
         stream_write_copy(owner->stream, data);
@@ -96,6 +101,8 @@ static void on_accept(void *ctx, struct stream *stream)
     *owner = (struct owner){.rig = rig, .stream = stream};
     if (rig->pause)
         stream_pause(stream);
+    if (rig->tls != NULL && !rig->peek)
+        stream_secure(stream, rig->tls, bytes_of("", 0));
     stream_attach(stream, &OPS, owner);
     rig->last = stream;
     loop_rig_bump(&rig->loop, &rig->accepted);

@@ -13,11 +13,14 @@ struct stream_rig {
     struct listener *listener;
     uint16_t port;
     enum stream_rig_close close_in;
-    bool flushed;        /* those closes are stream_close_flushed() */
-    bool echo;           /* send what arrives back */
-    bool pause;          /* from the start */
-    bool keep_after_end; /* on_end does not close */
-    struct stream *last; /* the loop's; NULL once its on_closed ran */
+    bool flushed;           /* those closes are stream_close_flushed() */
+    bool echo;              /* send what arrives back */
+    bool pause;             /* from the start */
+    bool keep_after_end;    /* on_end does not close */
+    struct tls_server *tls; /* NULL: they do not speak TLS */
+    bool peek;              /* they begin to when the first byte has come */
+    enum tls_alpn alpn;     /* of the last one that had data */
+    struct stream *last;    /* the loop's; NULL once its on_closed ran */
     int accepted, data, drained, ended, closed;
     size_t bytes;   /* read in all */
     int end_status; /* what on_end said last */

@@ -160,6 +160,23 @@ static void the_node_tells_about_itself(void **state)
     api_client_free(&reply);
 }
 
+static void certificates_are_shown_and_read_again(void **state)
+{
+    struct api_rig *rig = *state;
+    for (int i = 0; i < 2; i++) {
+        struct api_reply reply = i == 0 ? ask(rig, "GET", "/admin/v1/certificates", NULL, 200)
+                                        : ask(rig, "POST", "/admin/v1/reload", NULL, 200);
+        const json_t *list = json_object_get(reply.json, "certificates");
+        assert_int_equal(json_array_size(list), 1);
+        const json_t *first = json_array_get(list, 0);
+        assert_string_equal(json_string_value(json_object_get(first, "names")), "push.test");
+        assert_string_equal(json_string_value(json_object_get(first, "not_after")), "2027-01-15T08:00:00.000Z");
+        api_client_free(&reply);
+    }
+    rig->reload_status = PETREL_E_INVALID;
+    api_rig_expect_error(rig, API_ADMIN, "POST", "/admin/v1/reload", NULL, 400, "FAILED_PRECONDITION", NULL);
+}
+
 #define BACKUP "/admin/v1/backup"
 #define DIRECTORY "{\"directory\":\"/srv/copy\"}"
 
@@ -204,6 +221,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(apps_come_and_go, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(a_deleted_app_takes_its_keys_along, open_rig, close_rig),
+        cmocka_unit_test_setup_teardown(certificates_are_shown_and_read_again, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(keys_are_shown_once, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(sessions_are_walked_shown_and_kicked, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(the_node_tells_about_itself, open_rig, close_rig),

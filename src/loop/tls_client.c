@@ -1,0 +1,84 @@
+#include "base/err.h"
+#include "base/object.h"
+#include "loop/tls_context.h"
+
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A new session, from within SSL_read(): its bytes wait for the owner. Tickets that it has no use for cost nothing. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_talk *talk = SSL_get_app_data(ssl);
+    int size = i2d_SSL_SESSION(session, NULL);
+    if (size <= 0)
+        return 0;
+    talk->session.len = 0;
+    uint8_t *at = bytes_reserve(&talk->session, (size_t)size);
+    talk->session.len = (size_t)i2d_SSL_SESSION(session, &at);
+    return 0; /* we keep no reference */
+}
+
+static bool set_alpn(SSL_CTX *context, const enum tls_alpn alpn[TLS_ALPN_MAX])
+{
+    struct bytebuf list = {0};
+    for (size_t i = 0; i < TLS_ALPN_MAX && alpn[i] != TLS_ALPN_NONE; i++) {
+        const char *name = tls_context_alpn_name(alpn[i]);
+        bytes_put_u8(&list, (uint8_t)strlen(name));
+        bytes_append_str(&list, name);
+    }
+    bool set = list.len == 0 || SSL_CTX_set_alpn_protos(context, list.ptr, (unsigned)list.len) == 0;
+    bytes_reset(&list);
+    return set;
+}
+
+static int set_up(SSL_CTX *context, const struct tls_client_config *config, char *why)
+{
+    if (!set_alpn(context, config->alpn))
+        return tls_context_fail(why, "TLS", "out of memory");
+    if (config->sessions) {
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(context, on_session);
+    } else {
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    }
+    SSL_CTX_set_verify(context, config->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+    int rc = config->insecure ? 0 : tls_context_trust(context, config->ca_file, why);
+    if (rc == 0 && config->cert_file != NULL)
+        rc = tls_context_load(context, config->cert_file, config->key_file, why);
+    return rc;
+}
+
+int tls_client_new(struct tls_client **out, const struct tls_client_config *config, char *why)
+{
+    SSL_CTX *context = tls_context_new(TLS_client_method(), TLS_VERSION_1_2);
+    if (context == NULL)
+        return tls_context_fail(why, "TLS", "this OpenSSL can't do what is needed");
+    int rc = set_up(context, config, why);
+    if (rc != 0) {
+        SSL_CTX_free(context);
+        return rc;
+    }
+    struct tls_client *client = object_zalloc(sizeof *client);
+    atomic_init(&client->refs, 1);
+    client->context = context;
+    client->compact = config->compact;
+    client->sessions = config->sessions;
+    *out = client;
+    return 0;
+}
+
+struct tls_client *tls_client_ref(struct tls_client *client)
+{
+    unsigned before = atomic_fetch_add_explicit(&client->refs, 1, memory_order_relaxed);
+    petrel_assert(before > 0);
+    return client;
+}
+
+void tls_client_unref(struct tls_client *client)
+{
+    if (client == NULL || atomic_fetch_sub_explicit(&client->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    SSL_CTX_free(client->context);
+    free(client);
+}
