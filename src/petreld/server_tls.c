@@ -67,7 +67,7 @@ static int load(const struct config *config, struct tls_server **out)
             .min_version = strcmp(config->tls_min_version, "1.3") == 0 ? TLS_VERSION_1_3 : TLS_VERSION_1_2,
             .ticket_secret = bytes_str(secret),
             .ticket_lifetime_s = (uint32_t)(config->tls_ticket_lifetime / CONFIG_SECOND),
-            .alpn = {TLS_ALPN_PETREL_1},
+            .alpn = {TLS_ALPN_PETREL_1, TLS_ALPN_HTTP_1_1},
             .client_ca_file = config->tls_client_ca[0] != '\0' ? config->tls_client_ca : NULL,
             .client_cert_required = strcmp(config->tls_client_cert, "required") == 0,
             .compact = strcmp(config->tls_compact, "yes") == 0,

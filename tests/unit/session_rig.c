@@ -173,19 +173,6 @@ struct link_call *rig_take_any(struct rig *rig)
     return call;
 }
 
-struct link_call *rig_take(struct rig *rig, enum peer_type type)
-{
-    struct link_call *call = rig_take_any(rig);
-    assert_int_equal(call->in.type, type);
-    return call;
-}
-
-void rig_expect_no_call(struct rig *rig)
-{
-    rig_turns(rig);
-    assert_null(next_call(rig, 0));
-}
-
 struct answer {
     struct link_call *call;
     struct peer_reply reply;
@@ -203,6 +190,32 @@ void rig_answer(struct rig *rig, struct link_call *call, int status)
 {
     struct answer answer = {call, {.status = status}};
     rig_run(rig, do_answer, &answer);
+}
+
+/* A machine that stands still for a second has all sessions check, whatever the test is about. */
+static bool is_of_a_stall(struct rig *rig, const struct link_call *call)
+{
+    return call->in.type == PEER_CHECK && metrics_get(rig->metrics, METRIC_LOOP_STALLS) > 0;
+}
+
+struct link_call *rig_take(struct rig *rig, enum peer_type type)
+{
+    struct link_call *call = rig_take_any(rig);
+    while (call->in.type != type && is_of_a_stall(rig, call)) {
+        rig_answer_checked(rig, call, PEER_SAME);
+        call = rig_take_any(rig);
+    }
+    assert_int_equal(call->in.type, type);
+    return call;
+}
+
+void rig_expect_no_call(struct rig *rig)
+{
+    rig_turns(rig);
+    struct link_call *call;
+    while ((call = next_call(rig, 0)) != NULL && is_of_a_stall(rig, call))
+        rig_answer_checked(rig, call, PEER_SAME);
+    assert_null(call);
 }
 
 void rig_answer_bound(struct rig *rig, struct link_call *call, const struct peer_bound *bound)

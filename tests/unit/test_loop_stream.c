@@ -294,8 +294,7 @@ static void a_flushing_close_delivers_all_and_does_not_reset(void **state)
     loop_rig_call(&rig.loop, close_flushed, &rig);
     read_large(fd);
     assert_int_equal(send(fd, unread, sizeof unread, 0), (int)sizeof unread);
-    assert_int_equal(loop_rig_read_all(fd, NULL, 0), 0);
-    assert_int_equal(loop_rig_read(&rig.loop, &rig.closed), 0);
+    assert_int_equal(loop_rig_read_all(fd, NULL, 0), 0); /* with a reset it would be -1 */
     close(fd);
     loop_rig_wait(&rig.loop, &rig.closed, 1);
     stream_rig_stop(&rig);
