@@ -150,7 +150,7 @@ static long long protocol_errors(void)
 
 static void garbage_is_refused(void **state)
 {
-    static const char *const first[] = {"\x7fgarbage", "\x16\x03\x01\x02", "POST / HTTP/1.1\r\n\r\n", "\x10\x0c",
+    static const char *const first[] = {"\x7fgarbage", "\x16\x03\x01\x02", "post / HTTP/1.1\r\n\r\n", "\x10\x0c",
                                         "\xff"};
     (void)state;
     long long before = protocol_errors();

@@ -1,6 +1,7 @@
 /* Holds proto/README.md against the code: a client's author has nothing else to go by. */
 #include "base/err.h"
 #include "wire/session.h"
+#include "wire/websocket.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,18 +55,24 @@ static bool read_line(FILE *file, char line[LINE_MAX_BYTES])
 }
 
 /* Read the next block. False at the end of the file. */
-static bool next_example(FILE *file, struct example *example)
+static bool next_block(FILE *file, const char *fence, struct example *example)
 {
+    const size_t len = strlen(fence);
     char line[LINE_MAX_BYTES];
     *example = (struct example){{0}, {0}, {0}};
     while (read_line(file, line)) {
-        if (sscanf(line, "```hex %63s", example->name) != 1)
+        if (strncmp(line, fence, len) != 0 || sscanf(line + len, "%63s", example->name) != 1)
             continue;
         while (read_line(file, line) && strcmp(line, "```") != 0)
             add_line(example, line);
         return true;
     }
     return false;
+}
+
+static bool next_example(FILE *file, struct example *example)
+{
+    return next_block(file, "```hex ", example);
 }
 
 static void free_example(struct example *example)
@@ -428,12 +435,39 @@ static void frame_types_are_those_of_the_codec(void **state)
     session_codec_free(&codec);
 }
 
+/* ---- WebSocket ---- */
+
+static void a_message_is_read_and_written_again(void **state)
+{
+    (void)state;
+    static const uint8_t mask[] = {0x37, 0xfa, 0x21, 0x3d};
+    FILE *file = open_readme();
+    struct example example;
+    assert_true(next_block(file, "```websocket ", &example));
+    struct bytebuf frame = {0}, again = {0}, scratch = {0};
+    session_encode_ping(&frame, 0x0102030405060708);
+    websocket_put(&again, WEBSOCKET_BINARY, true, mask, bytes_view(&frame));
+    assert_true(bytes_equal(bytes_view(&example.wire), bytes_view(&again)));
+    struct websocket_reader reader = {0};
+    struct websocket_event event;
+    struct bytes in = bytes_view(&example.wire);
+    websocket_read(&reader, WEBSOCKET_SERVER, UINT32_MAX, &in, &scratch, &event);
+    assert_int_equal(event.kind, WEBSOCKET_EVENT_PIECE);
+    assert_true(event.ends && bytes_equal(event.payload, bytes_view(&frame)));
+    bytes_reset(&frame);
+    bytes_reset(&again);
+    bytes_reset(&scratch);
+    free_example(&example);
+    (void)fclose(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_say_what_the_codec_says),
         cmocka_unit_test(codes_are_those_of_the_table),
         cmocka_unit_test(frame_types_are_those_of_the_codec),
+        cmocka_unit_test(a_message_is_read_and_written_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
