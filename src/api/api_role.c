@@ -1,7 +1,6 @@
 #include "api/api_role.h"
 
 #include "api/api_exchange.h"
-#include "api/api_impl.h"
 #include "api/api_refresh.h"
 #include "base/err.h"
 
