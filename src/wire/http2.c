@@ -314,7 +314,8 @@ uint32_t http2_whole(const struct http2 *http2)
 
 uint32_t http2_streams(const struct http2 *http2)
 {
-    return http2->counts[HTTP2_READING] + http2->counts[HTTP2_STARVED] + http2_whole(http2);
+    return http2->counts[HTTP2_READING] + http2->counts[HTTP2_STARVED] + http2_whole(http2) +
+           http2->counts[HTTP2_LINGERING];
 }
 
 size_t http2_held(const struct http2 *http2)
@@ -342,6 +343,7 @@ uint64_t http2_due_ms(const struct http2 *http2, uint64_t timeout_ms)
 {
     const struct http2_stream *reading = first(http2, HTTP2_READING);
     const struct http2_stream *answering = first(http2, HTTP2_ANSWERING);
+    const struct http2_stream *lingering = first(http2, HTTP2_LINGERING);
     uint64_t due_ms = 0;
     if (http2->block_stream != 0)
         due_ms = earlier(due_ms, http2->block_began_ms, timeout_ms);
@@ -349,6 +351,8 @@ uint64_t http2_due_ms(const struct http2 *http2, uint64_t timeout_ms)
         due_ms = earlier(due_ms, reading->since_ms, timeout_ms);
     if (answering != NULL)
         due_ms = earlier(due_ms, answering->since_ms, timeout_ms);
+    if (lingering != NULL)
+        due_ms = earlier(due_ms, lingering->since_ms, HTTP2_LINGER_MS);
     return due_ms;
 }
 
@@ -360,9 +364,25 @@ static bool is_blocked(const struct http2_stream *stream)
            nghttp2_session_get_stream_remote_window_size(session, stream->id) <= 0;
 }
 
+/* The first of the phase, where it is late. */
+static struct http2_stream *late(struct http2 *http2, enum http2_phase phase, uint64_t timeout_ms)
+{
+    struct list *head = &http2->streams[phase];
+    struct http2_stream *stream = container_of(head->next, struct http2_stream, node);
+    return list_empty(head) || stream->since_ms + timeout_ms > http2->now_ms ? NULL : stream;
+}
+
+/* Or not, and wait anew; a reset takes effect when it goes out. */
+static void reset(struct http2_stream *stream, bool is_due, uint32_t code)
+{
+    if (is_due)
+        (void)nghttp2_submit_rst_stream(stream->http2->session, NGHTTP2_FLAG_NONE, stream->id, code);
+    http2_move(stream, stream->phase);
+}
+
 void http2_expire(struct http2 *http2, uint64_t now_ms, uint64_t timeout_ms)
 {
-    struct list *node, *tmp;
+    struct http2_stream *stream;
     object_check(http2, HTTP2_MAGIC);
     http2->now_ms = now_ms;
     if (http2->block_stream != 0 && http2->block_began_ms + timeout_ms <= now_ms) {
@@ -371,23 +391,14 @@ void http2_expire(struct http2 *http2, uint64_t now_ms, uint64_t timeout_ms)
     }
     if (http2->broken)
         return;
-    LIST_FOREACH(node, tmp, &http2->streams[HTTP2_READING])
-    {
-        struct http2_stream *stream = container_of(node, struct http2_stream, node);
-        if (stream->since_ms + timeout_ms > now_ms)
-            break;
+    while ((stream = late(http2, HTTP2_READING, timeout_ms)) != NULL) {
         http2_refuse(stream, 408, "the request was not whole in time");
         http2_settle(stream);
     }
-    LIST_FOREACH(node, tmp, &http2->streams[HTTP2_ANSWERING])
-    {
-        struct http2_stream *stream = container_of(node, struct http2_stream, node);
-        if (stream->since_ms + timeout_ms > now_ms)
-            break;
-        if (is_blocked(stream))
-            (void)nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
-        http2_move(stream, HTTP2_ANSWERING);
-    }
+    while ((stream = late(http2, HTTP2_ANSWERING, timeout_ms)) != NULL)
+        reset(stream, is_blocked(stream), NGHTTP2_CANCEL);
+    while ((stream = late(http2, HTTP2_LINGERING, HTTP2_LINGER_MS)) != NULL)
+        reset(stream, true, NGHTTP2_NO_ERROR);
 }
 
 void http2_excuse(struct http2 *http2, uint64_t now_ms)

@@ -21,11 +21,14 @@
 #define HTTP2_STREAM_WINDOW 65535U    /* what a stream may send before it is granted more */
 #define HTTP2_GRANTED_WINDOW 1048576U /* and then, on its way to us */
 #define HTTP2_CONNECTION_WINDOW 4194304U
+/* A request that was refused before it was whole is reset so long after its answer: some clients lose an answer that a reset
+ * follows at once, though they must not (RFC 9113, 8.1); most see the answer and end by themselves. */
+#define HTTP2_LINGER_MS 1000U
 #define HTTP2_BLOCK_MAX 65536U /* a head, as it is sent and as it is told: beyond, no status is worth reading on for */
 /* What a peer may do at once, and then in a second, before it is told to calm down. */
 #define HTTP2_RESETS_BURST 500U
 #define HTTP2_RESETS_PER_S 50U
-#define HTTP2_IDLE_FRAMES_BURST 1000U /* PING, SETTINGS, PRIORITY, empty DATA, frames that nobody knows */
+#define HTTP2_IDLE_FRAMES_BURST 1000U /* PING, SETTINGS, PRIORITY, empty DATA */
 #define HTTP2_IDLE_FRAMES_PER_S 100U
 
 struct http2_limits {

@@ -17,6 +17,7 @@ enum http2_phase {
     HTTP2_READY,     /* the owner: to have it stand; whole, or refused */
     HTTP2_TAKEN,     /* the owner: an answer */
     HTTP2_ANSWERING, /* the peer: to take the answer; the longest waited for stands first */
+    HTTP2_LINGERING, /* the peer, which is refused and has its answer: to say no more; the longest waited for stands first */
     HTTP2_PHASES,
 };
 
@@ -32,7 +33,7 @@ struct http2_stream {
     int32_t id;
     enum http2_phase phase;
     bool gone;         /* closed, while its request stands */
-    uint64_t since_ms; /* READING, ANSWERING: since when the peer is waited for */
+    uint64_t since_ms; /* READING, ANSWERING, LINGERING: since when the peer is waited for */
     struct bytebuf head;
     struct bytebuf body;
     struct http2_span method;

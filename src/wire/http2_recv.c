@@ -39,21 +39,18 @@ static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-/* Every frame's first bytes. */
+/* A frame's first bytes; not of CONTINUATION, and not of frames that nobody knows, which cost no more than their bytes. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *ctx)
 {
     struct http2 *http2 = ctx;
     (void)session;
-    if (frame->type != NGHTTP2_CONTINUATION)
-        http2->block_stream = 0; /* however the head before it ended */
+    http2->block_stream = 0; /* however the head before it ended */
     switch (frame->type) {
     case NGHTTP2_DATA:
         return frame->length == 0 && (frame->flags & NGHTTP2_FLAG_END_STREAM) == 0 ? spend_idle_frame(http2) : 0;
     case NGHTTP2_HEADERS:
     case NGHTTP2_WINDOW_UPDATE:
         return 0;
-    case NGHTTP2_CONTINUATION:
-        return frame->length == 0 ? spend_idle_frame(http2) : 0;
     case NGHTTP2_RST_STREAM:
         return spend_reset(http2);
     default:
@@ -158,8 +155,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (ends && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
-        /* Answered before it was whole: the rest need not be sent (RFC 9113, 8.1). */
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+        http2_move(stream_of(session, frame->hd.stream_id), HTTP2_LINGERING);
     return 0;
 }
 
