@@ -153,7 +153,7 @@ const struct api_speech api_http2_speech = {
 void api_http2_open(struct api_conn *conn)
 {
     const struct api_config *config = &conn->role->config;
-    const struct http2_limits limits = {.max_body = config->max_body_bytes, .max_streams = config->max_pipeline};
+    const struct http2_limits limits = {.max_body = config->max_body_bytes, .max_streams = config->http2_streams};
     conn->speech = &api_http2_speech;
     conn->http2 = http2_new(&limits, loop_now_ms(conn->role->loop));
 }

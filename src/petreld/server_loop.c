@@ -71,6 +71,7 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.max_message_bytes = (uint32_t)config->api_max_message;
     out.max_batch_lines = (uint32_t)config->api_max_batch_lines;
     out.max_pipeline = (uint32_t)config->api_max_pipeline;
+    out.http2_streams = (uint32_t)config->api_http2_streams;
     out.http2_cleartext = cleartext_of(config->api_http2_cleartext);
     out.request_timeout_ms = (uint32_t)config->api_request_timeout;
     out.idle_timeout_ms = (uint32_t)config->api_idle_timeout;
