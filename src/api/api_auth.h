@@ -2,8 +2,8 @@
 #ifndef PETREL_API_API_AUTH_H
 #define PETREL_API_API_AUTH_H
 
+#include "api/api_conn.h"
 #include "api/api_error.h"
-#include "api/api_impl.h"
 
 enum api_access {
     API_ACCESS_OPEN,  /* anyone, on both listeners */

@@ -80,10 +80,10 @@ static void render(struct batch *batch, struct slot *slot)
     api_send_reset(&slot->send);
 }
 
-/* Nobody waits for the rest once the connection has gone; what is under way is waited for all the same. */
+/* Nobody waits for the rest once the connection has gone, or the stream was reset; what is under way is waited for all the same. */
 static bool has_more(const struct batch *batch)
 {
-    return batch->at < batch->text.len && batch->exchange->conn != NULL;
+    return batch->at < batch->text.len && api_conn_wants(batch->exchange);
 }
 
 /* Write out what is answered, as far as the order allows. */

@@ -1,3 +1,4 @@
+#include "api/api_conn.h"
 #include "api/api_auth.h"
 #include "api/api_exchange.h"
 #include "api/api_proxy.h"
@@ -12,10 +13,15 @@
 
 /* ---- what is held, and strangers ---- */
 
-static void set_partial(struct api_conn *conn, size_t bytes)
+void api_conn_set_partial(struct api_conn *conn, size_t bytes)
 {
     conn->role->held += bytes - conn->partial; /* may wrap on the way; the sum never does */
     conn->partial = bytes;
+}
+
+bool api_conn_holds_too_much(const struct api_conn *conn)
+{
+    return conn->role->held > conn->role->config.max_held_bytes;
 }
 
 void api_conn_keep(struct api_role *role, struct api_conn *conn, int64_t bytes)
@@ -60,21 +66,15 @@ static bool admit_stranger(struct api_conn *conn, const uint8_t address[16])
 
 static void on_timer(struct timer *timer);
 
-/* Whether the peer is the one who is late: a request is partly read, and reading goes on. */
-static bool has_deadline(const struct api_conn *conn)
+/* While reading is paused it is not the peer who is late. 0: nothing is waited for. */
+static uint64_t due_ms(const struct api_conn *conn)
 {
-    return conn->request_began_ms > 0 && !conn->paused;
-}
-
-static uint64_t request_deadline(const struct api_conn *conn)
-{
-    return conn->request_began_ms + conn->role->config.request_timeout_ms;
+    return conn->paused ? 0 : conn->speech->due_ms(conn);
 }
 
 static bool is_quiet(const struct api_conn *conn)
 {
-    return conn->request_began_ms == 0 && conn->exchanges_count == 0 && conn->rest.len == 0 &&
-           stream_queued(conn->stream) == 0;
+    return stream_queued(conn->stream) == 0 && conn->speech->is_quiet(conn);
 }
 
 /* A connection's first request has the deadline of a request; afterwards it may rest for longer. */
@@ -87,16 +87,14 @@ static uint64_t idle_deadline(const struct api_conn *conn)
 static void arm(struct api_conn *conn)
 {
     const uint64_t now_ms = loop_now_ms(conn->role->loop);
-    uint64_t due_ms = now_ms + conn->role->config.request_timeout_ms;
-    if (has_deadline(conn))
-        due_ms = request_deadline(conn);
-    else if (is_quiet(conn))
-        due_ms = idle_deadline(conn);
-    if (conn->retry_ms > 0 && due_ms > now_ms + conn->retry_ms)
-        due_ms = now_ms + conn->retry_ms;
+    uint64_t look_ms = due_ms(conn);
+    if (look_ms == 0)
+        look_ms = is_quiet(conn) ? idle_deadline(conn) : now_ms + conn->role->config.request_timeout_ms;
+    if (conn->retry_ms > 0 && look_ms > now_ms + conn->retry_ms)
+        look_ms = now_ms + conn->retry_ms;
     /* Most requests come and go between two looks of a timer that runs anyway: it is moved only to look sooner. */
-    if (!timer_running(&conn->timer) || conn->timer.due_ms > due_ms)
-        timer_start(conn->role->loop, &conn->timer, due_ms > now_ms ? due_ms - now_ms : 0, on_timer);
+    if (!timer_running(&conn->timer) || conn->timer.due_ms > look_ms)
+        timer_start(conn->role->loop, &conn->timer, look_ms > now_ms ? look_ms - now_ms : 0, on_timer);
 }
 
 /* ---- closing ---- */
@@ -128,11 +126,10 @@ static void on_closed(void *owner)
     LIST_FOREACH(node, tmp, &conn->exchanges)
     api_exchange_orphan(container_of(node, struct api_exchange, node));
     timer_stop(&conn->timer);
-    set_partial(conn, 0);
+    api_conn_set_partial(conn, 0);
     api_conn_trusted(conn);
-    http_reader_free(&conn->reader);
     bytes_reset(&conn->proxy);
-    bytes_reset(&conn->rest);
+    conn->speech->free(conn);
     explicit_bzero(&conn->auth, sizeof conn->auth);
     list_remove(&conn->node);
     role->conns_count--;
@@ -144,115 +141,39 @@ static void on_closed(void *owner)
 
 /* ---- requests ---- */
 
-static bool may_take(const struct api_conn *conn)
-{
-    return !conn->last && !conn->closing && !conn->want_continue && conn->waiting == NULL &&
-           conn->exchanges_count < conn->role->config.max_pipeline && stream_queued(conn->stream) <= API_OUTPUT_MAX &&
-           conn->kept <= conn->role->config.max_body_bytes;
-}
-
-/* Answer in the connection's order, then close. */
-static void refuse(struct api_conn *conn, const struct api_error *error)
-{
-    conn->last = true;
-    conn->request_began_ms = 0;
-    set_partial(conn, 0);
-    struct api_exchange *exchange = api_exchange_new(conn, NULL);
-    api_exchange_fail(exchange, error);
-}
-
-/* What it is made of is needed no more. */
-static void end_request(struct api_conn *conn)
-{
-    conn->wait_covered = false;
-    set_partial(conn, 0);
-    http_reader_next(conn->reader);
-}
-
-static void on_request(struct api_conn *conn)
-{
-    const struct http_request *request = http_reader_request(conn->reader);
-    conn->served = true;
-    conn->request_began_ms = 0;
-    if (!request->keep_alive)
-        conn->last = true;
-    api_routes_dispatch(api_exchange_new(conn, request), request);
-    if (conn->waiting == NULL)
-        end_request(conn);
-}
-
-static void on_refused(struct api_conn *conn)
-{
-    const struct http_refusal *refusal = http_reader_refusal(conn->reader);
-    struct api_error error;
-    api_error_from_http(&error, refusal->status, refusal->message);
-    refuse(conn, &error);
-}
-
-static void on_more(struct api_conn *conn, size_t taken)
-{
-    if (!http_reader_busy(conn->reader))
-        return;
-    set_partial(conn, conn->partial + taken);
-    if (conn->request_began_ms == 0)
-        conn->request_began_ms = loop_now_ms(conn->role->loop);
-    if (conn->role->held <= conn->role->config.max_held_bytes)
-        return;
-    struct api_error error;
-    (void)api_error_set(&error, API_ERROR_BUSY, NULL, "too many large requests are under way");
-    refuse(conn, &error);
-}
-
-static void write_out(struct api_conn *conn, struct bytes data)
+void api_conn_write(struct api_conn *conn, struct bytes data)
 {
     stream_write_copy(conn->stream, data);
     conn->written += data.len;
 }
 
-static void say_continue(struct api_conn *conn)
+void api_conn_dispatch(struct api_conn *conn, const struct http_request *request, uint32_t stream)
 {
-    conn->want_continue = conn->exchanges_count > 0; /* it must not overtake answers */
-    if (!conn->want_continue)
-        write_out(conn, bytes_str(HTTP_CONTINUE_TEXT));
+    conn->served = true;
+    api_routes_dispatch(api_exchange_new(conn, request, stream), request);
+    if (conn->waiting != NULL)
+        return;
+    conn->wait_covered = false;
+    conn->speech->done(conn);
 }
 
-/* Take requests from the front of *in as long as there is room for their answers. */
-static void take_requests(struct api_conn *conn, struct bytes *in)
-{
-    conn->parsing = true;
-    while (in->len > 0 && may_take(conn)) {
-        const size_t before = in->len;
-        switch (http_reader_feed(conn->reader, in)) {
-        case HTTP_READER_MORE:
-            on_more(conn, before - in->len);
-            break;
-        case HTTP_READER_REQUEST:
-            on_request(conn);
-            break;
-        case HTTP_READER_REFUSED:
-            on_refused(conn);
-            break;
-        case HTTP_READER_WANT_CONTINUE:
-            on_more(conn, before - in->len);
-            say_continue(conn);
-            break;
-        }
-    }
-    conn->parsing = false;
-}
-
-/* Read on, or not, as may_take() says now. */
-static void settle_reading(struct api_conn *conn)
+void api_conn_settle(struct api_conn *conn)
 {
     if (conn->closing)
         return;
-    const bool wait = !may_take(conn);
+    if (conn->speech->is_over(conn)) {
+        close_flushed(conn);
+        return;
+    }
+    const bool wait = conn->speech->must_wait(conn);
     if (wait != conn->paused && !conn->ended) {
         conn->paused = wait;
-        if (wait)
+        if (wait) {
             stream_pause(conn->stream);
-        else
+        } else {
+            conn->speech->excuse(conn); /* it was we who kept it waiting */
             stream_resume(conn->stream);
+        }
     }
     /* on_drain tells of a socket that was full; what went out at once at the turn's end nobody tells. */
     if (stream_queued(conn->stream) <= API_OUTPUT_MAX)
@@ -262,53 +183,74 @@ static void settle_reading(struct api_conn *conn)
     arm(conn);
 }
 
-/* Where the peer has no more requests, and all answers are on their way, the connection ends. */
-static bool close_when_done(struct api_conn *conn)
-{
-    if (conn->exchanges_count > 0 || (!conn->last && !(conn->ended && conn->rest.len == 0)))
-        return false;
-    close_flushed(conn);
-    return true;
-}
-
-/* Something made room: take the requests that wait. */
-static void resume(struct api_conn *conn)
-{
-    if (conn->parsing || conn->closing)
-        return;
-    if (conn->want_continue && conn->exchanges_count == 0)
-        say_continue(conn);
-    if (conn->paused && conn->request_began_ms > 0 && may_take(conn))
-        conn->request_began_ms = loop_now_ms(conn->role->loop); /* it was we who kept it waiting */
-    if (conn->rest.len > 0 && may_take(conn)) {
-        struct bytes in = bytes_of(conn->rest.ptr + conn->rest_at, conn->rest.len - conn->rest_at);
-        take_requests(conn, &in);
-        conn->rest_at = conn->rest.len - in.len;
-        if (in.len == 0 || conn->last) {
-            bytes_reset(&conn->rest);
-            conn->rest_at = 0;
-        }
-    }
-    if (!conn->closing && !close_when_done(conn))
-        settle_reading(conn);
-}
-
 void api_conn_go_on(struct api_conn *conn, const struct api_error *error)
 {
     object_check(conn, API_CONN_MAGIC);
     struct api_exchange *exchange = conn->waiting;
+    const struct http_request *request = conn->speech->request(conn);
     conn->waiting = NULL;
-    conn->parsing = true; /* an answer must not have the reader fed before it is done with this request */
+    conn->parsing = true; /* an answer must not have others taken before this request is done with */
     if (error != NULL)
         api_exchange_fail(exchange, error);
+    else if (request == NULL)
+        api_exchange_refuse(exchange, API_ERROR_UNAVAILABLE, NULL); /* goes nowhere */
     else
-        api_routes_dispatch(exchange, http_reader_request(conn->reader));
+        api_routes_dispatch(exchange, request);
     conn->parsing = false;
-    end_request(conn);
-    resume(conn);
+    conn->wait_covered = false;
+    conn->speech->done(conn);
+    conn->speech->resume(conn);
+}
+
+/* ---- what the peer speaks ---- */
+
+/* With TLS, HTTP/2 is agreed on in the handshake. Without, it has no way to be offered, and is taken from peers that are set up for it. */
+static bool may_speak_http2(const struct api_conn *conn)
+{
+    static const uint8_t MAPPED_LOOPBACK[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127};
+    static const uint8_t LOOPBACK[16] = {[15] = 1};
+    uint8_t address[16];
+    switch (conn->role->config.http2_cleartext) {
+    case API_CLEARTEXT_NEVER:
+        return false;
+    case API_CLEARTEXT_ANYWHERE:
+        return true;
+    case API_CLEARTEXT_LOOPBACK:
+        break;
+    }
+    stream_peer_key(conn->stream, address);
+    return memcmp(address, MAPPED_LOOPBACK, sizeof MAPPED_LOOPBACK) == 0 ||
+           memcmp(address, LOOPBACK, sizeof LOOPBACK) == 0;
+}
+
+/* False while it could be either. The bytes that were part of HTTP/2's preface are heard by whichever it is. */
+static bool tell_speech(struct api_conn *conn, struct bytes *data)
+{
+    const size_t seen = conn->preface;
+    const size_t left = HTTP2_PREFACE_LEN - seen;
+    const size_t len = data->len < left ? data->len : left;
+    const bool alike = memcmp(data->ptr, HTTP2_PREFACE + seen, len) == 0;
+    if (alike && may_speak_http2(conn)) {
+        conn->preface = (uint8_t)(seen + len);
+        if (len < left)
+            return false;
+        conn->speech->free(conn);
+        api_http2_open(conn);
+        *data = bytes_of(data->ptr + len, data->len - len);
+    }
+    conn->knows_speech = true;
+    if (conn->preface > 0)
+        conn->speech->hear(conn, bytes_of(HTTP2_PREFACE, conn->preface));
+    return true;
 }
 
 /* Count the connection for its peer's address, which is not known before a PROXY header that is awaited (NULL). */
+static void refuse(struct api_conn *conn, const struct api_error *error)
+{
+    conn->last = true;
+    api_exchange_fail(api_exchange_new(conn, NULL, 0), error); /* in HTTP/1.1, which all can read */
+}
+
 static void admit(struct api_conn *conn, const uint8_t *address)
 {
     const bool admitted = address == NULL || admit_stranger(conn, address);
@@ -343,20 +285,19 @@ static void on_data(void *owner, struct bytes data)
 {
     struct api_conn *conn = owner;
     object_check(conn, API_CONN_MAGIC);
-    if (conn->last || conn->closing || (conn->awaits_proxy && !take_proxy_header(conn, &data)))
+    if (conn->closing || (conn->awaits_proxy && (conn->last || !take_proxy_header(conn, &data))))
         return;
-    if (conn->rest.len == 0)
-        take_requests(conn, &data);
-    if (data.len > 0 && !conn->last)
-        bytes_append(&conn->rest, data.ptr, data.len); /* reading pauses: at most what one turn brought */
-    resume(conn);
+    if (!conn->knows_speech && (conn->last || !tell_speech(conn, &data)))
+        return;
+    if (!conn->closing && data.len > 0)
+        conn->speech->hear(conn, data);
 }
 
 static void on_drain(void *owner)
 {
     struct api_conn *conn = owner;
     object_check(conn, API_CONN_MAGIC);
-    resume(conn);
+    conn->speech->resume(conn);
 }
 
 static void on_end(void *owner, int status)
@@ -368,8 +309,7 @@ static void on_end(void *owner, int status)
         return;
     }
     conn->ended = true;
-    conn->request_began_ms = 0; /* a request that is partly read will never be whole */
-    resume(conn);
+    conn->speech->resume(conn);
 }
 
 /* Between two looks, a request's deadline apart, a peer that reads has taken something of what waits for it. */
@@ -385,6 +325,15 @@ static bool takes_nothing(struct api_conn *conn, uint64_t now_ms)
     return nothing;
 }
 
+/* Only HTTP/2 has a word for it. */
+static void leave(struct api_conn *conn)
+{
+    if (conn->http2 != NULL)
+        api_conn_finish(conn);
+    else
+        close_now(conn);
+}
+
 static void on_timer(struct timer *timer)
 {
     struct api_conn *conn = container_of(timer, struct api_conn, timer);
@@ -392,66 +341,47 @@ static void on_timer(struct timer *timer)
     const uint64_t now_ms = loop_now_ms(conn->role->loop);
     if (conn->retry_ms > 0) {
         conn->retry_ms = conn->retry_ms < CONGESTED_RETRY_MAX_MS ? 2 * conn->retry_ms : CONGESTED_RETRY_MAX_MS;
-        resume(conn);
+        conn->speech->resume(conn);
         if (conn->closing)
             return;
     }
-    if (has_deadline(conn) && request_deadline(conn) <= now_ms) {
-        struct api_error error;
-        (void)api_error_set(&error, API_ERROR_REQUEST_TIMEOUT, NULL, NULL);
-        refuse(conn, &error);
-        resume(conn);
-    } else if ((is_quiet(conn) && idle_deadline(conn) <= now_ms) || takes_nothing(conn, now_ms)) {
+    const uint64_t due = due_ms(conn);
+    if (due > 0 && due <= now_ms)
+        conn->speech->expire(conn);
+    else if (takes_nothing(conn, now_ms))
         close_now(conn);
-    } else {
+    else if (is_quiet(conn) && idle_deadline(conn) <= now_ms)
+        leave(conn);
+    else
         arm(conn);
-    }
 }
 
 /* ---- answers ---- */
 
-static void write_answer(struct api_conn *conn, struct api_exchange *exchange)
-{
-    struct bytebuf *out = &conn->role->response;
-    const bool is_last = conn->last && conn->exchanges_count == 1;
-    const struct http_response response = {
-        .status = exchange->status,
-        .content_type = exchange->content_type,
-        .body = bytes_view(&exchange->body),
-        .retry_after_s = exchange->retry_after_s,
-        .allow = exchange->allow[0] != '\0' ? exchange->allow : NULL,
-        .keep_alive = !is_last,
-        .head_only = exchange->head_only,
-    };
-    out->len = 0;
-    http_response_write(&response, out);
-    write_out(conn, bytes_view(out));
-}
-
-void api_conn_answered(struct api_conn *conn)
+void api_conn_answered(struct api_conn *conn, struct api_exchange *exchange)
 {
     object_check(conn, API_CONN_MAGIC);
     if (conn->closing)
         return; /* on_closed() frees the exchange */
-    while (!list_empty(&conn->exchanges)) {
-        struct api_exchange *exchange = container_of(conn->exchanges.next, struct api_exchange, node);
-        if (!exchange->answered)
-            break;
-        write_answer(conn, exchange);
-        api_exchange_free(exchange);
-    }
+    conn->speech->answer(conn, exchange);
     if (conn->exchanges_count == 0)
         conn->idle_since_ms = loop_now_ms(conn->role->loop);
-    resume(conn);
+    conn->speech->resume(conn);
+}
+
+bool api_conn_wants(const struct api_exchange *exchange)
+{
+    const struct api_conn *conn = exchange->conn;
+    return conn != NULL && (exchange->stream == 0 || http2_wants(conn->http2, exchange->stream));
 }
 
 void api_conn_finish(struct api_conn *conn)
 {
     if (conn->closing)
         return;
+    conn->speech->finish(conn);
     conn->last = true;
-    conn->request_began_ms = 0;
-    resume(conn);
+    conn->speech->resume(conn);
 }
 
 /* ---- beginning ---- */
@@ -475,7 +405,7 @@ void api_conn_accept(void *ctx, struct stream *stream)
     conn->magic = API_CONN_MAGIC;
     conn->role = role;
     conn->stream = stream;
-    conn->reader = http_reader_new(role->config.max_body_bytes);
+    api_http1_open(conn);
     conn->idle_since_ms = loop_now_ms(role->loop);
     list_init(&conn->exchanges);
     list_init(&conn->wait_node);

@@ -21,6 +21,19 @@ void api_exchange_slabs_reset(struct api_role *role)
     slab_reset(&role->states);
 }
 
+struct http_response api_exchange_response(const struct api_exchange *exchange, bool keep_alive)
+{
+    return (struct http_response){
+        .status = exchange->status,
+        .content_type = exchange->content_type,
+        .body = bytes_view(&exchange->body),
+        .retry_after_s = exchange->retry_after_s,
+        .allow = exchange->allow[0] != '\0' ? exchange->allow : NULL,
+        .keep_alive = keep_alive,
+        .head_only = exchange->head_only,
+    };
+}
+
 static void trim(struct api_role *role)
 {
     const uint64_t now_ms = loop_now_ms(role->loop);
@@ -31,14 +44,14 @@ static void trim(struct api_role *role)
     slab_trim(&role->states);
 }
 
-struct api_exchange *api_exchange_new(struct api_conn *conn, const struct http_request *request)
+struct api_exchange *api_exchange_new(struct api_conn *conn, const struct http_request *request, uint32_t stream)
 {
     struct api_role *role = conn->role;
     struct api_exchange *exchange = slab_take(&role->exchanges);
     exchange->magic = API_EXCHANGE_MAGIC;
     exchange->role = role;
     exchange->conn = conn;
-    exchange->keep_alive = request != NULL && request->keep_alive;
+    exchange->stream = stream;
     exchange->head_only = request != NULL && request->method == HTTP_METHOD_HEAD;
     list_push_back(&conn->exchanges, &exchange->node);
     conn->exchanges_count++;
@@ -117,7 +130,7 @@ void api_exchange_release(struct api_exchange *exchange)
     exchange->answered = true;
     count(exchange);
     if (exchange->conn != NULL)
-        api_conn_answered(exchange->conn);
+        api_conn_answered(exchange->conn, exchange);
     else
         api_exchange_free(exchange);
 }

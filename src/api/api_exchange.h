@@ -6,8 +6,8 @@
 #define PETREL_API_API_EXCHANGE_H
 
 #include "api/api_address.h"
+#include "api/api_conn.h"
 #include "api/api_error.h"
-#include "api/api_impl.h"
 
 #define API_EXCHANGE_MAGIC OBJECT_MAGIC('A', 'X', 'C', 'H')
 #define API_EXCHANGE_ALLOW_MAX 32
@@ -24,7 +24,7 @@ struct api_exchange {
     struct list node;
     const struct api_route *route; /* NULL when there is none */
     struct api_target target;      /* {app}, {user}, {device} of the path */
-    bool keep_alive;
+    uint32_t stream;               /* of HTTP/2; 0: of HTTP/1.1 */
     bool head_only;
     bool answered;
 
@@ -33,7 +33,7 @@ struct api_exchange {
     struct registry_request registry;
     void *state; /* the handler's, see api_exchange_state() */
     void (*drop_state)(void *state);
-    bool state_is_large; /* it has memory of its own */
+    bool state_is_large;     /* it has memory of its own */
     struct api_audit *audit; /* NULL: it is not written down */
 
     /* the answer */
@@ -58,11 +58,12 @@ typedef void api_handler_fn(struct api_exchange *exchange, const struct api_requ
 void api_exchange_slabs_init(struct api_role *role);
 void api_exchange_slabs_reset(struct api_role *role);
 
-/* At the end of the connection's queue. */
-struct api_exchange *api_exchange_new(struct api_conn *conn, const struct http_request *request);
+/* At the end of the connection's queue. request NULL: it was refused, and is not to be looked at; stream as in the exchange. */
+struct api_exchange *api_exchange_new(struct api_conn *conn, const struct http_request *request, uint32_t stream);
 /* The connection has gone: the answer goes nowhere. */
 void api_exchange_orphan(struct api_exchange *exchange);
-/* Once answered. */
+/* Once answered: what to write; it borrows from the exchange. */
+struct http_response api_exchange_response(const struct api_exchange *exchange, bool keep_alive);
 void api_exchange_free(struct api_exchange *exchange);
 
 /* Zeroed memory that lives as long as the exchange; drop, which may be NULL, is called before it is freed. Once. */

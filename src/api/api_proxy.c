@@ -1,5 +1,6 @@
 #include "api/api_proxy.h"
 
+#include "api/api_conn.h"
 #include "base/err.h"
 #include "wire/proxy.h"
 

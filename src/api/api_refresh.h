@@ -6,8 +6,8 @@
 #ifndef PETREL_API_API_REFRESH_H
 #define PETREL_API_API_REFRESH_H
 
+#include "api/api_conn.h"
 #include "api/api_error.h"
-#include "api/api_impl.h"
 
 #define API_REFRESH_WAIT_MS 2000 /* for one look; who came while another was under way waits for two */
 

@@ -1,7 +1,6 @@
 #include "api/api_role.h"
 
 #include "api/api_exchange.h"
-#include "api/api_impl.h"
 #include "api/api_refresh.h"
 #include "base/err.h"
 
@@ -19,6 +18,7 @@ struct api_config api_role_defaults(void)
         .max_message_bytes = 16384,
         .max_batch_lines = 1000,
         .max_pipeline = 64,
+        .http2_streams = 128,
         .request_timeout_ms = 15000,
         .idle_timeout_ms = 75000,
         .ttl_default_s = 28 * DAY_S,

@@ -38,6 +38,9 @@ struct api_host {
     void (*health)(void *ctx, struct api_health *out);
 };
 
+/* From whom HTTP/2 without TLS is taken. */
+enum api_cleartext { API_CLEARTEXT_LOOPBACK, API_CLEARTEXT_ANYWHERE, API_CLEARTEXT_NEVER };
+
 struct api_config {
     enum api_kind kind;
     const char *host;
@@ -56,6 +59,8 @@ struct api_config {
     uint32_t max_message_bytes;         /* payload, or data as JSON text; default 16,384 */
     uint32_t max_batch_lines;           /* default 1,000 */
     uint32_t max_pipeline;              /* requests under way per connection; default 64 */
+    uint32_t http2_streams; /* requests open on a connection of HTTP/2; beyond max_pipeline they wait; default 128 */
+    enum api_cleartext http2_cleartext; /* default API_CLEARTEXT_LOOPBACK */
     uint32_t request_timeout_ms;        /* from the first byte to the last of a request; default 15,000 */
     uint32_t idle_timeout_ms;           /* keep-alive; default 75,000 */
     uint64_t ttl_default_s;             /* 4 weeks */

@@ -47,6 +47,8 @@
     X("api.max_message", api_max_message, BYTES, "16KiB", 256, 60 * CONFIG_KIB, "Largest payload, or data as JSON text") \
     X("api.max_batch_lines", api_max_batch_lines, COUNT, "1000", 1, 100000, "Messages in one batch") \
     X("api.max_pipeline", api_max_pipeline, COUNT, "64", 1, 10000, "Requests under way on one connection") \
+    X("api.http2_streams", api_http2_streams, COUNT, "128", 1, 10000, "Requests that a client may open on one connection of HTTP/2; those beyond api.max_pipeline wait") \
+    X("api.http2_cleartext", api_http2_cleartext, CHOICE, "loopback", 0, 0, "loopback|anywhere|never; From which peers HTTP/2 without TLS is taken") \
     X("api.request_timeout", api_request_timeout, DURATION, "15s", 100, 600 * CONFIG_SECOND, "From a request's first byte to its last") \
     X("api.idle_timeout", api_idle_timeout, DURATION, "75s", CONFIG_SECOND, CONFIG_DAY, "A connection without requests is closed after this") \
     X("api.ttl_default", api_ttl_default, DURATION, "28d", 0, 365 * CONFIG_DAY, "Life of a message that names no ttl") \

@@ -54,6 +54,13 @@ static struct session_config session_config_of(const struct server *server)
     return out;
 }
 
+static enum api_cleartext cleartext_of(const char *choice)
+{
+    if (strcmp(choice, "anywhere") == 0)
+        return API_CLEARTEXT_ANYWHERE;
+    return strcmp(choice, "never") == 0 ? API_CLEARTEXT_NEVER : API_CLEARTEXT_LOOPBACK;
+}
+
 static struct api_config api_config_of(const struct server *server, enum api_kind kind)
 {
     const struct config *config = server->config;
@@ -73,6 +80,8 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.max_message_bytes = (uint32_t)config->api_max_message;
     out.max_batch_lines = (uint32_t)config->api_max_batch_lines;
     out.max_pipeline = (uint32_t)config->api_max_pipeline;
+    out.http2_streams = (uint32_t)config->api_http2_streams;
+    out.http2_cleartext = cleartext_of(config->api_http2_cleartext);
     out.request_timeout_ms = (uint32_t)config->api_request_timeout;
     out.idle_timeout_ms = (uint32_t)config->api_idle_timeout;
     out.app_rate = (uint32_t)config->api_app_rate;

@@ -31,6 +31,11 @@ static bool equals_nocase(struct bytes text, const char *word)
     return text.len == strlen(word) && strncasecmp((const char *)text.ptr, word, text.len) == 0;
 }
 
+bool http_head_is_continue(struct bytes expect)
+{
+    return equals_nocase(expect, "100-continue");
+}
+
 static size_t count_of(const struct http_request *request, const char *name)
 {
     size_t count = 0;
@@ -54,7 +59,7 @@ static struct bytes without_authority(struct bytes target)
     return target;
 }
 
-static const char *split_target(struct http_request *request, struct bytes target)
+const char *http_head_split(struct http_request *request, struct bytes target)
 {
     for (size_t i = 0; i < target.len; i++) {
         if (target.ptr[i] <= ' ' || target.ptr[i] >= 0x7f || target.ptr[i] == '#')
@@ -102,7 +107,7 @@ bool http_head_check(struct http_request *request, struct bytes target, unsigned
 {
     if (major != 1 || minor > 1)
         return refused(refusal, 505, "only HTTP/1.1 and HTTP/1.0 are served");
-    const char *fault = split_target(request, target);
+    const char *fault = http_head_split(request, target);
     if (fault != NULL)
         return refused(refusal, 400, fault);
     for (size_t i = 0; i < request->headers_count; i++) {
@@ -118,7 +123,7 @@ bool http_head_check(struct http_request *request, struct bytes target, unsigned
         return refused(refusal, status, fault);
     struct bytes expect = http_request_header(request, "Expect");
     out->expects_continue = expect.ptr != NULL && minor == 1;
-    if (out->expects_continue && !equals_nocase(expect, "100-continue"))
+    if (out->expects_continue && !http_head_is_continue(expect))
         return refused(refusal, 417, "only the expectation '100-continue' can be met");
     return true;
 }

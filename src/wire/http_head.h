@@ -15,4 +15,9 @@ struct http_head {
 bool http_head_check(struct http_request *request, struct bytes target, unsigned major, unsigned minor,
                      struct http_head *out, struct http_refusal *refusal);
 
+/* Split a target into path and query. NULL, or what is wrong with it. */
+const char *http_head_split(struct http_request *request, struct bytes target);
+/* Whether the value of Expect is the one that can be met. */
+bool http_head_is_continue(struct bytes expect);
+
 #endif

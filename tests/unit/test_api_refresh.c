@@ -3,6 +3,7 @@
 #include "lib/until.h"
 #include "registry/snapshot.h"
 #include "unit/api_rig.h"
+#include "unit/http2_client.h"
 #include "wire/digest.h"
 
 #include <setjmp.h>
@@ -257,6 +258,15 @@ static void many_share_a_look(void **state)
     assert_true(opened >= CROWD / 2 - 1);
 }
 
+static void ask_health(struct scene *scene)
+{
+    for (int i = 0; i < 3; i++) {
+        struct api_reply reply = api_rig_ask(&scene->rig, API_SEND, "GET", "/healthz", NULL);
+        assert_int_equal(reply.status, 200);
+        api_client_free(&reply);
+    }
+}
+
 static void a_connection_that_breaks_waits_no_more(void **state)
 {
     struct scene *scene = *state;
@@ -273,6 +283,36 @@ static void a_connection_that_breaks_waits_no_more(void **state)
     ask(&client, NEW_KEY);
     api_client_expect_status(&client, 200);
     api_client_close(&client);
+}
+
+/* Over HTTP/2 a request may be taken back while it waits; others wait behind it, and are judged by their own keys. */
+static void a_request_that_is_taken_back_waits_no_more(void **state)
+{
+    struct scene *scene = *state;
+    struct http2_client *client = calloc(1, sizeof *client);
+    const char *const unknown[] = {"authorization", "Bearer " NEW_KEY, NULL};
+    const struct http2_peer_ask ask = {.method = "POST", .path = PATH, .headers = unknown, .body = bytes_str(BODY)};
+    http2_client_open(client, &scene->rig);
+    const size_t taken_back = http2_peer_ask(&client->peer, &ask);
+    http2_client_flush(client);
+    wait_looks(scene, 1);
+    const size_t behind = http2_client_send(client, "d");
+    http2_peer_reset(&client->peer, taken_back);
+    http2_client_flush(client);
+    ask_health(scene); /* by then both have been read */
+    assert_int_equal(scene->rig.script.calls, 0);
+    end_look(scene, 0, false);
+    http2_client_expect(client, behind, 200, "\"id\"");
+    assert_int_equal(scene->rig.script.calls, 1);
+
+    const size_t waits = http2_peer_ask(&client->peer, &ask);
+    http2_client_flush(client);
+    wait_looks(scene, 2);
+    end_look(scene, 0, true);
+    http2_client_expect(client, waits, 200, "\"id\"");
+    assert_int_equal(scene->rig.script.calls, 2);
+    http2_client_close(client);
+    free(client);
 }
 
 static void closing_answers_who_waits(void **state)
@@ -300,6 +340,7 @@ int main(void)
         CASE(a_look_that_hangs_is_not_waited_for),
         CASE(many_share_a_look),
         CASE(a_connection_that_breaks_waits_no_more),
+        CASE(a_request_that_is_taken_back_waits_no_more),
         CASE(closing_answers_who_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
