@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/object.h"
 #include "petreld/roles.h"
+#include "petreld/server_tls.h"
 
 #include <inttypes.h>
 #include <signal.h>

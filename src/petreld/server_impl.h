@@ -132,15 +132,6 @@ bool server_links_reach(void *ctx, const struct discovery_node *node);
 void server_links_close(struct server_loop *node);
 void server_links_free(struct server *server);
 
-/* server_tls.c: load: main thread, loops not running; the log explains an error. reload: the server's thread; when the files are of no
- * use, what there is stays. open: on the loop, when its session role was made. */
-int server_tls_load(struct server *server);
-int server_tls_reload(struct server *server);
-void server_tls_open(struct server_loop *node);
-/* api_host's certificate and reload; ctx is the server; on the server's thread. */
-bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out);
-int server_tls_host_reload(void *ctx);
-
 /* server_loop.c: on the loop's own thread, but for free (main thread, loops not running). */
 void server_loop_free(struct server_loop *node);
 /* Take the phase; server_finished() follows by mail, once (not after SERVER_END). */

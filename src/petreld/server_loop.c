@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "petreld/server_tls.h"
 #include "wire/peer_record.h"
 
 #include <stdlib.h>

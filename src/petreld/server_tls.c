@@ -1,10 +1,11 @@
-#include "petreld/server_impl.h"
+#include "petreld/server_tls.h"
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
 #include "loop/tls.h"
 #include "petreld/secret_file.h"
+#include "petreld/server_impl.h"
 
 #include <stdlib.h>
 #include <string.h>

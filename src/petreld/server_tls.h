@@ -1,0 +1,19 @@
+/* server_tls.h: the certificates that a server shows. */
+#ifndef PETREL_PETRELD_SERVER_TLS_H
+#define PETREL_PETRELD_SERVER_TLS_H
+
+#include "loop/tls.h"
+
+struct server;
+struct server_loop;
+
+/* load: main thread, loops not running; the log explains an error. reload: the server's thread; when the files are of no
+ * use, what there is stays. open: on the loop, when its session role was made. */
+int server_tls_load(struct server *server);
+int server_tls_reload(struct server *server);
+void server_tls_open(struct server_loop *node);
+/* api_host's certificate and reload; ctx is the server; on the server's thread. */
+bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out);
+int server_tls_host_reload(void *ctx);
+
+#endif
