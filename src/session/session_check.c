@@ -10,6 +10,8 @@
 #define SWEEP_MS 500U
 #define SWEEP_SLICES 16U
 #define SLICE_MIN 1024U
+/* So many sessions, side by side, check together: a check alone costs twice what it costs among others. */
+#define TOGETHER 256U
 #define STALL_MS 1000U
 #define LOG_EVERY_MS 10000U
 /* A heartbeat may be late by half its interval, and by this. */
@@ -107,12 +109,20 @@ static bool stuck(const struct session *session)
     return stream_stalled_ms(session->stream) > session_role_of(session)->config.slow_timeout_ms;
 }
 
+/* Intervals that are over at that time. They begin at another second for each group of sessions that check together. */
+static uint32_t intervals_at(const struct session *session, uint32_t at_s)
+{
+    const uint32_t interval_s = session_role_of(session)->config.check_interval_s;
+    const uint32_t phase_s = (session_slot(session) / TOGETHER * 2654435761U) % interval_s;
+    return (uint32_t)(((uint64_t)at_s + interval_s - phase_s) / interval_s);
+}
+
 static bool check_due(struct session *session, uint32_t now_s)
 {
     const struct session_role *role = session_role_of(session);
     uint16_t losses = (uint16_t)role->sweep.losses;
     bool lost = session->losses != losses;
-    if (!lost && now_s - session->checked_s < role->config.check_interval_s)
+    if (!lost && intervals_at(session, now_s) == intervals_at(session, session->checked_s))
         return false;
     if (lost)
         session_topics_refresh(session);
@@ -179,9 +189,7 @@ void session_check_begin(struct session *session)
 {
     struct session_role *role = session_role_of(session);
     uint32_t now_s = session_now_s(role);
-    /* A first check earlier than the interval by up to half of it: sessions that came together check apart. */
-    uint32_t spread_s = (uint32_t)rng_below(loop_rng(role->loop), role->config.check_interval_s / 2 + 1);
-    session->checked_s = now_s > spread_s ? now_s - spread_s : 0;
+    session->checked_s = now_s;
     if (timer_running(&role->sweep.timer))
         return;
     /* What the loop did while there was no session is no loss of theirs. */
