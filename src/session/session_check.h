@@ -2,6 +2,7 @@
  * against the log (PROMISE §3). Private to this room.
  *
  * sweep   a slice of the slots every half second, all of them within eight; its timer runs only while there are sessions
+ * group   sessions that lie side by side: they check together, as one check alone costs more
  * loss    Delivers may have been lost: every session checks at its next visit, so within 10 s. Losses are counted, so that
  *         one that comes in the moment of a check is not taken for the one before it */
 #ifndef PETREL_SESSION_SESSION_CHECK_H

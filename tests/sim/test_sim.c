@@ -22,7 +22,7 @@ static int run_sim(const char *arguments)
 static void seeds_keep_the_promise(void **state)
 {
     (void)state;
-    assert_int_equal(run_sim("--seed 1 --seeds 4000"), 0);
+    assert_int_equal(run_sim("--seed 1 --seeds 2000"), 0);
 }
 
 static void a_seed_is_one_run(void **state)
