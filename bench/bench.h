@@ -36,6 +36,7 @@ struct bench_options {
     uint32_t server_pid;    /* 0: unknown, so nothing of it can be read in /proc */
     uint32_t heartbeat;     /* hold: seconds from one of a session to its next; 0: bench_hold_heartbeat() */
     uint32_t rounds;        /* compare */
+    uint32_t others;        /* compare: 0, and servers of others are left out */
     uint32_t limit_seconds; /* compare: instead of seconds, of the limit; 0: the same */
     bool json;              /* nothing but the JSON on stdout */
     uint32_t sessions;

@@ -197,7 +197,8 @@ int bench_compare(struct bench *bench, int (*run)(struct bench *bench))
         bench->options.heartbeat = bench_hold_heartbeat(comparison->seconds);
     add_side(comparison, "petreld", BENCH_PETRELD, NULL);
     add_side(comparison, "limit", BENCH_LIMIT, NULL);
-    if (comparison->sessions > 0 && (run == bench_hold || run == bench_send || run == bench_broadcast))
+    if (bench->options.others != 0 && comparison->sessions > 0 &&
+        (run == bench_hold || run == bench_send || run == bench_broadcast))
         add_others(comparison);
     for (uint32_t round = 0; round < bench->options.rounds; round++)
         for (size_t i = 0; i < comparison->sides_count; i++)

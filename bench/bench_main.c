@@ -76,6 +76,8 @@ static const struct option {
     {"--heartbeat", "SECONDS", offsetof(struct bench_options, heartbeat), 0, 1, 86400, "hold",
      "from one of a session to its next (so many that each sends one at least, and about every 240)"},
     {"--rounds", "N", offsetof(struct bench_options, rounds), 2, 1, 100, "compare", "runs of each server, in turn"},
+    {"--others", "0|1", offsetof(struct bench_options, others), 1, 0, 1, "compare",
+     "whether mosquitto, nats-server and redis-server are among them"},
     {"--limit-seconds", "N", offsetof(struct bench_options, limit_seconds), 0, 1, 86400, "compare",
      "in place of --seconds, for all but petreld"},
     {"--plot", "FILE", offsetof(struct bench_options, plot), 0, 0, 0, "growth", "an SVG of the table"},

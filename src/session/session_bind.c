@@ -217,7 +217,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
         return;
     }
     uint8_t address[16];
-    stream_peer_key(session->stream, address);
+    session_door_peer(session, address);
     const uint32_t wait_ms = session_penalty_wait_ms(role, address);
     if (wait_ms > 0) {
         have_wait(session, wait_ms);

@@ -140,6 +140,15 @@ void session_door_open(struct session *session, const uint8_t *key)
     arm(role);
 }
 
+void session_door_peer(const struct session *session, uint8_t key[16])
+{
+    const struct session_door *door = session->busy->door;
+    if (door->has_peer)
+        memcpy(key, door->peer.ip, sizeof door->peer.ip);
+    else
+        stream_peer_key(session->stream, key);
+}
+
 bool session_door_name(struct session *session, const struct proxy_header *header)
 {
     struct session_role *role = session_role_of(session);
@@ -148,10 +157,7 @@ bool session_door_name(struct session *session, const struct proxy_header *heade
     petrel_assert(door->counted && door->address == NULL);
     door->has_peer = header->known;
     door->peer = header->peer;
-    if (header->known)
-        memcpy(key, header->peer.ip, sizeof key);
-    else
-        stream_peer_key(session->stream, key);
+    session_door_peer(session, key);
     if (!has_room(role, key))
         return false;
     door->address = count_in(role, key);

@@ -47,6 +47,8 @@ void session_door_reset(struct session_role *role);
 bool session_door_admits(struct session_role *role, const uint8_t *address);
 /* Give a new session its door: it is counted and its deadline runs. address NULL: session_door_name() follows. */
 void session_door_open(struct session *session, const uint8_t *address);
+/* Whom the connection is from: as its PROXY header said, else the socket's peer. */
+void session_door_peer(const struct session *session, uint8_t key[16]);
 /* A PROXY header came: from here on the session is of that address, or of its connection's if the header names none. False: the address
  * has as many sockets as may wait. */
 bool session_door_name(struct session *session, const struct proxy_header *header);

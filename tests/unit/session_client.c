@@ -328,6 +328,7 @@ struct route client_go_live(struct client *client, struct rig *rig, const char *
 
 void scene_open(struct scene *scene, const struct session_config *config)
 {
+    scene->header = NULL;
     scene->rig = rig_new(config);
     client_go_live(&scene->bystander, scene->rig, "bystander", 0);
     client_open(&scene->client, scene->rig->port);
@@ -345,4 +346,6 @@ void scene_reopen(struct scene *scene)
 {
     client_close(&scene->client);
     client_open(&scene->client, scene->rig->port);
+    if (scene->header != NULL)
+        client_send_raw(&scene->client, bytes_str(scene->header));
 }

@@ -69,6 +69,7 @@ struct scene {
     struct rig *rig;
     struct client bystander;
     struct client client;
+    const char *header; /* of a proxy, at the beginning of each fresh client; NULL: none */
 };
 void scene_open(struct scene *scene, const struct session_config *config);
 /* A fresh client in place of one that was refused. */

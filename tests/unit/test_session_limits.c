@@ -232,6 +232,23 @@ static void good_tokens_make_up_for_bad_ones_and_time_for_all(void **state)
     rig_free(&scene.rig);
 }
 
+static void behind_a_proxy_each_address_waits_for_itself(void **state)
+{
+    (void)state;
+    struct session_config config = strict();
+    assert_int_equal(netaddr_set_parse("127.0.0.0/8", &config.proxy_from), 0);
+    struct scene scene = {.rig = rig_new(&config), .header = "PROXY TCP4 203.0.113.7 192.0.2.1 51234 7400\r\n"};
+    rig_stop_clock(scene.rig);
+    client_open(&scene.client, scene.rig->port);
+    for (int i = 0; i < 4; i++)
+        show_bad(&scene);
+    expect_wait(&scene, 1000);
+    scene.header = "PROXY TCP4 203.0.113.8 192.0.2.1 51234 7400\r\n";
+    expect_in(&scene);
+    client_close(&scene.client);
+    rig_free(&scene.rig);
+}
+
 static void put_number(uint8_t address[16], uint32_t number)
 {
     address[12] = (uint8_t)(number >> 24);
@@ -297,6 +314,7 @@ int main(void)
         cmocka_unit_test(acks_of_what_was_sent_are_not_counted),
         cmocka_unit_test(an_address_with_bad_tokens_waits_longer_each_time),
         cmocka_unit_test(addresses_are_bounded_and_ipv6_is_judged_by_its_network),
+        cmocka_unit_test(behind_a_proxy_each_address_waits_for_itself),
         cmocka_unit_test(good_tokens_make_up_for_bad_ones_and_time_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
