@@ -229,7 +229,7 @@ static bool tell_speech(struct api_conn *conn, struct bytes *data)
     const size_t seen = conn->preface;
     const size_t left = HTTP2_PREFACE_LEN - seen;
     const size_t len = data->len < left ? data->len : left;
-    const bool alike = memcmp(data->ptr, HTTP2_PREFACE + seen, len) == 0;
+    const bool alike = memcmp(data->ptr, &HTTP2_PREFACE[seen], len) == 0;
     if (alike && may_speak_http2(conn)) {
         conn->preface = (uint8_t)(seen + len);
         if (len < left)

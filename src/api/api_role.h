@@ -2,8 +2,8 @@
  * loop and listener kind. README.md in this room lists every route, error and header; openapi.json is the same for
  * machines.
  *
- * conn      one HTTP connection: a parser, the requests under way in the order they came, their answers held back until
- *           those before them are written (pipelining)
+ * conn      one connection, of HTTP/1.1 or HTTP/2: a parser, and the requests under way; in HTTP/1.1 answers are held back
+ *           until those before them are written (pipelining)
  * exchange  one request and its answer: owns copies of what it needs beyond the parser
  * route     method, path pattern, handler: one table
  *
