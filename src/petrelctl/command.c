@@ -91,6 +91,9 @@ static const struct command_option listen_options[] = {
     {"lookup", COMMAND_TEXT, "HOST:PORT[,...]", "send API listeners that name session servers (the admin API's own lookup)", 0},
     {"server", COMMAND_TEXT, "HOST:PORT", "connect to this session server and no other", 0},
     {"token", COMMAND_FILE, "FILE", "holds the device's token; nothing is registered then; needs --lookup or --server", 0},
+    {"tls", COMMAND_FLAG, NULL, "speak TLS with --server, or with --lookup, which may then be session servers, and who they name", 0},
+    {"tls-ca", COMMAND_FILE, "FILE", "the same, and trust these certificates (PEM) instead of the system's", 0},
+    {"tls-name", COMMAND_TEXT, "NAME", "the same, and the servers have to prove that name instead of the host's", 0},
     {NULL},
 };
 
