@@ -25,15 +25,14 @@ typedef void petrel_token_fn(void *ctx, struct petrel_client *client);
  * what it should. Connections resume by tickets, which live as long as the client. */
 struct petrel_tls {
     const char *ca_file; /* PEM: whose certificates are trusted; NULL: those that the system trusts */
-    const char
-        *name;     /* of all servers, in their certificates; NULL: the host, name or address, that was connected to */
-    bool insecure; /* believe any server: for tests alone */
+    const char *name;    /* what servers have to prove to be; NULL: the host, name or address, that was connected to */
+    bool insecure;       /* believe any server: for tests alone */
 };
 
 struct petrel_client_config {
     struct uv_loop_s *loop; /* the application's; it runs it */
-    /* Send API listeners (with tls also session listeners), "host:port[,host:port...]", at most PETREL_LOOKUP_SERVERS: they name session servers to the client, which
-     * goes from one that fails to the next by itself. NULL: there is one session server, at host and port. */
+    /* Listeners of the send API or of sessions, "host:port[,host:port...]", at most PETREL_LOOKUP_SERVERS: they name session servers to
+     * the client, which goes from one that fails to the next by itself. NULL: there is one session server, at host and port. */
     const char *lookup;
     const char *host; /* name or numeric address; NULL with lookup */
     uint16_t port;
