@@ -39,6 +39,8 @@ struct bench_options {
     uint32_t others;        /* compare: 0, and servers of others are left out */
     uint32_t limit_seconds; /* compare: instead of seconds, of the limit; 0: the same */
     bool json;              /* nothing but the JSON on stdout */
+    bool tls;               /* the devices speak it */
+    bool ws;                /* and this, within it or without */
     uint32_t sessions;
     uint32_t senders;
     uint32_t users;

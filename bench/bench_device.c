@@ -26,15 +26,13 @@ static void on_event(struct work *work, const struct epoll_event *event)
 {
     struct device *device = &work->devices[event->data.u32];
     if (device->state == DEVICE_CONNECTING && (event->events & EPOLLOUT) != 0 && (event->events & EPOLLERR) == 0) {
-        bench_device_link_hello(work, device);
+        bench_device_wire_open(work, device);
         return;
     }
-    ssize_t got = recv(device->fd, work->data, sizeof work->data, 0);
     work->acked = false;
-    if (got > 0 && bench_device_hear(work, device, bytes_of(work->data, (size_t)got)) != 0)
-        bench_device_link_lost(work, device, "a bad frame");
-    else if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-        bench_device_link_lost(work, device, got == 0 ? "the server closed the connection" : strerror(errno));
+    const char *why = bench_device_wire_read(work, device);
+    if (why != NULL)
+        bench_device_link_lost(work, device, why);
     else if (work->acked)
         ack(work, device);
 }
@@ -114,8 +112,10 @@ static void obey(struct work *work)
         beat_some(work);
     if (work->order == BENCH_CHURN)
         bench_device_churn_turn(work);
-    if (done && atomic_load(&work->out->order_done) != serial)
-        atomic_store(&work->out->order_done, serial);
+    if (!done || atomic_load(&work->out->order_done) == serial)
+        return;
+    bench_device_wire_rest(work);
+    atomic_store(&work->out->order_done, serial);
 }
 
 static struct work *work_new(struct bench_fleet *fleet, uint32_t worker, uint32_t first, uint32_t count)
@@ -143,6 +143,7 @@ void bench_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_t first
     struct work *work = work_new(fleet, worker, first, count);
     if (work == NULL)
         _exit(1);
+    bench_device_wire_init(work);
     for (uint32_t i = 0; i < count; i++)
         work->devices[i].fd = -1;
     while (work->order != BENCH_LEAVE) {

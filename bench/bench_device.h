@@ -2,6 +2,7 @@
  *
  * bench_device.c         the worker's life: events, orders, heartbeats
  * bench_device_link.c    how a device connects, is cut off, and comes back
+ * bench_device_wire.c    what lies between its frames and its socket: nothing, TLS, WebSocket, or both
  * bench_device_hear.c    what a server says to it
  * bench_device_churn.c   devices that come and go, and slow readers */
 #ifndef PETREL_BENCH_BENCH_DEVICE_H
@@ -14,11 +15,25 @@
 
 #define BENCH_DEVICE_READ_BYTES 65536
 
-enum device_state { DEVICE_DOWN, DEVICE_CONNECTING, DEVICE_WAITING, DEVICE_UP, DEVICE_GONE };
+struct tls_client;
+struct tls_conn;
+struct tls_loop;
+struct websocket_reader;
+
+/* GREETING: TLS, or the upgrade to WebSocket; WAITING: for CONNECTED. */
+enum device_state {
+    DEVICE_DOWN,
+    DEVICE_CONNECTING,
+    DEVICE_GREETING,
+    DEVICE_WAITING,
+    DEVICE_UP,
+    DEVICE_GONE,
+};
 
 struct device {
     int fd;
     uint8_t state; /* of enum device_state */
+    bool upgraded; /* to WebSocket */
     uint8_t failures;
     uint16_t told; /* the code that the server ended this connection with; 0: none */
     uint32_t told_ms;
@@ -27,6 +42,10 @@ struct device {
     struct position topic_at; /* in `all` */
     uint64_t begun_us;        /* the connect; of a session, the PING that is not answered yet */
     struct frame_reader reader;
+    struct tls_conn *tls;            /* NULL: none */
+    struct buf *ticket;              /* to resume with; NULL: none */
+    struct bytebuf answer;           /* to the upgrade, as far as it has come */
+    struct websocket_reader *packet; /* NULL between two messages */
 };
 
 struct work {
@@ -45,6 +64,11 @@ struct work {
     struct session_codec *codec;
     struct bytebuf frame;
     struct bytebuf token;
+    struct loop *loop;    /* --tls: it does not run, and has what TLS connections share; else NULL, the three */
+    struct tls_loop *tls; /* the loop's */
+    struct tls_client *client;
+    struct bytebuf packet;  /* to be sent: of WebSocket */
+    struct bytebuf scratch; /* received: of WebSocket */
     struct rng rng;
     uint32_t order_serial; /* under way, or done */
     enum bench_order order;
@@ -62,7 +86,7 @@ struct work {
 _Noreturn void bench_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_t first, uint32_t count);
 
 void bench_device_link_begin(struct work *work, uint32_t index);
-/* The socket is connected: say CONNECT. */
+/* What lies below is ready: say CONNECT. */
 void bench_device_link_hello(struct work *work, struct device *device);
 void bench_device_link_up(struct work *work, struct device *device);
 /* The connection ended, why, and not by our will: the device waits as it was told, or is gone. */
@@ -74,10 +98,24 @@ void bench_device_link_cut(struct work *work, struct device *device, bool reset,
 void bench_device_link_turn(struct work *work, uint32_t in_flight_max);
 /* events: EPOLLIN, or 0 for one that does not read. */
 void bench_device_link_watch(struct work *work, struct device *device, uint32_t events);
-/* Write what is in work->frame; what can't be written is a lost connection. */
+/* Write the frame that is in work->frame; what can't be written is a lost connection. */
 void bench_device_link_write(struct work *work, struct device *device, const char *what);
 
-/* Bytes came: 0, or the connection is to be ended. Sets work->acked. */
+/* Before the first device. */
+void bench_device_wire_init(struct work *work);
+/* The socket is connected: greet the server; bench_device_link_hello() follows, perhaps from within. */
+void bench_device_wire_open(struct work *work, struct device *device);
+/* Read the socket once, have the device hear what it brings. NULL, or why the connection is to be ended. */
+const char *bench_device_wire_read(struct work *work, struct device *device);
+/* The frame in work->frame. Whether it has gone out. */
+bool bench_device_wire_write(struct work *work, struct device *device);
+/* Say that nothing more comes. */
+void bench_device_wire_farewell(struct work *work, struct device *device);
+void bench_device_wire_close(struct device *device);
+/* Give back what many handshakes took. */
+void bench_device_wire_rest(const struct work *work);
+
+/* Bytes of frames came: 0, or the connection is to be ended. Sets work->acked when something is to be acked. */
 int bench_device_hear(struct work *work, struct device *device, struct bytes bytes);
 
 void bench_device_churn_begin(struct work *work);

@@ -135,6 +135,5 @@ static int on_frame(void *ctx, const struct frame *raw)
 int bench_device_hear(struct work *work, struct device *device, struct bytes bytes)
 {
     struct arrival arrival = {work, device};
-    work->acked = false;
     return frame_reader_feed(&device->reader, FRAME_BODY_MAX, bytes, on_frame, &arrival);
 }

@@ -27,14 +27,20 @@ static void come_back(struct work *work, const struct device *device, uint64_t w
     work->due_count++;
 }
 
+static bool is_on_its_way(const struct device *device)
+{
+    return device->state >= DEVICE_CONNECTING && device->state <= DEVICE_WAITING;
+}
+
 static void go_down(struct work *work, struct device *device)
 {
-    if (device->state == DEVICE_CONNECTING || device->state == DEVICE_WAITING)
+    if (is_on_its_way(device))
         work->in_flight--;
     if (device->state == DEVICE_UP)
         atomic_fetch_sub(&work->out->connected, 1);
     device->state = DEVICE_DOWN;
     frame_reader_reset(&device->reader);
+    bench_device_wire_close(device);
     if (device->fd >= 0)
         close(device->fd);
     device->fd = -1;
@@ -76,6 +82,8 @@ void bench_device_link_cut(struct work *work, struct device *device, bool reset,
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     if (reset)
         (void)setsockopt(device->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    else
+        bench_device_wire_farewell(work, device);
     go_down(work, device);
     if (within_ms > 0)
         come_back(work, device, rng_below(&work->rng, within_ms));
@@ -122,7 +130,7 @@ void bench_device_link_watch(struct work *work, struct device *device, uint32_t 
 
 void bench_device_link_write(struct work *work, struct device *device, const char *what)
 {
-    if (send(device->fd, work->frame.ptr, work->frame.len, MSG_NOSIGNAL) != (ssize_t)work->frame.len)
+    if (!bench_device_wire_write(work, device))
         bench_device_link_lost(work, device, what);
 }
 
@@ -171,8 +179,7 @@ static void give_up(struct work *work, uint64_t now)
 {
     for (uint32_t i = 0; i < work->count; i++) {
         struct device *device = &work->devices[i];
-        const bool waits = device->state == DEVICE_CONNECTING || device->state == DEVICE_WAITING;
-        if (waits && now > device->begun_us + PATIENCE_US)
+        if (is_on_its_way(device) && now > device->begun_us + PATIENCE_US)
             bench_device_link_lost(work, device, "the server does not answer");
     }
 }

@@ -1,6 +1,7 @@
 /* Connect sessions with valid tokens, a bounded number in flight, hold them with heartbeats answered, and compare the servers' memory
  * and CPU before and after. */
 #include "bench_fleet.h"
+#include "bench_tls.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -51,6 +52,7 @@ int bench_hold(struct bench *bench)
     bench_fleet_open(bench, &(struct bench_fleet_config){.devices = wanted});
     struct bench_fleet *fleet = bench->fleet;
     const struct bench_usage before = bench_target_usage(bench, NULL);
+    const struct bench_handshakes shaken = bench_tls_handshakes(bench);
     const uint64_t start = bench_now_us();
     bench_fleet_order(fleet, BENCH_CONNECT);
     const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
@@ -73,6 +75,7 @@ int bench_hold(struct bench *bench)
     bench_figure(bench, "connect_seconds", connect_seconds, 2);
     bench_figure_latency(bench, "connect", &sums.connect);
     bench_figure(bench, "server_cpu_us_per_connect", (up.cpu_seconds - before.cpu_seconds) * 1e6 / count, 1);
+    bench_tls_figures(bench, &shaken);
     bench_figure(bench, "server_rss_bytes_before", (double)before.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_held", (double)held.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_per_session", grown / count, 0);

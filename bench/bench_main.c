@@ -33,7 +33,8 @@ static const struct run {
      "cut all sessions at once: how long until they are back, and what those that stayed have to bear"},
 };
 
-#define OWN "" /* runs that start their own servers do not take it, all others do */
+#define OWN ""    /* runs that start their own servers do not take it, all others do */
+#define ALONE "*" /* all runs take it, but compare does not: its other servers do not speak that */
 
 /* high > 0: a number from low to high; value NULL: a flag; else a text. runs: those that take it, NULL for all. */
 static const struct option {
@@ -80,6 +81,9 @@ static const struct option {
      "whether mosquitto, nats-server and redis-server are among them"},
     {"--limit-seconds", "N", offsetof(struct bench_options, limit_seconds), 0, 1, 86400, "compare",
      "in place of --seconds, for all but petreld"},
+    {"--tls", NULL, offsetof(struct bench_options, tls), 0, 0, 0, ALONE,
+     "devices speak TLS, and resume; a server that is started gets a certificate, whoever runs has one"},
+    {"--ws", NULL, offsetof(struct bench_options, ws), 0, 0, 0, ALONE, "devices speak WebSocket; with --tls within it"},
     {"--plot", "FILE", offsetof(struct bench_options, plot), 0, 0, 0, "growth", "an SVG of the table"},
     {"--json", NULL, offsetof(struct bench_options, json), 0, 0, 0, NULL, "nothing but the line of JSON on stdout"},
     {"--petreld", "PATH", offsetof(struct bench_options, petreld), 0, 0, 0, NULL,
@@ -152,7 +156,7 @@ static int usage(FILE *out, int status)
         fprintf(out, "  %-15s %-10s %s", option->flag, option->value != NULL ? option->value : "", option->text);
         if (option->initial > 0)
             fprintf(out, " (%" PRIu32 ")", option->initial);
-        if (option->runs != NULL && option->runs[0] != '\0')
+        if (option->runs != NULL && option->runs[0] != '\0' && strcmp(option->runs, ALONE) != 0)
             fprintf(out, " [%s]", option->runs);
         fputc('\n', out);
     }
@@ -195,6 +199,8 @@ static bool is_taken(const struct option *option, const struct run *run, bool co
 {
     if (option->runs == NULL)
         return true;
+    if (strcmp(option->runs, ALONE) == 0)
+        return !compared;
     if (option->runs[0] == '\0')
         return !run->many && !compared;
     return has_word(option->runs, run->name) || (compared && has_word(option->runs, "compare"));

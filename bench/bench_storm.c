@@ -3,6 +3,7 @@
  * those that are away, which must have them when they are back. */
 #include "bench_fleet.h"
 #include "bench_load.h"
+#include "bench_tls.h"
 
 #include <inttypes.h>
 
@@ -92,6 +93,7 @@ int bench_storm(struct bench *bench)
                                                          .numbers = load.numbers});
     bench_fleet_connect(bench->fleet);
     const struct bench_fleet_sums first = bench_fleet_sum(bench->fleet);
+    const struct bench_handshakes shaken = bench_tls_handshakes(bench);
     const struct bench_usage before = bench_target_usage(bench, NULL);
     bench_progress("%" PRIu64 " sessions are up; %" PRIu32 " are cut", first.connected, cut_of(options));
     const double seconds = weather(&load);
@@ -103,6 +105,7 @@ int bench_storm(struct bench *bench)
     bench_figure(bench, "storm_seconds", seconds, 2);
     bench_figure(bench, "server_cpu_us_per_connect", (after.cpu_seconds - before.cpu_seconds) * 1e6 / cut_of(options),
                  1);
+    bench_tls_figures(bench, &shaken);
     bench_figure(bench, "server_rss_bytes_before", (double)before.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_storm", (double)after.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_after", (double)rest.rss_bytes, 0);

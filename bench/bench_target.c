@@ -2,6 +2,7 @@
 
 #include "bench_admin.h"
 #include "bench_others.h"
+#include "bench_tls.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #define READY_SECONDS 60
+#define WORDS_MAX 40 /* of a command */
 /* petreld's defaults */
 #define API_PORT 7480
 #define ADMIN_URL "http://127.0.0.1:7481"
@@ -64,17 +66,58 @@ static uint32_t loops_of(const struct bench *bench, bool *own_tables)
     return bench->options.loops > 0 ? bench->options.loops : (uint32_t)loops;
 }
 
+static size_t add_option(const char **words, size_t count, const char *flag, const char *value)
+{
+    words[count] = flag;
+    words[count + 1] = value;
+    return count + 2;
+}
+
 static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
 {
-    char log[300], loops_text[16], sessions_text[16];
+    char log[300], cert[300], key[300], loops_text[16], sessions_text[16];
     snprintf(log, sizeof log, "%s/petreld.log", bench->target.dir);
     snprintf(loops_text, sizeof loops_text, "%u", loops);
     snprintf(sessions_text, sizeof sessions_text, "%u", max_sessions(bench));
-    execl(bench->options.petreld, "petreld", "--data-dir", bench->target.dir, "--loops", loops_text, "--session-host",
-          "127.0.0.1", "--session-port", "0", "--session-max-sessions", sessions_text,
-          "--session-max-unauthenticated-per-address", "20000", "--api-host", "127.0.0.1", "--api-port", "0",
-          "--admin-port", "0", "--shutdown-grace", "0", "--log-file", log, bench->soaks ? "--inbox-fate" : (char *)NULL,
-          "60s", (char *)NULL);
+    snprintf(cert, sizeof cert, "%s/tls.crt", bench->target.dir);
+    snprintf(key, sizeof key, "%s/tls.key", bench->target.dir);
+    const char *const always[] = {"petreld",
+                                  "--data-dir",
+                                  bench->target.dir,
+                                  "--loops",
+                                  loops_text,
+                                  "--session-host",
+                                  "127.0.0.1",
+                                  "--session-port",
+                                  "0",
+                                  "--session-max-sessions",
+                                  sessions_text,
+                                  "--session-max-unauthenticated-per-address",
+                                  "20000",
+                                  "--api-host",
+                                  "127.0.0.1",
+                                  "--api-port",
+                                  "0",
+                                  "--admin-port",
+                                  "0",
+                                  "--shutdown-grace",
+                                  "0",
+                                  "--log-file",
+                                  log};
+    const char *words[WORDS_MAX] = {0};
+    size_t count = sizeof always / sizeof always[0];
+    memcpy(words, always, sizeof always);
+    if (bench->soaks)
+        count = add_option(words, count, "--inbox-fate", "60s");
+    if (bench->options.tls) {
+        count = add_option(words, count, "--tls-cert", cert);
+        count = add_option(words, count, "--tls-key", key);
+        if (!bench_tls_certify(cert, key)) {
+            fprintf(stderr, "petrel-bench: no certificate can be made in %s: %s\n", bench->target.dir, strerror(errno));
+            _exit(127);
+        }
+    }
+    execv(bench->options.petreld, (char *const *)(uintptr_t)words);
     fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.petreld, strerror(errno));
     _exit(127);
 }

@@ -21,21 +21,30 @@ struct petrel_client;
 /* Give the token to petrel_client_token(), now or later; NULL there means none could be had. */
 typedef void petrel_token_fn(void *ctx, struct petrel_client *client);
 
+/* TLS (1.2 or later) with every server, those of lookup too: then none is spoken to without, and none whose certificate does not prove
+ * what it should. Connections resume by tickets, which live as long as the client. */
+struct petrel_tls {
+    const char *ca_file; /* PEM: whose certificates are trusted; NULL: those that the system trusts */
+    const char *name;    /* what servers have to prove to be; NULL: the host, name or address, that was connected to */
+    bool insecure;       /* believe any server: for tests alone */
+};
+
 struct petrel_client_config {
     struct uv_loop_s *loop; /* the application's; it runs it */
-    /* Send API listeners, "host:port[,host:port...]", at most PETREL_LOOKUP_SERVERS: they name session servers to the client, which
-     * goes from one that fails to the next by itself. NULL: there is one session server, at host and port. */
+    /* Listeners of the send API or of sessions, "host:port[,host:port...]", at most PETREL_LOOKUP_SERVERS: they name session servers to
+     * the client, which goes from one that fails to the next by itself. NULL: there is one session server, at host and port. */
     const char *lookup;
     const char *host; /* name or numeric address; NULL with lookup */
     uint16_t port;
     const char *token;            /* used until it is refused; NULL: fetch_token is asked first */
     petrel_token_fn *fetch_token; /* asked when there is no token or it has expired or was refused; may be NULL */
     struct petrel_core_config core;
-    uint32_t connect_timeout_ms; /* 0: 10,000; less where there are other servers to try */
+    uint32_t connect_timeout_ms;  /* 0: 10,000; less where there are other servers to try */
+    const struct petrel_tls *tls; /* NULL: without */
 };
 
 /* Begins to connect when the loop runs. NULL: memory is out, or the config lacks loop or on_message, or has neither or both of host and
- * lookup, or lookup is no such list. Texts are copied. The application ignores SIGPIPE. */
+ * lookup, or lookup is no such list, or tls->ca_file holds no certificates. Texts are copied. The application ignores SIGPIPE. */
 struct petrel_client *petrel_client_new(const struct petrel_client_config *config, const struct petrel_state *state);
 /* The answer to fetch_token, and a way to hand over a new token at any time: it counts from the next connect on, which begins at
  * once if the client had stopped. NULL: none now; it is asked again after a backoff. */

@@ -5,6 +5,7 @@
 #include "api/api_refresh.h"
 #include "api/api_routes.h"
 #include "base/err.h"
+#include "wire/protocol.h"
 
 #include <stdlib.h>
 
@@ -210,6 +211,8 @@ static bool may_speak_http2(const struct api_conn *conn)
     static const uint8_t MAPPED_LOOPBACK[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127};
     static const uint8_t LOOPBACK[16] = {[15] = 1};
     uint8_t address[16];
+    if (stream_is_secure(conn->stream))
+        return stream_alpn(conn->stream) == TLS_ALPN_H2;
     switch (conn->role->config.http2_cleartext) {
     case API_CLEARTEXT_NEVER:
         return false;
@@ -281,11 +284,31 @@ static bool take_proxy_header(struct api_conn *conn, struct bytes *data)
     return !conn->last;
 }
 
+/* False when it begins now: what it carries is heard later. */
+static bool tell_tls(struct api_conn *conn, struct bytes data)
+{
+    const struct api_role *role = conn->role;
+    const bool begins = protocol_of(data.ptr[0]) == PROTOCOL_TLS;
+    conn->knows_tls = true;
+    if (begins && role->tls != NULL && role->config.tls != API_TLS_OFF) {
+        stream_secure(conn->stream, role->tls, data);
+        return false;
+    }
+    if (role->config.tls == API_TLS_REQUIRED) {
+        struct api_error error;
+        (void)api_error_set(&error, API_ERROR_BAD_REQUEST, NULL, "this listener takes TLS only");
+        refuse(conn, &error);
+    }
+    return true;
+}
+
 static void on_data(void *owner, struct bytes data)
 {
     struct api_conn *conn = owner;
     object_check(conn, API_CONN_MAGIC);
     if (conn->closing || (conn->awaits_proxy && (conn->last || !take_proxy_header(conn, &data))))
+        return;
+    if (!conn->knows_tls && (data.len == 0 || !tell_tls(conn, data)))
         return;
     if (!conn->knows_speech && (conn->last || !tell_speech(conn, &data)))
         return;

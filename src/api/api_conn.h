@@ -79,6 +79,7 @@ struct api_conn {
     bool awaits_proxy;     /* a PROXY header, before anything else */
     struct bytebuf proxy;  /* of it */
     const struct api_speech *speech;
+    bool knows_tls;    /* the first byte has told whether it is spoken */
     bool knows_speech; /* the first bytes have told it */
     uint8_t preface;   /* bytes of HTTP/2's preface that have come */
     struct api_http1 http1;

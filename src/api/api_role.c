@@ -36,6 +36,7 @@ static void free_role(struct api_role *role)
     free((char *)(uintptr_t)role->config.node_name);
     free((char *)(uintptr_t)role->config.version);
     snapshot_unref(role->snapshot);
+    tls_server_unref(role->tls);
     lookup_pacer_free(&role->pacer);
     map_reset(&role->strangers);
     api_exchange_slabs_reset(role);
@@ -127,6 +128,13 @@ void api_role_set_snapshot(struct api_role *role, struct snapshot *snapshot)
     role->snapshot = snapshot_ref(snapshot);
     role->snapshots++;
     snapshot_unref(old);
+}
+
+void api_role_set_tls(struct api_role *role, struct tls_server *tls)
+{
+    object_check(role, API_ROLE_MAGIC);
+    tls_server_unref(role->tls);
+    role->tls = tls != NULL ? tls_server_ref(tls) : NULL;
 }
 
 int api_role_listen(struct api_role *role, uint16_t *port)

@@ -38,6 +38,9 @@ struct api_host {
     void (*health)(void *ctx, struct api_health *out);
 };
 
+/* Whether the listener's connections may, must or can't begin TLS. */
+enum api_tls { API_TLS_OPTIONAL, API_TLS_REQUIRED, API_TLS_OFF };
+
 /* From whom HTTP/2 without TLS is taken. */
 enum api_cleartext { API_CLEARTEXT_LOOPBACK, API_CLEARTEXT_ANYWHERE, API_CLEARTEXT_NEVER };
 
@@ -46,6 +49,7 @@ struct api_config {
     const char *host;
     uint16_t port;
     struct netaddr_set proxy_from; /* who begins with a PROXY header, and must; default: nobody */
+    enum api_tls tls;              /* default API_TLS_OPTIONAL: where there are certificates */
     size_t loops;                  /* of this process: where sessions live */
     uint32_t node;
     const char *node_name;
@@ -83,6 +87,8 @@ int api_role_new(struct api_role **out, struct loop *loop, struct link *link, st
                  const struct api_host *host, const struct api_config *config);
 /* The registry's newest snapshot; a reference is taken. On the loop. Until the first, requests are 503. */
 void api_role_set_snapshot(struct api_role *role, struct snapshot *snapshot);
+/* The certificates that are shown from now on; a reference is taken. NULL: no TLS, as before the first. On the loop. */
+void api_role_set_tls(struct api_role *role, struct tls_server *tls);
 int api_role_listen(struct api_role *role, uint16_t *port);
 /* Stop accepting; answer what is under way with "Connection: close"; then close, free, done(ctx). On the loop. */
 void api_role_close(struct api_role **role, void (*done)(void *ctx), void *ctx);

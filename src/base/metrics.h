@@ -66,8 +66,10 @@
     X(DRAINING, GAUGE, "petrel_draining_loops", "Loops that an operator has draining")                                 \
     X(MOVED, COUNTER, "petrel_sessions_moved_total", "Sessions told to go to another node")                            \
     X(ROUTES_DEAD, COUNTER, "petrel_routes_dead_total", "Routes of processes that are gone, met and unbound")          \
-    X(TLS_FULL, COUNTER, "petrel_tls_handshakes_full_total", "TLS handshakes of devices, from the beginning")          \
-    X(TLS_RESUMED, COUNTER, "petrel_tls_handshakes_resumed_total", "TLS handshakes of devices, resumed by a ticket")   \
+    X(TLS_FULL, COUNTER, "petrel_tls_handshakes_full_total",                                                           \
+      "TLS handshakes of devices and backends, from the beginning")                                                    \
+    X(TLS_RESUMED, COUNTER, "petrel_tls_handshakes_resumed_total",                                                     \
+      "TLS handshakes of devices and backends, resumed by a ticket")                                                   \
     X(TLS_FAILED, COUNTER, "petrel_tls_handshakes_failed_total", "TLS handshakes that came to nothing")                \
     X(TLS_REFUSED, COUNTER, "petrel_tls_refused_total", "Connections refused as tls.max_openssl were held")            \
     X(TLS_HANDSHAKING, GAUGE, "petrel_tls_handshaking", "TLS handshakes under way")                                    \

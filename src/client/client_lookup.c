@@ -1,6 +1,7 @@
 #include "client/client_lookup.h"
 
 #include "base/object.h"
+#include "client/client_tls.h"
 #include "client/hostport.h"
 #include "petrel/client.h"
 #include "wire/http_answer.h"
@@ -75,7 +76,7 @@ bool client_lookup_open(struct client_lookup *lookup, struct client_uv *uv, uint
     lookup->asked++;
     lookup->answer = http_answer_new(CLIENT_LOOKUP_ANSWER_MAX);
     const struct lookup_server *server = &lookup->servers[current(lookup)];
-    client_uv_open(uv, server->host, server->port, timeout_ms);
+    client_uv_open(uv, server->host, server->port, CLIENT_TLS_LOOKUP, timeout_ms);
     return true;
 }
 

@@ -1,6 +1,8 @@
 #include "client/client_uv.h"
 
 #include "base/object.h"
+#include "client/client_tls.h"
+#include "client/hostport.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,7 @@ struct sock {
     struct client_uv *uv;
     struct client_uv *home;
     uint8_t *writing;
-    bool up;
+    bool up; /* connected, and TLS is done: the owner knows */
 };
 
 struct lookup {
@@ -33,9 +35,12 @@ struct client_uv {
     const struct client_uv_ops *ops;
     void *owner;
     uv_loop_t *loop;
+    struct client_tls *tls;
     uv_timer_t timer;         /* the owner's */
-    uv_timer_t connect_timer; /* of the address being tried, or of the lookup */
-    unsigned alive;           /* sockets, lookups and timers that libuv still knows */
+    uv_timer_t connect_timer; /* of the address being tried, until it is up, or of the lookup */
+    const char *protocol;
+    char host[HOSTPORT_HOST_MAX + 1];
+    unsigned alive; /* sockets, lookups and timers that libuv still knows */
     struct sock *sock;
     struct lookup *lookup;
     struct addrinfo *addresses; /* all that the name has */
@@ -71,10 +76,24 @@ static void on_sock_closed(uv_handle_t *handle)
     release(home);
 }
 
+/* The server is told where its socket takes that at once. */
+static void end_tls(struct client_uv *uv)
+{
+    const uint8_t *bytes;
+    client_tls_close(uv->tls);
+    const size_t len = uv->sock->up && uv->sock->writing == NULL ? client_tls_output(uv->tls, &bytes) : 0;
+    uv_buf_t buffer = uv_buf_init(len > 0 ? (char *)(uintptr_t)bytes : NULL, (unsigned)len);
+    if (len > 0)
+        (void)uv_try_write((uv_stream_t *)&uv->sock->tcp, &buffer, 1);
+    client_tls_end(uv->tls);
+}
+
 static void drop_sock(struct client_uv *uv)
 {
     if (uv->sock == NULL)
         return;
+    if (uv->tls != NULL)
+        end_tls(uv);
     uv->sock->uv = NULL;
     uv_close((uv_handle_t *)&uv->sock->tcp, on_sock_closed);
     uv->sock = NULL;
@@ -108,6 +127,105 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init((char *)sock->home->buffer, READ_BYTES);
 }
 
+/* ---- writing ---- */
+
+static void on_write(uv_write_t *request, int status);
+
+/* Nothing is on its way. */
+static void write_out(struct sock *sock, const uint8_t *bytes, size_t len)
+{
+    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes, (unsigned)len);
+    int now = uv_try_write((uv_stream_t *)&sock->tcp, &buffer, 1);
+    size_t rest = now > 0 ? len - (size_t)now : len;
+    if (rest == 0)
+        return;
+    /* An error of try_write comes again from the write, which has a callback to tell it in. */
+    sock->writing = object_alloc(rest);
+    memcpy(sock->writing, bytes + (len - rest), rest);
+    buffer = uv_buf_init((char *)sock->writing, (unsigned)rest);
+    int rc = uv_write(&sock->write, (uv_stream_t *)&sock->tcp, &buffer, 1, on_write);
+    petrel_assert(rc == 0);
+}
+
+/* What TLS has to send, once the socket takes it. */
+static void flush_tls(struct client_uv *uv)
+{
+    const uint8_t *bytes;
+    if (uv->tls == NULL || uv->sock->writing != NULL)
+        return;
+    const size_t len = client_tls_output(uv->tls, &bytes);
+    if (len == 0)
+        return;
+    write_out(uv->sock, bytes, len);
+    client_tls_sent(uv->tls);
+}
+
+static void on_write(uv_write_t *request, int status)
+{
+    struct sock *sock = request->data;
+    free(sock->writing);
+    sock->writing = NULL;
+    if (sock->uv == NULL)
+        return;
+    if (status != 0) {
+        end(sock->uv, "the connection was lost", uv_strerror(status));
+        return;
+    }
+    flush_tls(sock->uv);
+    if (sock->up && sock->writing == NULL)
+        sock->uv->ops->on_sent(sock->uv->owner);
+}
+
+bool client_uv_write(struct client_uv *uv, const uint8_t *bytes, size_t len)
+{
+    object_check(uv, CLIENT_UV_MAGIC);
+    struct sock *sock = uv->sock;
+    if (sock == NULL || !sock->up || sock->writing != NULL)
+        return false;
+    if (uv->tls == NULL)
+        write_out(sock, bytes, len);
+    else if (client_tls_write(uv->tls, bytes, len)) /* what has failed is told by the next read */
+        flush_tls(uv);
+    return true;
+}
+
+/* ---- connecting and reading ---- */
+
+static void become_up(struct client_uv *uv)
+{
+    uv_timer_stop(&uv->connect_timer);
+    uv_freeaddrinfo(uv->addresses);
+    uv->addresses = uv->next = NULL;
+    uv->sock->up = true;
+    uv->ops->on_open(uv->owner);
+}
+
+static void read_tls(struct sock *sock, const uint8_t *bytes, size_t len)
+{
+    struct client_uv *uv = sock->uv;
+    if (!client_tls_feed(uv->tls, bytes, len)) {
+        flush_tls(uv); /* the alert */
+        end(uv, "TLS", client_tls_why(uv->tls));
+        return;
+    }
+    flush_tls(uv);
+    if (!client_tls_is_up(uv->tls))
+        return;
+    if (!sock->up)
+        become_up(uv);
+    /* The bytes were copied. Any callback may drop the connection. */
+    while (sock->uv != NULL) {
+        const int got = client_tls_read(uv->tls, uv->buffer, sizeof uv->buffer);
+        flush_tls(uv);
+        if (got == 0)
+            return;
+        if (got < 0)
+            end(uv, "the connection was lost", client_tls_why(uv->tls));
+        else
+            uv->ops->on_read(uv->owner, uv->buffer, (size_t)got);
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
 {
     struct sock *sock = stream->data;
@@ -117,6 +235,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
     object_check(uv, CLIENT_UV_MAGIC);
     if (len < 0)
         end(uv, "the connection was lost", len == UV_EOF ? "closed by the server" : uv_strerror((int)len));
+    else if (uv->tls != NULL)
+        read_tls(sock, (const uint8_t *)buffer->base, (size_t)len);
     else
         uv->ops->on_read(uv->owner, (const uint8_t *)buffer->base, (size_t)len);
 }
@@ -134,13 +254,14 @@ static void on_connect(uv_connect_t *request, int status)
         on_address_failed(uv, status);
         return;
     }
-    uv_timer_stop(&uv->connect_timer);
-    uv_freeaddrinfo(uv->addresses);
-    uv->addresses = uv->next = NULL;
-    sock->up = true;
     uv_tcp_nodelay(&sock->tcp, 1);
     uv_read_start((uv_stream_t *)&sock->tcp, on_alloc, on_read);
-    uv->ops->on_open(uv->owner);
+    if (uv->tls == NULL)
+        become_up(uv);
+    else if (client_tls_begin(uv->tls, uv->host, uv->protocol))
+        flush_tls(uv);
+    else
+        end(uv, "TLS", client_tls_why(uv->tls));
 }
 
 static void on_connect_timeout(uv_timer_t *timer)
@@ -213,11 +334,13 @@ static void on_lookup(uv_getaddrinfo_t *request, int status, struct addrinfo *fo
     release(home);
 }
 
-void client_uv_open(struct client_uv *uv, const char *host, uint16_t port, uint32_t timeout_ms)
+void client_uv_open(struct client_uv *uv, const char *host, uint16_t port, const char *protocol, uint32_t timeout_ms)
 {
     object_check(uv, CLIENT_UV_MAGIC);
     petrel_assert(uv->sock == NULL && uv->lookup == NULL);
     char service[8];
+    snprintf(uv->host, sizeof uv->host, "%s", host);
+    uv->protocol = protocol;
     snprintf(service, sizeof service, "%u", (unsigned)port);
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct lookup *lookup = object_zalloc(sizeof *lookup);
@@ -247,40 +370,8 @@ void client_uv_read(struct client_uv *uv, bool on)
         uv_read_stop((uv_stream_t *)&uv->sock->tcp);
 }
 
-static void on_write(uv_write_t *request, int status)
-{
-    struct sock *sock = request->data;
-    free(sock->writing);
-    sock->writing = NULL;
-    if (sock->uv == NULL)
-        return;
-    if (status != 0)
-        end(sock->uv, "the connection was lost", uv_strerror(status));
-    else
-        sock->uv->ops->on_sent(sock->uv->owner);
-}
-
-bool client_uv_write(struct client_uv *uv, const uint8_t *bytes, size_t len)
-{
-    object_check(uv, CLIENT_UV_MAGIC);
-    struct sock *sock = uv->sock;
-    if (sock == NULL || !sock->up || sock->writing != NULL)
-        return false;
-    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes, (unsigned)len);
-    int now = uv_try_write((uv_stream_t *)&sock->tcp, &buffer, 1);
-    size_t rest = now > 0 ? len - (size_t)now : len;
-    if (rest == 0)
-        return true;
-    /* An error of try_write comes again from the write, which has a callback to tell it in. */
-    sock->writing = object_alloc(rest);
-    memcpy(sock->writing, bytes + (len - rest), rest);
-    buffer = uv_buf_init((char *)sock->writing, (unsigned)rest);
-    int rc = uv_write(&sock->write, (uv_stream_t *)&sock->tcp, &buffer, 1, on_write);
-    petrel_assert(rc == 0);
-    return true;
-}
-
-struct client_uv *client_uv_new(struct uv_loop_s *loop, const struct client_uv_ops *ops, void *owner)
+struct client_uv *client_uv_new(struct uv_loop_s *loop, struct client_tls *tls, const struct client_uv_ops *ops,
+                                void *owner)
 {
     struct client_uv *uv = calloc(1, sizeof *uv);
     if (uv == NULL)
@@ -289,6 +380,7 @@ struct client_uv *client_uv_new(struct uv_loop_s *loop, const struct client_uv_o
     uv->ops = ops;
     uv->owner = owner;
     uv->loop = loop;
+    uv->tls = tls;
     uv_timer_init(loop, &uv->timer);
     uv_timer_init(loop, &uv->connect_timer);
     uv->timer.data = uv->connect_timer.data = uv;

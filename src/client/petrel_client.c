@@ -1,6 +1,7 @@
 #include "base/object.h"
 #include "base/rng.h"
 #include "client/client_lookup.h"
+#include "client/client_tls.h"
 #include "client/client_uv.h"
 #include "client/core.h"
 #include "client/hostport.h"
@@ -30,6 +31,7 @@ struct petrel_client {
     enum phase phase;
     struct petrel_core *core;
     struct client_uv *uv;
+    struct client_tls *tls;            /* NULL: none is spoken */
     struct petrel_callbacks callbacks; /* the application's */
     void *ctx;
     petrel_token_fn *fetch_token;
@@ -148,13 +150,13 @@ static void open_server(struct petrel_client *client, const struct petrel_next *
     if (next->address != NULL) {
         uint16_t port = hostport_split(next->address, strlen(next->address), host);
         snprintf(client->server, sizeof client->server, "%s", next->address);
-        client_uv_open(client->uv, host, port, timeout_ms);
+        client_uv_open(client->uv, host, port, CLIENT_TLS_SESSION, timeout_ms);
         return;
     }
     bool is_ipv6 = strchr(client->host, ':') != NULL;
     snprintf(client->server, sizeof client->server, "%s%.*s%s:%u", is_ipv6 ? "[" : "", HOSTPORT_HOST_MAX, client->host,
              is_ipv6 ? "]" : "", (unsigned)client->port);
-    client_uv_open(client->uv, client->host, client->port, timeout_ms);
+    client_uv_open(client->uv, client->host, client->port, CLIENT_TLS_SESSION, timeout_ms);
 }
 
 /* Ask the next lookup server; when there is none left, go by what is known. text: why the one before gave no answer. */
@@ -305,13 +307,19 @@ static void on_uv_sent(void *owner)
         pump(client);
 }
 
+static void free_parts(struct petrel_client *client)
+{
+    petrel_core_free(&client->core);
+    client_lookup_free(&client->lookup);
+    client_tls_free(&client->tls);
+}
+
 static void on_uv_closed(void *owner)
 {
     struct petrel_client *client = owner;
     void (*on_closed)(void *ctx) = client->on_closed;
     void *ctx = client->ctx;
-    petrel_core_free(&client->core);
-    client_lookup_free(&client->lookup);
+    free_parts(client);
     free(client->host);
     free(client->token);
     client->magic = 0;
@@ -405,12 +413,13 @@ struct petrel_client *petrel_client_new(const struct petrel_client_config *confi
         return NULL;
     if (config->lookup != NULL)
         client->lookup = client_lookup_new(config->lookup, random_number());
-    if (client->lookup != NULL || config->lookup == NULL)
+    if (config->tls != NULL)
+        client->tls = client_tls_new(config->tls);
+    if ((client->lookup != NULL) == (config->lookup != NULL) && (client->tls != NULL) == (config->tls != NULL))
         client->core = new_core(client, config, state);
-    client->uv = client->core != NULL ? client_uv_new(config->loop, &UV_OPS, client) : NULL;
+    client->uv = client->core != NULL ? client_uv_new(config->loop, client->tls, &UV_OPS, client) : NULL;
     if (client->uv == NULL) {
-        client_lookup_free(&client->lookup);
-        petrel_core_free(&client->core);
+        free_parts(client);
         free(client);
         return NULL;
     }

@@ -20,8 +20,9 @@
 struct admin {
     CURL *curl;
     const char *data_dir;
-    bool named; /* the URL was given, not found in the data directory */
-    char *url;  /* "http://127.0.0.1:7481", no final slash */
+    bool named;          /* the URL was given, not found in the data directory */
+    char *url;           /* "http://127.0.0.1:7481", no final slash */
+    const char *ca_file; /* NULL: the system's */
     char *token_path;
     struct curl_slist *headers; /* of every request */
     char *extra;                /* of the next one only */
@@ -113,6 +114,7 @@ static enum command_exit read_token(struct admin *admin)
 static enum command_exit find_server(struct admin *admin, const struct invocation *call)
 {
     const char *url = invocation_text(call, "admin");
+    admin->ca_file = invocation_text(call, "admin-ca");
     if (url == NULL)
         url = getenv("PETREL_ADMIN");
     admin->named = url != NULL && url[0] != '\0';
@@ -289,6 +291,8 @@ static enum command_exit perform(struct admin *admin, const char *method, const 
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (admin->ca_file != NULL)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, admin->ca_file);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "petrelctl");
     /* The token must not travel through a proxy that happens to be in the environment. */

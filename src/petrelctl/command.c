@@ -12,6 +12,7 @@ static const struct command_option globals[] = {
     {"data-dir", COMMAND_FOLDER, "DIR", "the server's data directory, where petreld.json and admin.token are "
         "(PETREL_DATA_DIR, else /var/lib/petrel)", 0},
     {"admin", COMMAND_TEXT, "URL", "the admin API (PETREL_ADMIN, else what petreld.json says)", 0},
+    {"admin-ca", COMMAND_FILE, "FILE", "trust these certificates (PEM) of an https://HOST:PORT in --admin instead of the system's", 0},
     {"token-file", COMMAND_FILE, "FILE", "holds the admin token (admin.token in the data directory)", 0},
     {"output", COMMAND_CHOICE, "table|json", "for people, or for machines", 'o'},
     {"timeout", COMMAND_DURATION, "TIME", "how long one request may take: 500ms, 10s, 1m (10s; a backup: 1h)", 0},
@@ -91,6 +92,9 @@ static const struct command_option listen_options[] = {
     {"lookup", COMMAND_TEXT, "HOST:PORT[,...]", "send API listeners that name session servers (the admin API's own lookup)", 0},
     {"server", COMMAND_TEXT, "HOST:PORT", "connect to this session server and no other", 0},
     {"token", COMMAND_FILE, "FILE", "holds the device's token; nothing is registered then; needs --lookup or --server", 0},
+    {"tls", COMMAND_FLAG, NULL, "speak TLS with --server, or with --lookup, which may then be session servers, and who they name", 0},
+    {"tls-ca", COMMAND_FILE, "FILE", "the same, and trust these certificates (PEM) instead of the system's", 0},
+    {"tls-name", COMMAND_TEXT, "NAME", "the same, and the servers have to prove that name instead of the host's", 0},
     {NULL},
 };
 

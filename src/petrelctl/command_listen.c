@@ -286,7 +286,13 @@ static enum command_exit prepare(struct listen *listen)
     return code == COMMAND_OK ? get_token(listen, &listen->token) : code;
 }
 
-static void begin(struct listen *listen)
+static bool wants_tls(const struct invocation *call)
+{
+    return invocation_flag(call, "tls") || invocation_text(call, "tls-ca") != NULL ||
+           invocation_text(call, "tls-name") != NULL;
+}
+
+static enum command_exit begin(struct listen *listen)
 {
     static const struct petrel_callbacks callbacks = {
         .on_message = on_message,
@@ -296,6 +302,8 @@ static void begin(struct listen *listen)
         .on_disconnected = on_disconnected,
         .on_topic = on_topic,
     };
+    const struct petrel_tls tls = {.ca_file = invocation_text(listen->call, "tls-ca"),
+                                   .name = invocation_text(listen->call, "tls-name")};
     char client_name[64];
     snprintf(client_name, sizeof client_name, "petrelctl/%s", petrel_version());
     const struct petrel_client_config config = {
@@ -305,14 +313,18 @@ static void begin(struct listen *listen)
         .port = listen->port,
         .token = listen->token,
         .fetch_token = on_fetch,
+        .tls = wants_tls(listen->call) ? &tls : NULL,
         .core = {.callbacks = &callbacks,
                  .ctx = listen,
                  .client = client_name,
                  .topics = invocation_flag(listen->call, "topics") || invocation_text(listen->call, "topic") != NULL},
     };
     listen->client = petrel_client_new(&config, &listen->state.position);
-    petrel_assert(listen->client != NULL);
     free_token(&listen->token);
+    /* All else of the config was judged before. */
+    return listen->client != NULL ? COMMAND_OK
+                                  : command_fail(COMMAND_FAILED, "%s holds no certificates to trust",
+                                                 tls.ca_file != NULL ? tls.ca_file : "the system");
 }
 
 static void start_watches(struct listen *listen)
@@ -345,10 +357,12 @@ enum command_exit command_listen(const struct invocation *call)
     enum command_exit code = prepare(&listen);
     if (code == COMMAND_OK) {
         start_watches(&listen);
-        begin(&listen);
+        code = begin(&listen);
+        if (code != COMMAND_OK)
+            on_closed(&listen);
         uv_run(&listen.loop, UV_RUN_DEFAULT);
         petrel_assert(uv_loop_close(&listen.loop) == 0);
-        code = listen.code;
+        code = code == COMMAND_OK ? listen.code : code;
     }
     free_token(&listen.token);
     admin_close(&listen.admin);

@@ -269,6 +269,9 @@ int config_check(const struct config *config, struct config_error *error)
         wrong = "tls.cert and tls.key go together";
     else if (config->tls_cert[0] == '\0' && strcmp(config->tls_sessions, "required") == 0)
         wrong = "tls.sessions = required needs tls.cert and tls.key";
+    else if (config->tls_cert[0] == '\0' &&
+             (strcmp(config->api_tls, "required") == 0 || strcmp(config->admin_tls, "required") == 0))
+        wrong = "api.tls or admin.tls = required needs tls.cert and tls.key";
     if (wrong == NULL)
         return 0;
     snprintf(error->where, sizeof error->where, "configuration");

@@ -42,6 +42,7 @@
     X("api.host", api_host, TEXT, "0.0.0.0", 0, 0, "Address of the send API") \
     X("api.port", api_port, COUNT, "7480", 0, 65535, "Its port; 0: the kernel chooses") \
     X("api.proxy_from", api_proxy_from, TEXT, "", 0, 0, "As session.proxy_from, for the send API") \
+    X("api.tls", api_tls, CHOICE, "optional", 0, 0, "optional|required|off; Whether backends may, must or can't speak TLS, to the same port, where tls.cert is set; HTTP/2 is agreed on in it") \
     X("api.max_connections", api_max_connections, COUNT, "8192", 1, 10000000, "Open connections of backends") \
     X("api.max_body", api_max_body, BYTES, "4MiB", 64 * CONFIG_KIB, 256 * CONFIG_MIB, "Largest request body: a batch") \
     X("api.max_message", api_max_message, BYTES, "16KiB", 256, 60 * CONFIG_KIB, "Largest payload, or data as JSON text") \
@@ -59,6 +60,7 @@
     X("api.token_ttl", api_token_ttl, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Life of device tokens that register mints") \
     X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; keep it on loopback") \
     X("admin.port", admin_port, COUNT, "7481", 0, 65535, "Its port; 0: the kernel chooses") \
+    X("admin.tls", admin_tls, CHOICE, "optional", 0, 0, "optional|required|off; The same for the admin API; on any address but loopback it should be required") \
     X("peer.host", peer_host, TEXT, "0.0.0.0", 0, 0, "Address that other nodes connect to: numeric") \
     X("peer.port", peer_port, COUNT, "7482", 0, 65535, "Its port; 0: the kernel chooses") \
     X("peer.advertise", peer_advertise, TEXT, "", 0, 0, "host:port that discovery gives to other nodes, numeric; empty: peer.host and port") \

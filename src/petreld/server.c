@@ -333,6 +333,7 @@ void server_free(struct server **server_ref)
     snapshot_unref(server->first_snapshot);
     metrics_free(&server->metrics);
     tls_server_unref(server->tls);
+    tls_server_unref(server->api_tls);
     datadir_close(&server->dir);
     logfile_close(&server->log);
     free(server);

@@ -88,7 +88,8 @@ struct server {
     uint16_t api_port;
     uint16_t admin_port;
     uint16_t peer_port;
-    struct tls_server *tls; /* NULL: none is served; read by the loops as they start, then the server's thread's */
+    struct tls_server *tls;     /* NULL: none is served; read by the loops as they start, then the server's thread's */
+    struct tls_server *api_tls; /* the same certificates for the APIs, which speak something else; both or none */
     struct mail stop_mail;
     atomic_flag stop_posted;
     struct snapshot *first_snapshot;             /* what the roles start with; NULL: none */

@@ -55,6 +55,13 @@ static struct session_config session_config_of(const struct server *server)
     return out;
 }
 
+static enum api_tls tls_of(const char *choice)
+{
+    if (strcmp(choice, "required") == 0)
+        return API_TLS_REQUIRED;
+    return strcmp(choice, "off") == 0 ? API_TLS_OFF : API_TLS_OPTIONAL;
+}
+
 static enum api_cleartext cleartext_of(const char *choice)
 {
     if (strcmp(choice, "anywhere") == 0)
@@ -66,6 +73,7 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
 {
     const struct config *config = server->config;
     struct api_config out = api_role_defaults();
+    out.tls = tls_of(kind == API_SEND ? config->api_tls : config->admin_tls);
     out.kind = kind;
     out.host = kind == API_SEND ? config->api_host : config->admin_host;
     out.port = kind == API_SEND ? server->api_port : server->admin_port;
@@ -124,6 +132,7 @@ static int open_api(struct server_loop *node, enum api_kind kind, struct api_rol
         return err;
     if (server->first_snapshot != NULL)
         api_role_set_snapshot(*role, server->first_snapshot);
+    server_tls_open(node);
     return api_role_listen(*role, port);
 }
 
@@ -177,7 +186,8 @@ static int open_sessions(struct server_loop *node, struct metrics_shard *shard)
     config.ctx = node;
     uint16_t port;
     int err = session_role_new(&node->session, node->loop, node->link, &config, shard);
-    server_tls_open(node);
+    if (err == 0)
+        server_tls_open(node);
     if (err == 0)
         err = explain(session_role_listen(node->session, &port), "sessions", config.host, config.port);
     if (err == 0 && loop_index(node->loop) == 0)

@@ -53,11 +53,25 @@ static int read_secret(const struct config *config, char secret[SECRET_MAX])
     return secret_file_read(path, secret, SECRET_MAX);
 }
 
-static int load(const struct config *config, struct tls_server **out)
+/* What devices and backends are shown: the same, but for what may be spoken within. */
+struct servers {
+    struct tls_server *sessions;
+    struct tls_server *apis;
+};
+
+static void unref(struct servers *servers)
+{
+    tls_server_unref(servers->sessions);
+    tls_server_unref(servers->apis);
+    *servers = (struct servers){0};
+}
+
+static int load(const struct config *config, struct servers *out)
 {
     struct identities identities;
     char secret[SECRET_MAX] = "";
     char why[TLS_WHY_SIZE] = "";
+    *out = (struct servers){0};
     int err = read_identities(config, &identities);
     if (err == 0)
         err = read_secret(config, secret);
@@ -73,11 +87,16 @@ static int load(const struct config *config, struct tls_server **out)
             .client_cert_required = strcmp(config->tls_client_cert, "required") == 0,
             .compact = strcmp(config->tls_compact, "yes") == 0,
         };
-        err = tls_server_new(out, &tls, why);
+        err = tls_server_new(&out->sessions, &tls, why);
+        memcpy(tls.alpn, (enum tls_alpn[TLS_ALPN_MAX]){TLS_ALPN_H2, TLS_ALPN_HTTP_1_1}, sizeof tls.alpn);
+        if (err == 0)
+            err = tls_server_new(&out->apis, &tls, why);
         if (err != 0)
             (void)explain(why);
     }
     explicit_bzero(secret, sizeof secret);
+    if (err != 0)
+        unref(out);
     return err;
 }
 
@@ -95,10 +114,14 @@ int server_tls_load(struct server *server)
 {
     if (server->config->tls_cert[0] == '\0')
         return 0;
-    int err = load(server->config, &server->tls);
-    if (err == 0)
-        log_certificates(server->tls);
-    return err;
+    struct servers servers;
+    int err = load(server->config, &servers);
+    if (err != 0)
+        return err;
+    server->tls = servers.sessions;
+    server->api_tls = servers.apis;
+    log_certificates(server->tls);
+    return 0;
 }
 
 static uint32_t share(const struct server *server, uint64_t whole)
@@ -109,6 +132,17 @@ static uint32_t share(const struct server *server, uint64_t whole)
 static bool is_required(const struct server *server)
 {
     return strcmp(server->config->tls_sessions, "required") == 0;
+}
+
+/* Those roles of the loop that there are. */
+static void show(struct server_loop *node, const struct servers *servers)
+{
+    if (node->session != NULL)
+        session_role_set_tls(node->session, servers->sessions, is_required(node->server));
+    if (node->api != NULL)
+        api_role_set_tls(node->api, servers->apis);
+    if (node->admin != NULL)
+        api_role_set_tls(node->admin, servers->apis);
 }
 
 void server_tls_open(struct server_loop *node)
@@ -122,7 +156,7 @@ void server_tls_open(struct server_loop *node)
         .kept = share(server, server->config->tls_max_openssl),
     };
     tls_loop_limit(node->loop, &limits, metrics_shard(server->metrics, loop_index(node->loop)));
-    session_role_set_tls(node->session, server->tls, is_required(server));
+    show(node, &(struct servers){server->tls, server->api_tls});
 }
 
 /* ---- reload ---- */
@@ -130,16 +164,14 @@ void server_tls_open(struct server_loop *node)
 struct tls_mail {
     struct mail mail;
     struct server_loop *node;
-    struct tls_server *tls;
+    struct servers servers;
 };
 
 static void on_tls_mail(struct mail *mail)
 {
     struct tls_mail *letter = container_of(mail, struct tls_mail, mail);
-    struct server_loop *node = letter->node;
-    if (node->session != NULL)
-        session_role_set_tls(node->session, letter->tls, is_required(node->server));
-    tls_server_unref(letter->tls);
+    show(letter->node, &letter->servers);
+    unref(&letter->servers);
     free(letter);
 }
 
@@ -158,19 +190,21 @@ int server_tls_reload(struct server *server)
 {
     if (server->tls == NULL)
         return 0;
-    struct tls_server *tls = NULL;
-    if (load(server->config, &tls) != 0) {
+    struct servers servers;
+    if (load(server->config, &servers) != 0) {
         log_event(LOG_WARN, "server", "the certificates before stay in service");
         return PETREL_E_INVALID;
     }
     tls_server_unref(server->tls);
-    server->tls = tls;
-    log_certificates(tls);
+    tls_server_unref(server->api_tls);
+    server->tls = servers.sessions;
+    server->api_tls = servers.apis;
+    log_certificates(server->tls);
     for (size_t i = 0; i < server->loops_count; i++) {
         struct tls_mail *letter = object_zalloc(sizeof *letter);
         letter->mail.run = on_tls_mail;
         letter->node = &server->loops[i];
-        letter->tls = tls_server_ref(tls);
+        letter->servers = (struct servers){tls_server_ref(servers.sessions), tls_server_ref(servers.apis)};
         mailbox_post(server->loops[i].loop, &letter->mail);
     }
     return 0;

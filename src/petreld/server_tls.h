@@ -8,7 +8,7 @@ struct server;
 struct server_loop;
 
 /* load: main thread, loops not running; the log explains an error. reload: the server's thread; when the files are of no
- * use, what there is stays. open: on the loop, when its session role was made. */
+ * use, what there is stays. open: on the loop, when a role was made that shows them, before it listens. */
 int server_tls_load(struct server *server);
 int server_tls_reload(struct server *server);
 void server_tls_open(struct server_loop *node);

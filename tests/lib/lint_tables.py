@@ -27,7 +27,7 @@ FOREIGN = [
     # petrelctl listen is an application of libpetrel's libuv driver, so it brings a loop.
     (r"uv(\.h$|/)", [r"src/loop/", r"src/client/\w+_uv\.[ch]$", r"src/client/example/",
                      r"src/petrelctl/command_listen\.c$"]),
-    (r"openssl/", [r"src/wire/", r"src/loop/"]),
+    (r"openssl/", [r"src/wire/", r"src/loop/", r"src/client/client_tls\.c$"]),
     (r"cjose/", [r"src/wire/"]),
     (r"protobuf-c/|.*\.pb-c\.h$", [r"src/wire/"]),
     (r"http_parser\.h$|wslay/|nghttp2/", [r"src/wire/"]),

@@ -1,11 +1,14 @@
 #include "system/ledger/device.h"
 
 #include "base/object.h"
+#include "client/client_tls.h"
 #include "client/client_uv.h"
 #include "lib/until.h"
+#include "petrel/client.h"
 #include "system/ledger/effect.h"
 #include "system/ledger/follow.h"
 #include "system/ledger/reply.h"
+#include "system/ledger/web.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +32,8 @@ struct device {
     uint32_t number;
     char *token;
     struct client_uv *uv;
+    struct client_tls *tls; /* NULL: none is spoken */
+    struct web web;
     struct petrel_core *core;
     struct rng rng;
     struct petrel_state stored; /* what a crash leaves */
@@ -39,8 +44,8 @@ struct device {
     uint64_t gaps[TOPICS_LOGS]; /* likewise */
     uint32_t gaps_told;         /* a bit for each */
     struct follow follow;
-    /* LOOKING: for servers. UP: connected, CONNECTED or not. */
-    enum { AWAY, LOOKING, OPENING, UP } where;
+    /* LOOKING: for servers. UPGRADING: to WebSocket. UP: connected, CONNECTED or not. */
+    enum { AWAY, LOOKING, OPENING, UPGRADING, UP } where;
     char address[LEDGER_ADDRESS_MAX]; /* of the server */
     uint32_t api;                     /* which it looks up by */
     uint32_t apis_asked;              /* in this round */
@@ -196,8 +201,13 @@ static void pump(struct device *device)
     const uint8_t *bytes;
     if (!device_is_led(device->number))
         follow_seek(&device->follow, device->core, client_uv_now(device->uv));
-    size_t len = petrel_core_output(device->core, &bytes);
-    if (len > 0 && client_uv_write(device->uv, bytes, len))
+    const size_t len = petrel_core_output(device->core, &bytes);
+    struct bytes out = bytes_of(bytes, len);
+    if (len > 0 && device->ledger->options.ws) {
+        web_wrap(&device->web, &device->rng, out);
+        out = bytes_view(&device->web.out);
+    }
+    if (len > 0 && client_uv_write(device->uv, out.ptr, out.len))
         petrel_core_sent(device->core, len);
 }
 
@@ -209,6 +219,7 @@ static void stay_away(struct device *device, uint64_t ms)
     device->where = AWAY;
     device->paused = false;
     device->answer.len = 0;
+    web_reset(&device->web);
     device->wake_ms = ms == NEVER ? NEVER : client_uv_now(device->uv) + ms;
     arm(device);
 }
@@ -316,7 +327,8 @@ static void look_up(struct device *device)
 {
     device->where = LOOKING;
     device->answer.len = 0;
-    client_uv_open(device->uv, "127.0.0.1", ledger_port(device->ledger->apis[device->api]), device->patience_ms);
+    client_uv_open(device->uv, "127.0.0.1", ledger_port(device->ledger->apis[device->api]), CLIENT_TLS_LOOKUP,
+                   device->patience_ms);
 }
 
 static void go(struct device *device)
@@ -333,7 +345,8 @@ static void go(struct device *device)
     device->where = OPENING;
     snprintf(device->address, sizeof device->address, "%s", address);
     uint32_t patience = device->ledger->options.cluster ? next.patience_ms : CONNECT_MS;
-    client_uv_open(device->uv, "127.0.0.1", ledger_port(device->address), patience);
+    client_uv_open(device->uv, "127.0.0.1", ledger_port(device->address),
+                   device->ledger->options.ws ? CLIENT_TLS_LOOKUP : CLIENT_TLS_SESSION, patience);
 }
 
 /* This one did not answer: the next, each once. */
@@ -383,6 +396,8 @@ static void on_timer(void *owner)
         go(device);
     } else if (device->where == LOOKING) {
         look_elsewhere(device);
+    } else if (device->where == UPGRADING) {
+        lost(device);
     } else if (device->paused && now >= device->wake_ms) {
         set_paused(device, false);
     } else if (device->where == UP && now >= device->event_ms) {
@@ -395,19 +410,46 @@ static void on_timer(void *owner)
     }
 }
 
-static void on_open(void *owner)
+static void begin_session(struct device *device)
 {
-    struct device *device = owner;
-    if (device->where == LOOKING) {
-        ask(device);
-        return;
-    }
     int rc = petrel_core_connected(device->core, client_uv_now(device->uv), device->token);
     petrel_assert(rc == 0);
     device->where = UP;
     draw_event(device);
     pump(device);
     arm(device);
+}
+
+static void upgrade(struct device *device)
+{
+    const struct bytes request = web_request();
+    device->where = UPGRADING;
+    client_uv_timer(device->uv, client_uv_now(device->uv) + CONNECT_MS);
+    client_uv_write(device->uv, request.ptr, request.len);
+}
+
+static void on_open(void *owner)
+{
+    struct device *device = owner;
+    if (device->where == LOOKING)
+        ask(device);
+    else if (device->ledger->options.ws)
+        upgrade(device);
+    else
+        begin_session(device);
+}
+
+/* What the core has of it; -1: the connection is to be ended. */
+static int hear(struct device *device, struct bytes in)
+{
+    if (device->ledger->options.ws) {
+        if (web_take(&device->web, in) != 0)
+            return -1;
+        in = bytes_view(&device->web.frames);
+    }
+    if (device->where == UPGRADING && device->web.upgraded)
+        begin_session(device);
+    return in.len > 0 ? petrel_core_receive(device->core, client_uv_now(device->uv), in.ptr, in.len) : 0;
 }
 
 static void on_read(void *owner, const uint8_t *bytes, size_t len)
@@ -417,12 +459,12 @@ static void on_read(void *owner, const uint8_t *bytes, size_t len)
         on_answer(device, bytes, len);
         return;
     }
-    int rc = petrel_core_receive(device->core, client_uv_now(device->uv), bytes, len);
+    const int rc = hear(device, bytes_of(bytes, len));
     if (device->crashed) {
         crash(device);
     } else if (rc != 0) {
         lost(device);
-    } else {
+    } else if (device->where == UP) {
         pump(device);
         arm(device);
     }
@@ -431,7 +473,7 @@ static void on_read(void *owner, const uint8_t *bytes, size_t len)
 static void on_sent(void *owner)
 {
     struct device *device = owner;
-    if (device->where == LOOKING)
+    if (device->where != UP)
         return;
     pump(device);
     arm(device);
@@ -458,8 +500,9 @@ struct device *device_new(struct ledger *ledger, uint32_t number, char **token)
     device->token = *token;
     *token = NULL;
     device->together = number % 2 == 0;
-    device->uv = client_uv_new(&ledger->loop, &OPS, device);
-    petrel_assert(device->uv != NULL);
+    device->tls = ledger->options.tls ? client_tls_new(&(struct petrel_tls){.ca_file = ledger->ca}) : NULL;
+    device->uv = client_uv_new(&ledger->loop, device->tls, &OPS, device);
+    petrel_assert(device->uv != NULL && (device->tls != NULL || !ledger->options.tls));
     rng_seed(&device->rng, ledger->options.seed * 2 + 1 + number * UINT64_C(0x9e3779b97f4a7c15));
     device->follow.wanted = book_device(ledger->book, number).set;
     start_app(device);
@@ -473,7 +516,9 @@ static void on_closed(void *owner)
     struct device *device = owner;
     device->ledger->open--;
     petrel_core_free(&device->core);
+    client_tls_free(&device->tls);
     bytes_reset(&device->answer);
+    web_reset(&device->web);
     free(device->effects);
     free(device->token);
     free(device);

@@ -1,6 +1,6 @@
 /* ledger.h: one run: the book, the server or the cluster, and everyone who uses it, on one loop.
  *
- * main.c the run's phases; sender.c a backend's connection; device.c a phone, follow.c what it subscribes to; book.c who was told what,
+ * main.c the run's phases; sender.c a backend's connection; device.c a phone, follow.c what it subscribes to, web.c its WebSocket; book.c who was told what,
  * topics.c who is meant by a topic; errands.c what senders do beside messages; tally.c how long it took; report.c the last line. What serves them: server.c one petreld and its deaths; cluster.c a whole cluster, by operate.c, and
  * chaos.c what happens to it, of the faults in fault.c, with the cuts of cut.c. tenant.c the app, its key and its devices there. */
 #ifndef PETREL_LEDGER_LEDGER_H
@@ -17,6 +17,7 @@
 #define LEDGER_APP "ledger"
 #define LEDGER_APIS_MAX 2
 #define LEDGER_ADDRESS_MAX 64
+#define LEDGER_PATH_MAX 256
 
 struct ledger {
     struct options options;
@@ -27,6 +28,7 @@ struct ledger {
     char apis[LEDGER_APIS_MAX][LEDGER_ADDRESS_MAX]; /* "127.0.0.1:PORT" of send APIs, any of which will do; "": down */
     uint32_t apis_count;
     char session[LEDGER_ADDRESS_MAX]; /* where devices connect; not with options.cluster: lookup tells them */
+    char ca[LEDGER_PATH_MAX];         /* whom devices trust, with options.tls */
     char killed[LEDGER_ADDRESS_MAX];  /* the session node that was killed last, with options.cluster */
     uint64_t killed_ms;
     char key[128];     /* of the send API */

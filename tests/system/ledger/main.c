@@ -95,7 +95,8 @@ static void tell_run(const struct ledger *ledger)
     if (options->cluster)
         printf("a cluster, %s, seed %" PRIu64 "\n", options->replicated ? "replicated" : "standard", options->seed);
     else
-        printf("%" PRIu32 " kills, seed %" PRIu64 "\n", options->kills, options->seed);
+        printf("%s%s%" PRIu32 " kills, seed %" PRIu64 "\n", options->tls ? "TLS, " : "",
+               options->ws ? "WebSocket, " : "", options->kills, options->seed);
 }
 
 /* The folder stays where somebody has to look for a reason in it. */
@@ -104,7 +105,7 @@ static void clean_up(struct run *run, bool kept)
     if (run->ledger.options.cluster)
         cluster_free(&run->cluster, !kept || run->ledger.options.keep);
     else
-        daemon_free(&run->server.daemon);
+        server_clean_up(&run->server);
 }
 
 /* Whether the promise was kept. */

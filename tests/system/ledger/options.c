@@ -16,7 +16,7 @@
 
 static const char HELP[] =
     "usage: tests/ledger [--kills N] [--devices N] [--rate N] [--seconds N] [--seed S] [--senders N] [--drop-one]\n"
-    "                    [--no-topics]\n"
+    "                    [--no-topics] [--tls] [--ws]\n"
     "       tests/ledger --cluster [--faults LIST] [--durability D] [--dir DIR] [--keep] [--devices N] ...\n"
     "\n"
     "Holds a real petreld to its promise: every message that was answered 2xx reaches every target device in order, "
@@ -37,6 +37,8 @@ static const char HELP[] =
     "  --seed S      what happens to whom (default: drawn, and told)\n"
     "  --drop-one    swallow one message on the device's side: the ledger must then report 1 lost\n"
     "  --no-topics   send to users alone\n"
+    "  --tls         devices speak TLS, and resume; the server takes nothing else\n"
+    "  --ws          devices speak WebSocket; with --tls within it\n"
     "  --bin DIR     where petreld and petrelctl are (default: beside this program)\n"
     "\n"
     "With --cluster the same is done to a cluster of its own, brought up by deploy/cluster and taken down at the end. "
@@ -90,6 +92,7 @@ static const struct option LONG[] = {
     {"no-topics", no_argument, NULL, 'p'},     {"cluster", no_argument, NULL, 'c'},
     {"faults", required_argument, NULL, 'f'},  {"durability", required_argument, NULL, 'u'},
     {"dir", required_argument, NULL, 'i'},     {"keep", no_argument, NULL, 'e'},
+    {"tls", no_argument, NULL, 'l'},           {"ws", no_argument, NULL, 'w'},
     {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
@@ -149,6 +152,10 @@ static bool take(struct options *options, int letter)
         options->drop_one = true;
     else if (letter == 'p')
         options->topics = false;
+    else if (letter == 'l')
+        options->tls = true;
+    else if (letter == 'w')
+        options->ws = true;
     else if (letter == 'c')
         options->cluster = true;
     else if (letter == 'e')
@@ -200,7 +207,7 @@ int options_parse(struct options *options, int argc, char **argv)
             return 2;
         if (strchr("fuie", letter) != NULL)
             cluster_only = LONG[which].name;
-        if (letter == 'k')
+        if (strchr("klw", letter) != NULL)
             single_only = LONG[which].name;
     }
     if (optind < argc) {

@@ -14,6 +14,8 @@ struct options {
     uint64_t seed;
     bool drop_one;
     bool topics;         /* some messages go to topics */
+    bool tls;            /* devices speak it */
+    bool ws;             /* and this, within it or without */
     uint32_t turns;      /* how often devices change what they are subscribed to */
     const char *petreld; /* the binary */
     /* With a cluster: */

@@ -162,7 +162,7 @@ static void on_timer(void *owner)
         ask(sender);
     } else if (!sender->opening) {
         sender->opening = true;
-        client_uv_open(sender->uv, "127.0.0.1", ledger_port(sender->ledger->apis[sender->api]), CONNECT_MS);
+        client_uv_open(sender->uv, "127.0.0.1", ledger_port(sender->ledger->apis[sender->api]), NULL, CONNECT_MS);
     }
 }
 
@@ -288,7 +288,7 @@ struct sender *sender_new(struct ledger *ledger, uint32_t number)
     sender->ledger = ledger;
     sender->number = number;
     sender->api = number % ledger->apis_count;
-    sender->uv = client_uv_new(&ledger->loop, &OPS, sender);
+    sender->uv = client_uv_new(&ledger->loop, NULL, &OPS, sender);
     petrel_assert(sender->uv != NULL);
     rng_seed(&sender->rng, ledger->options.seed * 2 + number * UINT64_C(0x9e3779b97f4a7c15));
     sender->next_ms = (double)client_uv_now(sender->uv);

@@ -3,17 +3,17 @@
 #include "lib/until.h"
 #include "system/ledger/tenant.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define START_MS 60000
 #define POLL_MS 10
 #define STOP_MS 20000
-
-static const char *const ARGS[] = {"--log-level", "warn", NULL};
 
 static bool up_or_ended(void *ctx)
 {
@@ -28,11 +28,43 @@ static void adopt(struct server *server)
     snprintf(ledger->session, sizeof ledger->session, "%s", server->daemon.session);
 }
 
+/* Certificate, key and secret, and the words that name them. */
+static bool set_up_tls(struct server *server)
+{
+    static const char secret[] = "what the tickets of a ledger are sealed with";
+    tls_files_make(&server->tls);
+    tls_files_issue(&server->tls, "server", "IP:127.0.0.1", false, &server->pair);
+    snprintf(server->ledger->ca, sizeof server->ledger->ca, "%s", server->tls.ca);
+    snprintf(server->tickets, sizeof server->tickets, "%s/tickets", server->tls.dir.path);
+    const int fd = open(server->tickets, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    const bool written = fd >= 0 && write(fd, secret, sizeof secret - 1) == (ssize_t)sizeof secret - 1;
+    if (fd >= 0)
+        close(fd);
+    return written;
+}
+
+static bool fill_args(struct server *server)
+{
+    const char *const words[] = {"--log-level",
+                                 "warn",
+                                 "--tls-cert",
+                                 server->pair.cert,
+                                 "--tls-key",
+                                 server->pair.key,
+                                 "--tls-ticket-secret-file",
+                                 server->tickets,
+                                 "--tls-sessions",
+                                 "required"};
+    const bool tls = server->ledger->options.tls;
+    memcpy(server->args, words, tls ? sizeof words : 2 * sizeof words[0]);
+    return !tls || set_up_tls(server);
+}
+
 bool server_set_up(struct server *server, struct ledger *ledger, char **tokens)
 {
     struct daemon *daemon = &server->daemon;
     *server = (struct server){.ledger = ledger, .phase = SERVER_UP};
-    if (!daemon_init(daemon) || !daemon_spawn(daemon, ledger->options.petreld, ARGS) ||
+    if (!fill_args(server) || !daemon_init(daemon) || !daemon_spawn(daemon, ledger->options.petreld, server->args) ||
         !until(up_or_ended, daemon, START_MS) || daemon->pid == 0) {
         ledger_fail(ledger, "petreld did not start");
         return false;
@@ -45,7 +77,7 @@ static void start_again(struct server *server)
 {
     server->phase = SERVER_STARTING;
     server->deadline_ms = until_now_ms() + START_MS;
-    if (!daemon_spawn(&server->daemon, server->ledger->options.petreld, ARGS))
+    if (!daemon_spawn(&server->daemon, server->ledger->options.petreld, server->args))
         ledger_fail(server->ledger, "petreld could not be forked");
 }
 
@@ -92,6 +124,13 @@ void server_print_log(const struct server *server)
 {
     char tail[2000];
     printf("the end of petreld's log:\n%s\n", daemon_log_tail(&server->daemon, tail, sizeof tail));
+}
+
+void server_clean_up(struct server *server)
+{
+    daemon_free(&server->daemon);
+    if (server->tls.ca_key != NULL)
+        tls_files_remove(&server->tls);
 }
 
 bool server_stop(struct server *server)
