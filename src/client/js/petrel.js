@@ -253,6 +253,7 @@ export class Petrel {
 
     async #rest() {
         await this.#letGo();
+        this.#servers.restart('theirs not');
         if (this.#suspendedBy.size > 0 && this.#closing === undefined) {
             this.#tell('suspended');
             await new Promise((resolve) => { this.#wake = resolve; });
@@ -362,7 +363,8 @@ export class Petrel {
         const answer = await unless(signal, this.#lookup.ask(next.patienceMs, signal));
         if (answer !== undefined) {
             this.#servers.answered(answer, clock.now());
-            await this.#sleep(answer.waitMs);
+            if (answer.waitMs > 0)
+                await this.#sleep(answer.waitMs);
             if (signal.aborted)
                 throw new Interrupted();
         } else if (!this.#servers.unanswered()) {
