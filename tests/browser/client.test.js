@@ -1,7 +1,7 @@
 /* The browser client in Chromium, against a real petreld. */
 
 import assert from 'node:assert/strict';
-import test from 'node:test';
+import test, { after } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
@@ -16,7 +16,7 @@ const browser = await chromium.launch({
     args: ['--disable-dev-shm-usage'],
 });
 const files = await servePage();
-test.after(async () => {
+after(async () => {
     await browser.close();
     await files.close();
 });

@@ -43,7 +43,7 @@ export class Lookup {
     }
 
     async #ask(address, patienceMs, signal) {
-        const { AbortController, clock, fetch } = this.#env;
+        const { clock, fetch } = this.#env;
         const stop = new AbortController();
         const abort = () => stop.abort();
         signal.addEventListener('abort', abort);

@@ -32,7 +32,6 @@ function environment(given = {}) {
         scope,
         WebSocket: given.WebSocket ?? scope.WebSocket,
         fetch: given.fetch ?? scope.fetch?.bind(scope),
-        AbortController: globalThis.AbortController,
         random: given.random ?? Math.random,
         clock: given.clock ?? {
             now: () => Date.now(),
