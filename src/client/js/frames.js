@@ -15,7 +15,7 @@ export const TOPIC_NAME = /^[A-Za-z0-9._:-]{1,64}$/;
 const POSITION = { 1: ['epoch', 'fixed64'], 2: ['seq', 'uint64'] };
 const TOPIC_POSITION = { 1: ['topic', 'text'], 2: ['position', POSITION] };
 const MESSAGE = {
-    1: ['id', 'bytes'], 2: ['payload', 'bytes', 'body'], 3: ['data', 'text', 'body'], 4: ['sentMs', 'ms'], 5: ['expiresMs', 'ms'],
+    1: ['id', 'bytes'], 2: ['payload', 'bytes', 'body'], 3: ['data', 'text', 'body'], 4: ['sentMs', 'number'], 5: ['expiresMs', 'number'],
     6: ['collapseKey', 'text'], 7: ['high', 'bool'], 8: ['late', 'bool'],
 };
 const TOPIC_ONLY = { 1: ['topic', 'text'] };
@@ -33,19 +33,19 @@ const FRAMES = {
     UNSUBSCRIBE: [5, TOPIC_ONLY],
     DISCONNECT: [7, { 1: ['reason', 'uint32'] }],
     CONNECTED: [65, {
-        1: ['verdict', 'uint32'], 2: ['position', POSITION], 3: ['lostAtMost', 'ms'], 4: ['reason', 'uint32'], 5: ['heartbeatS', 'uint32'],
-        6: ['maxFrameBytes', 'uint32'], 7: ['serverTimeMs', 'ms'], 8: ['node', 'text'],
+        1: ['verdict', 'uint32'], 2: ['position', POSITION], 3: ['lostAtMost', 'number'], 4: ['reason', 'uint32'], 5: ['heartbeatS', 'uint32'],
+        6: ['maxFrameBytes', 'uint32'], 7: ['serverTimeMs', 'number'], 8: ['node', 'text'],
     }, (f) => f.verdict >= NEW && f.verdict <= GAP && isPlace(f.position) && isReason(f.reason, f.verdict === GAP)],
     PONG: [66, ECHO],
     PUSH: [67, {
         1: ['log', 'uint32'], 2: ['position', POSITION], 3: ['prev', 'uint64'], 4: ['message', MESSAGE], 5: ['topic', 'text'],
     }, (f) => isPlace(f.position) && f.prev < f.position.seq && isMessage(f.message) && isTopicOf(f)],
     GAP: [68, {
-        1: ['log', 'uint32'], 2: ['from', 'uint64'], 3: ['to', POSITION], 4: ['lostAtMost', 'ms'], 5: ['reason', 'uint32'],
+        1: ['log', 'uint32'], 2: ['from', 'uint64'], 3: ['to', POSITION], 4: ['lostAtMost', 'number'], 5: ['reason', 'uint32'],
         6: ['topic', 'text'],
     }, (f) => isPlace(f.to) && isReason(f.reason, true) && isTopicOf(f)],
     SUBSCRIBED: [69, {
-        1: ['topic', 'text'], 2: ['position', POSITION], 3: ['verdict', 'uint32'], 4: ['lostAtMost', 'ms'], 5: ['reason', 'uint32'],
+        1: ['topic', 'text'], 2: ['position', POSITION], 3: ['verdict', 'uint32'], 4: ['lostAtMost', 'number'], 5: ['reason', 'uint32'],
         6: ['refused', 'uint32'],
     }, (f) => TOPIC_NAME.test(f.topic) && (f.position === undefined || isPlace(f.position)) && (f.refused === 0 || isCode(f.refused))],
     GOAWAY: [70, {

@@ -20,19 +20,27 @@ export function watchPage(scope, on) {
 /** False only where the browser is sure. */
 export const isOnline = (scope) => scope.navigator?.onLine !== false;
 
+const isRefusal = (error) => error?.name === 'SecurityError';
+
 /** Of the pages that share a storage one at a time has the session. Resolves with what lets go of it; tells waiting() if another page
- * has it now. */
+ * has it now. Where there are no locks (pages without https:, sandboxed frames) every page has one. */
 export async function holdLock(scope, name, signal, waiting) {
     const locks = scope.navigator?.locks;
-    if (locks === undefined)
+    if (!locks)
         return () => {};
     const hold = (options) => new Promise((resolve, reject) => {
         locks.request(name, options, (lock) => lock === null ? resolve(undefined) : new Promise((release) => resolve(release)))
             .catch(reject);
     });
-    const held = await hold({ ifAvailable: true });
-    if (held !== undefined)
-        return held;
+    try {
+        const held = await hold({ ifAvailable: true });
+        if (held !== undefined)
+            return held;
+    } catch (error) {
+        if (isRefusal(error))
+            return () => {};
+        throw error;
+    }
     waiting();
     return hold({ signal });
 }

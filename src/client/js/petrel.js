@@ -12,7 +12,7 @@ import { Retry } from './retry.js';
 import { Servers } from './servers.js';
 import { Session, isAboutToken } from './session.js';
 import { State } from './state.js';
-import { IndexedDbStorage, MemoryStorage } from './storage.js';
+import { PageStorage } from './storage.js';
 import { readToken } from './token.js';
 import { Wishes } from './topics.js';
 
@@ -38,7 +38,6 @@ function environment(given = {}) {
             setTimeout: (call, ms) => setTimeout(call, ms),
             clearTimeout: (timer) => clearTimeout(timer),
         },
-        storage: () => (scope.indexedDB === undefined ? new MemoryStorage() : new IndexedDbStorage('petrel', scope.indexedDB)),
     };
 }
 
@@ -89,7 +88,7 @@ export class Petrel {
         this.#servers = new Servers(finds ? undefined : order);
         this.#lookup = finds ? new Lookup(order, secure, env) : undefined;
         this.#retry = new Retry(this.#servers, env.random, typeof options.token === 'function');
-        this.#storage = options.storage ?? env.storage();
+        this.#storage = options.storage ?? new PageStorage(env.scope);
         this.#token = typeof options.token === 'string' ? options.token : undefined;
         this.#unwatch = watchPage(env.scope, {
             online: () => this.#network(),
@@ -280,9 +279,7 @@ export class Petrel {
         let retryMs = this.#retry.after(end, state);
         const told = { code: end.code, text: end.text, retryMs: retryMs < 0 ? undefined : retryMs };
         if (retryMs < 0) {
-            this.#tell('stopped', told);
-            if (this.#token === undefined || this.#tokenUsed)
-                await this.#sleep(undefined);
+            await this.#stop(told);
             retryMs = RESTART_MS;
         } else if (!isOnline(this.#env.scope)) {
             this.#tell('offline', { ...told, retryMs: Math.max(retryMs, OFFLINE_MS) });
@@ -291,6 +288,16 @@ export class Petrel {
             this.#tell('waiting', told);
         }
         await this.#sleep(retryMs, end.code === 0);
+    }
+
+    /* Until the app goes on; meanwhile another page of this device may have the session. */
+    async #stop(told) {
+        const woken = this.#sleep(undefined);
+        this.#tell('stopped', told);
+        if (this.#token !== undefined && !this.#tokenUsed)
+            this.#awaken(); // this token came while the one before it was being refused
+        await this.#letGo();
+        await woken;
     }
 
     /* A connection, from nothing to its end; undefined: it was given up. */

@@ -2,12 +2,13 @@
  *
  *   { 1: ['epoch', 'fixed64'], 2: ['seq', 'uint64'] }
  *
- * type   'uint32' and 'ms' are numbers, 'uint64' and 'fixed64' BigInts, 'bool', 'text', 'bytes'; a schema is a message within;
- *        ['text'] or [SCHEMA] is repeated. A third element names the oneof that the field is of.
+ * type   'uint32' and 'number' (a uint64 of which 53 bits will do, as for moments) are numbers, 'uint64' and 'fixed64' BigInts;
+ *        'bool', 'text', 'bytes'; a schema is a message within; ['text'] or [SCHEMA] is repeated. A third element names the oneof that
+ *        the field is of.
  * absent a message, 'bytes' or a field of a oneof is undefined then; any other is at its default. */
 
 const VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5;
-const NUMBERS = new Set(['uint32', 'ms', 'uint64', 'bool']);
+const NUMBERS = new Set(['uint32', 'number', 'uint64', 'bool']);
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const toUtf8 = new TextEncoder();
@@ -125,7 +126,7 @@ function text(bytes) {
 function convert(type, raw) {
     switch (type) {
     case 'uint32': return Number(BigInt.asUintN(32, raw));
-    case 'ms': return Number(raw);
+    case 'number': return Number(raw);
     case 'uint64': return raw;
     case 'bool': return raw !== 0n;
     case 'fixed64': return new DataView(raw.buffer, raw.byteOffset, 8).getBigUint64(0, true);
@@ -137,7 +138,7 @@ function convert(type, raw) {
 
 function initial(type) {
     switch (type) {
-    case 'uint32': case 'ms': return 0;
+    case 'uint32': case 'number': return 0;
     case 'uint64': case 'fixed64': return 0n;
     case 'bool': return false;
     case 'text': return '';

@@ -69,3 +69,36 @@ export class IndexedDbStorage {
         return db;
     }
 }
+
+/** What a page has by itself: IndexedDB, and memory from the moment on in which the browser refuses it: site data that is blocked, a
+ * sandboxed frame, a full disk. A later page then begins anew, or where the last one that was saved stood, and is sent what is not acked. */
+export class PageStorage {
+    #lasting;
+    #memory = new MemoryStorage();
+
+    constructor(scope) {
+        try {
+            this.#lasting = scope.indexedDB && new IndexedDbStorage('petrel', scope.indexedDB);
+        } catch {
+            // To name it is refused as well, in some browsers.
+        }
+    }
+
+    load(key) {
+        return this.#use((storage) => storage.load(key));
+    }
+
+    save(key, value) {
+        return this.#use((storage) => storage.save(key, value));
+    }
+
+    async #use(call) {
+        try {
+            if (this.#lasting)
+                return await call(this.#lasting);
+        } catch {
+            this.#lasting = undefined;
+        }
+        return call(this.#memory);
+    }
+}

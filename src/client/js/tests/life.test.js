@@ -7,6 +7,33 @@ import { World, at, push, settle, token } from './world.js';
 
 const LIST = { servers: [{ address: 'a.example:1' }, { address: 'b.example:2' }], wait_ms: 0, backoff_ms: 1000, ttl_s: 300 };
 
+/* Of one device, in one browser; the first is live. */
+async function twoPages() {
+    const held = [];
+    const locks = {
+        async request(name, options, got) {
+            if (options.ifAvailable && held.length > 0)
+                return got(null);
+            const before = held.at(-1);
+            let done;
+            held.push(new Promise((resolve) => { done = resolve; }));
+            await before;
+            await got({ name });
+            held.shift();
+            done();
+            return undefined;
+        },
+    };
+    const world = new World();
+    const other = new World();
+    other.storage = world.storage;
+    world.page.navigator.locks = other.page.navigator.locks = locks;
+    await world.start();
+    await world.live();
+    await other.start();
+    return [world, other];
+}
+
 test('after a loss: a wait at random within a window that doubles, back at 500 ms after a session of 30 s', async () => {
     const world = new World();
     await world.start();
@@ -264,34 +291,58 @@ test('suspend and resume by the app; the page alone does not end what the app be
 });
 
 test('of the pages of one device one has the session, and the next takes over when it goes', async () => {
-    const held = [];
-    const locks = {
-        async request(name, options, got) {
-            if (options.ifAvailable && held.length > 0)
-                return got(null);
-            const before = held.at(-1);
-            let done;
-            held.push(new Promise((resolve) => { done = resolve; }));
-            await before;
-            await got({ name });
-            held.shift();
-            done();
-            return undefined;
-        },
-    };
-    const world = new World();
-    world.page.navigator.locks = locks;
-    await world.start();
-    await world.live();
-    const other = new World();
-    other.storage = world.storage;
-    other.page.navigator.locks = locks;
-    await other.start();
+    const [world, other] = await twoPages();
     assert.deepEqual(other.phases, ['connecting', 'standby']);
     await world.socket.say(push(1));
     await world.client.close();
     await settle();
     assert.deepEqual((await other.greet()).position, at(1));
+});
+
+test('a page that stops lets another have the session, and stands by for it when it goes on', async () => {
+    const [world, other] = await twoPages();
+    await world.socket.say(['ERROR', { code: 3507 }]);
+    assert.equal(world.state.phase, 'stopped');
+    await other.live(0, { verdict: 2 });
+    assert.equal(other.state.phase, 'live');
+    world.client.setToken(token());
+    await world.clock.pass(500);
+    assert.equal(world.state.phase, 'standby');
+});
+
+test('where the browser refuses locks and its storage, each page has a session, and remembers while it lives', async () => {
+    const refused = () => { throw new DOMException('a sandboxed frame', 'SecurityError'); };
+    const world = new World();
+    world.page.navigator.locks = { request: async () => refused() };
+    Object.defineProperty(world.page, 'indexedDB', { get: refused });
+    await world.start({ storage: undefined });
+    await world.live();
+    await world.socket.say(push(1));
+    world.socket.end();
+    await world.clock.pass(500);
+    assert.deepEqual((await world.greet()).position, at(1));
+});
+
+test('a storage that fails in the middle is replaced by memory', async () => {
+    const world = new World();
+    const request = (outcome) => {
+        const made = {};
+        queueMicrotask(() => made[outcome]?.());
+        return made;
+    };
+    let full = false;
+    const transaction = () => Object.assign(request(full ? 'onabort' : 'oncomplete'), {
+        error: new DOMException('no space', 'QuotaExceededError'),
+        objectStore: () => ({ get: () => request('onsuccess'), put() {} }),
+    });
+    world.page.indexedDB = { open: () => Object.assign(request('onsuccess'), { result: { transaction } }) };
+    await world.start({ storage: undefined });
+    await world.live();
+    full = true;
+    await world.socket.say(push(1));
+    await world.clock.pass(200);
+    assert.deepEqual(world.socket.got().map(({ type }) => type), ['ACK']);
+    assert.equal(world.state.phase, 'live');
 });
 
 test('close: what was begun is finished and acked, then goodbye, then nothing', async () => {
