@@ -1,17 +1,17 @@
-/* server.js: a real petreld, and the page's files, each on a free port of the loopback. */
+/* server.js: a real petreld on free ports of the loopback, with TLS or without. */
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { X509Certificate, createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-const HOUSE = fileURLToPath(new URL('../../', import.meta.url));
+export const HOUSE = fileURLToPath(new URL('../../', import.meta.url));
 const BIN = process.env.PETREL_BIN_DIR ?? join(HOUSE, 'build', 'debug', 'bin');
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 export const LIMIT_MS = 60000;
 
 /** The first true value of the condition, which is asked again and again. */
@@ -24,34 +24,72 @@ export async function until(condition, what) {
     throw new Error(`in ${LIMIT_MS} ms there was no: ${what}`);
 }
 
+export async function makeFolder() {
+    return mkdtemp(join(tmpdir(), 'petrel-test-'));
+}
+
+export const removeFolder = (path) => rm(path, { recursive: true, force: true });
+
+/* Runs a program to its end; what it printed. */
+async function run(program, ...words) {
+    const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '', err = '';
+    child.stdout.on('data', (chunk) => { out += chunk; });
+    child.stderr.on('data', (chunk) => { err += chunk; });
+    const [code] = await once(child, 'close');
+    if (code !== 0)
+        throw new Error(`${program} ${words.join(' ')}: ${code}, ${err}`);
+    return out.trim();
+}
+
+/** A certificate for 127.0.0.1 that nobody vouches for: {cert, key}, paths; {pem, keyPem}; spki, as Chromium is told to trust it. */
+export async function makeCertificate(folder) {
+    const cert = join(folder, 'tls.crt'), key = join(folder, 'tls.key');
+    await run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert,
+        '-days', '10', '-subj', '/CN=petrel', '-addext', 'subjectAltName=IP:127.0.0.1');
+    const pem = readFileSync(cert);
+    const bytes = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' });
+    return { cert, key, pem, keyPem: readFileSync(key), spki: createHash('sha256').update(bytes).digest('base64') };
+}
+
 export class Petreld {
     #ports = { session: 0, api: 0, admin: 0 };
+    #flags;
+    #scheme;
     #process;
     #key;
 
+    /** certificate: of makeCertificate(), or undefined: without TLS. flags: further ones. */
+    constructor({ certificate, flags = [] } = {}) {
+        this.#scheme = certificate === undefined ? 'ws' : 'wss';
+        this.#flags = certificate === undefined ? flags
+            : ['--tls-cert', certificate.cert, '--tls-key', certificate.key, '--tls-sessions', 'required', ...flags];
+    }
+
     async start() {
-        this.data ??= await mkdtemp(join(tmpdir(), 'petrel-test-'));
-        const flags = Object.entries(this.#ports).flatMap(([name, port]) => [`--${name}-host`, '127.0.0.1', `--${name}-port`, String(port)]);
-        this.#process = spawn(join(BIN, 'petreld'), ['--data-dir', this.data, '--shutdown-grace', '1s', '--shutdown-spread', '1s', ...flags],
+        this.data ??= await makeFolder();
+        const ports = Object.entries(this.#ports).flatMap(([name, port]) => [`--${name}-host`, '127.0.0.1', `--${name}-port`, String(port)]);
+        this.#process = spawn(join(BIN, 'petreld'),
+            ['--data-dir', this.data, '--shutdown-grace', '1s', '--shutdown-spread', '1s', ...ports, ...this.#flags],
             { stdio: ['ignore', 'ignore', 'pipe'] });
         this.log = '';
         this.#process.stderr.on('data', (chunk) => { this.log += chunk; });
-        const addresses = await until(() => this.#runFile(), `petreld.json; ${this.log}`);
+        const addresses = await until(() => this.#runFile(), 'petreld.json');
         for (const name of Object.keys(this.#ports))
             this.#ports[name] = Number(addresses[name].split(':').at(-1));
     }
 
     async #runFile() {
-        if (this.#process.exitCode !== null)
+        if (this.#process.exitCode !== null || this.#process.signalCode !== null)
             throw new Error(`petreld ended: ${this.log}`);
         const text = await readFile(join(this.data, 'petreld.json'), 'utf8').catch(() => '{}');
         const addresses = JSON.parse(text || '{}');
         return addresses.pid === this.#process.pid && addresses;
     }
 
-    /** Where pages connect. */
+    /** Where clients connect. */
     get url() {
-        return `ws://127.0.0.1:${this.#ports.session}`;
+        return `${this.#scheme}://127.0.0.1:${this.#ports.session}`;
     }
 
     async end(signal) {
@@ -64,22 +102,26 @@ export class Petreld {
 
     async remove() {
         await this.end('SIGKILL');
-        await rm(this.data, { recursive: true, force: true });
+        await removeFolder(this.data);
     }
 
     async ctl(...words) {
-        const child = spawn(join(BIN, 'petrelctl'), ['--data-dir', this.data, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
-        let out = '';
-        child.stdout.on('data', (chunk) => { out += chunk; });
-        const [code] = await once(child, 'close');
-        if (code !== 0)
-            throw new Error(`petrelctl ${words.join(' ')}: ${code}`);
-        return out.trim();
+        return run(join(BIN, 'petrelctl'), '--data-dir', this.data, ...words);
     }
 
-    async makeApp(app) {
-        await this.ctl('app', 'create', app);
-        this.#key = await this.ctl('key', 'create', app);
+    /** The app "shop", and a token of a device of ann's there. */
+    async enrol(device) {
+        if (this.#key === undefined) {
+            await this.ctl('app', 'create', 'shop');
+            this.#key = await this.ctl('key', 'create', 'shop');
+        }
+        return (await this.post('/v1/apps/shop/users/ann/devices', { device })).token;
+    }
+
+    /** Messages of which the data is a number, n, in order. */
+    async send(...list) {
+        for (const n of list)
+            await this.post('/v1/apps/shop/messages', { to: { user: 'ann' }, data: { n } });
     }
 
     async post(path, body) {
@@ -93,31 +135,4 @@ export class Petreld {
             throw new Error(`${path}: ${JSON.stringify(answer)}`);
         return answer;
     }
-}
-
-/* What quickstart copies to one folder, and the test's own page. */
-function fileOf(name) {
-    const [, client] = /^\/client\/([a-z]+\.js)$/.exec(name) ?? [];
-    const [, demo] = /^\/((?:index|demo)\.[a-z]+)$/.exec(name) ?? [];
-    if (client)
-        return join(HOUSE, 'src', 'client', 'js', client);
-    if (demo)
-        return join(HOUSE, 'deploy', 'demo', demo);
-    return name === '/' ? join(HOUSE, 'tests', 'browser', 'page.html') : undefined;
-}
-
-/** The test's page at /, the demo at /index.html, the client at /client/. */
-export async function servePage() {
-    const server = createServer(async (request, response) => {
-        const path = fileOf(new URL(request.url, 'http://page').pathname);
-        const body = path && await readFile(path).catch(() => undefined);
-        response.writeHead(body ? 200 : 404, { 'Content-Type': TYPES[extname(path || '')] ?? 'text/plain' });
-        response.end(body || '');
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return { url: `http://127.0.0.1:${server.address().port}/`, close: () => new Promise((resolve) => {
-        server.closeAllConnections();
-        server.close(resolve);
-    }) };
 }

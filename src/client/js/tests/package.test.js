@@ -1,6 +1,7 @@
 /* What is packaged, and what the types say of it. */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import test from 'node:test';
 
@@ -13,6 +14,15 @@ const types = readFileSync(here('index.d.ts'), 'utf8');
 test('one version, no dependencies', () => {
     assert.equal(client.VERSION, about.version);
     assert.deepEqual([about.dependencies, about.type], [undefined, 'module']);
+});
+
+test('the package holds the modules, their types, README.md and the license', () => {
+    const answer = execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: here('.'), stdio: ['ignore', 'pipe', 'ignore'] });
+    const [{ name, files }] = JSON.parse(answer);
+    const modules = readdirSync(here('.')).filter((file) => file.endsWith('.js'));
+    assert.equal(name, 'petrel-client');
+    assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE', 'README.md', 'index.d.ts', 'package.json', ...modules].sort());
+    assert.deepEqual(readFileSync(here('LICENSE')), readFileSync(here('../../../LICENSE')));
 });
 
 test('every export has its type, and every class the methods that its type names', () => {
