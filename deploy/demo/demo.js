@@ -4,8 +4,8 @@ import { Petrel } from './client/index.js';
 
 const given = new URLSearchParams(location.hash.slice(1));
 const show = (id) => document.getElementById(id);
-let awaySince; // while "offline": when it began
-let backAt = 0;
+let isAway = false;
+let backAt = Date.now(); // what was sent before is what this page missed
 let missed = 0;
 
 function add(when, text, kind) {
@@ -20,42 +20,63 @@ function add(when, text, kind) {
     show('none').hidden = true;
 }
 
+function tellMissed(count) {
+    missed = count;
+    show('missed').textContent = count > 0 ? `${count} missed while away` : '';
+}
+
 function onMessage(message) {
     const wasMissed = message.sent.getTime() < backAt;
     const text = message.isJson ? JSON.stringify(message.data) : `${message.payload.length} bytes`;
-    missed += wasMissed ? 1 : 0;
-    show('missed').textContent = missed > 0 ? `${missed} missed while offline` : '';
+    tellMissed(missed + (wasMissed ? 1 : 0));
     add(message.sent, message.topic === '' ? text : `${message.topic}: ${text}`, wasMissed ? 'missed' : '');
     show('position').textContent = message.position.seq;
 }
 
-function onState({ phase, server, code, text }) {
-    show('phase').textContent = phase;
-    show('phase').dataset.phase = phase;
-    show('phase').title = code === undefined ? '' : `${code} ${text}`;
-    show('server').textContent = server;
+function reason({ phase, code, text, retryMs }) {
+    if (phase === 'standby')
+        return 'another page of this device has the session; close it, and this one goes on';
+    if (text === undefined)
+        return '';
+    const number = code > 0 ? `${code}: ` : '';
+    return `${number}${text}${retryMs === undefined ? '' : `; next try in ${Math.ceil(retryMs / 1000)} s`}`;
+}
+
+function onState(state) {
+    show('phase').textContent = show('phase').dataset.phase = state.phase;
+    show('reason').textContent = reason(state);
+    show('server').textContent = state.server;
     const { app, user, device } = petrel.identity;
     show('device').textContent = `${device} of ${user}, app ${app}`;
-    show('toggle').textContent = awaySince === undefined ? 'Go offline' : 'Go online';
 }
 
 function toggle() {
-    if (awaySince === undefined) {
-        awaySince = Date.now();
+    isAway = !isAway;
+    show('toggle').textContent = isAway ? 'Go online' : 'Go offline';
+    if (isAway) {
         petrel.suspend();
     } else {
-        awaySince = undefined;
         backAt = Date.now();
-        missed = 0;
+        tellMissed(0);
         petrel.resume();
     }
 }
 
-const petrel = new Petrel({
-    servers: given.get('server'),
-    token: given.get('token'),
-    onMessage,
-    onState,
-    onGap: ({ lostAtMost }) => add(new Date(), `at most ${lostAtMost} messages are gone`, 'gap'),
-});
-show('toggle').addEventListener('click', toggle);
+function start(server, token) {
+    if (server === null || token === null) {
+        show('phase').textContent = 'no device';
+        show('reason').textContent = 'Open this page by the whole address that deploy/quickstart prints: it names the server and a token.';
+        return undefined;
+    }
+    show('toggle').addEventListener('click', toggle);
+    show('toggle').disabled = false;
+    return new Petrel({
+        servers: server,
+        token,
+        onMessage,
+        onState,
+        onGap: ({ lostAtMost }) => add(new Date(), `at most ${lostAtMost} messages are gone`, 'gap'),
+    });
+}
+
+const petrel = start(given.get('server'), given.get('token'));

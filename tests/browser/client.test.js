@@ -220,8 +220,13 @@ scene("the quickstart's page: its device, a push, what it missed", async (rig) =
     await rig.petreld.send(2, 3);
     await page.click('text=Go online');
     await page.waitForSelector('li.missed:has-text(\'{"n":3}\')');
-    assert.equal(await page.textContent('#missed'), '2 missed while offline');
+    assert.equal(await page.textContent('#missed'), '2 missed while away');
     assert.equal(await page.locator('li').count(), 3);
+    await rig.petreld.ctl('device', 'revoke', 'shop', 'ann', 'tab', '--yes');
+    await page.waitForSelector('#phase[data-phase=stopped]');
+    assert.match(await page.textContent('#reason'), /^3507: /);
+    const bare = await rig.page(`${rig.pages.url}index.html`);
+    assert.match(await bare.textContent('#reason'), /address that deploy\/quickstart prints/);
 });
 
 for (const way of WAYS) {
