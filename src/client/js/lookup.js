@@ -3,7 +3,26 @@
 
 import { isAddress, readAnswer } from './servers.js';
 
-const ANSWER_MAX = 16384;
+const ANSWER_MAX = 16384; // bytes
+
+/* The text of a response; undefined where it is longer than any answer is, of which no more is read. */
+async function readText(response) {
+    const reader = response.body.getReader();
+    const utf8 = new TextDecoder();
+    let text = '';
+    let left = ANSWER_MAX;
+    for (;;) {
+        const { done, value } = await reader.read();
+        if (done)
+            return text + utf8.decode();
+        left -= value.length;
+        if (left < 0) {
+            await reader.cancel();
+            return undefined;
+        }
+        text += utf8.decode(value, { stream: true });
+    }
+}
 
 /** "wss://push.example:7400" (or https:, or without TLS ws:, http:) -> {secure, address}. Throws TypeError. */
 export function parseServer(text) {
@@ -50,8 +69,7 @@ export class Lookup {
         const timer = clock.setTimeout(abort, patienceMs);
         try {
             const response = await fetch(`${this.#scheme}://${address}/v1/lookup`, { signal: stop.signal, cache: 'no-store', credentials: 'omit' });
-            const text = await response.text();
-            return response.status === 200 && text.length <= ANSWER_MAX ? readAnswer(text) : undefined;
+            return response.status === 200 ? readAnswer(await readText(response)) : undefined;
         } catch {
             return undefined; // no answer, or none that a page may read
         } finally {

@@ -189,6 +189,15 @@ test('a lookup server that hangs is given 2 s; then the next is asked', async ()
     assert.equal(world.sockets.length, 1);
 });
 
+test('an answer of a lookup that is none, or too long, is passed over', async () => {
+    const endless = { ...LIST, more: 'x'.repeat(20000) };
+    const answers = [endless, { servers: [] }, { servers: [{ address: 'no port' }] }, 'text', LIST];
+    const world = new World({ answer: () => answers.shift() });
+    await world.start({ servers: ['ws://s1.example:1', 'ws://s2.example:2', 'ws://s3.example:3', 'ws://s4.example:4', 'ws://s5.example:5'] });
+    assert.equal(world.lookups.length, 5);
+    assert.equal(world.socket.url, 'ws://a.example:1/v1/session');
+});
+
 test('GOAWAY: works on, then leaves within the spread, with its acks, for the targets', async () => {
     const world = new World({ answer: () => LIST });
     world.random = 0.5;

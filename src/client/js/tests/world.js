@@ -173,7 +173,7 @@ export class World {
                     const body = await Promise.race([answer(url), aborted]);
                     if (body === undefined)
                         throw new TypeError('no connection');
-                    return { status: 200, text: async () => JSON.stringify(body) };
+                    return new Response(JSON.stringify(body));
                 },
             },
             ...rest,
