@@ -95,7 +95,7 @@ export class Tabs {
     async close() {
         if (this.#process?.exitCode === null && this.#process.signalCode === null) {
             const ended = once(this.#process, 'exit');
-            this.#socket.close();
+            this.#socket?.close();
             this.#process.kill();
             await ended;
         }

@@ -46,6 +46,7 @@ export class Session {
         this.#socket.addEventListener('open', () => this.#opened());
         this.#socket.addEventListener('message', (event) => this.#received(event.data));
         this.#socket.addEventListener('close', (event) => this.#closed(event.code));
+        this.#socket.addEventListener('error', () => {}); // close follows; to the ws of npm an error that nobody hears is an exception
         this.#arm();
     }
 
