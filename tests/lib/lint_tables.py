@@ -95,7 +95,7 @@ PROGRAM_PACKAGES = {
     "pkg-config": "pkg-config", "protoc-c": "protobuf-c-compiler", "protoc": "protobuf-compiler",
     "clang": "clang", "clang-format": "clang-format", "clang-tidy": "clang-tidy",
     "ccache": "ccache", "git": "git", "curl": "curl", "wget": "wget", "jq": "jq",
-    "python3": "python3", "npm": "npm", "openssl": "openssl",
+    "python3": "python3", "npm": "npm", "node": "nodejs", "chromium": "chromium", "openssl": "openssl",
     "sqlite3": "sqlite3", "redis-server": "redis-server", "redis-cli": "redis-tools",
     "mariadbd": "mariadb-server", "mariadb-install-db": "mariadb-server", "mysqld": "mariadb-server",
     "java": "default-jre-headless",
