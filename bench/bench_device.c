@@ -146,9 +146,11 @@ void bench_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_t first
     bench_device_wire_init(work);
     for (uint32_t i = 0; i < count; i++)
         work->devices[i].fd = -1;
-    while (work->order != BENCH_LEAVE) {
+    for (int ready = 0; work->order != BENCH_LEAVE;) {
         struct epoll_event events[EVENTS_MAX];
-        int ready = epoll_wait(work->epoll_fd, events, EVENTS_MAX, work->due_count > 0 ? BUSY_TURN_MS : TURN_MS);
+        const bool connects = work->order == BENCH_CONNECT || work->order == BENCH_STORM;
+        ready = bench_fleet_poll(work->epoll_fd, events, EVENTS_MAX, work->due_count > 0 ? BUSY_TURN_MS : TURN_MS,
+                                 connects ? EVENTS_MAX : ready);
         for (int i = 0; i < ready; i++)
             if (work->devices[events[i].data.u32].fd >= 0)
                 on_event(work, &events[i]);

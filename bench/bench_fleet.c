@@ -12,11 +12,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PROGRESS_US 2000000
 #define LEAVE_SECONDS 30
 #define CONNECT_SECONDS 600
+#define REST_NS 1000000L
+#define LITTLE 64 /* events of one epoll_wait() */
 
 static void *shared_memory(struct bench *bench, size_t size)
 {
@@ -253,4 +256,11 @@ bool bench_stamp_read(const char *text, size_t len, uint64_t *number, uint64_t *
     *number = values[0];
     *sent_us = values[1];
     return true;
+}
+
+int bench_fleet_poll(int epoll_fd, struct epoll_event *events, int max, int timeout_ms, int before)
+{
+    if (before < LITTLE)
+        nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
+    return epoll_wait(epoll_fd, events, max, timeout_ms);
 }

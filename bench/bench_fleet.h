@@ -16,6 +16,7 @@
 #include "bench_latency.h"
 
 #include <stdatomic.h>
+#include <sys/epoll.h>
 
 #define BENCH_WORKERS_MAX 128
 #define BENCH_DEVICES_PER_WORKER 15000 /* below the hard limit of descriptors that Debian's containers have */
@@ -107,6 +108,9 @@ uint32_t bench_fleet_spread_us(const struct bench_fleet *fleet, uint32_t broadca
 /* Whether this process is the one that opened the fleet, not a worker. */
 bool bench_fleet_is_parent(const struct bench_fleet *fleet);
 void bench_fleet_close(struct bench_fleet **fleet);
+/* epoll_wait() for workers with sessions; `before`: what it last gave. Phones wake nobody on the server's machine: a worker that had
+ * little to do rests for a millisecond first, so that the server is not charged for waking it at each packet. */
+int bench_fleet_poll(int epoll_fd, struct epoll_event *events, int max, int timeout_ms, int before);
 
 /* The data of a message, and back: its number and when it was sent. text has room for BENCH_STAMP_BYTES. */
 #define BENCH_STAMP_BYTES 33

@@ -15,11 +15,12 @@
 #define SESSION_TOPICS_CALLS_MAX 128U /* for sessions, of each kind, under way */
 #define SESSION_TOPICS_ASKING_MAX 8U  /* SUBSCRIBE and UNSUBSCRIBE of one session under way */
 
-/* One entry, or what followers are told of a hole, on its way to those that are with the loop. */
+/* One entry, or what followers are told of a hole, on its way to those that are with the loop; once begun, those after it that go with
+ * it, too. */
 struct topic_item {
     struct list node;
     struct buf *message;         /* of an entry that is not begun: its frame says what everybody was sent before it */
-    struct buf *frame;           /* NULL: an advance */
+    struct buf *frame;           /* frames, once begun; NULL: an advance */
     struct buf *in_message;      /* the same for WebSockets, once there is one to send it to */
     struct position to;          /* where followers are once it is sent */
     uint64_t expires_ms;         /* 0: never */
@@ -27,6 +28,8 @@ struct topic_item {
     uint32_t per_second;         /* 0: as fast as it goes */
     uint64_t began_ms;
     uint64_t sent;
+    uint64_t sure;   /* the topic's, once it is sent */
+    uint32_t pushes; /* in frame */
 };
 
 struct session_topic {

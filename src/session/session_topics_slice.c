@@ -10,6 +10,7 @@
 #define SLICE_TURN_MS 3U   /* a turn that has taken so long ends without a further slice */
 #define ENTERED_MS 20U     /* other loops come after so long */
 #define PACE_MS 20U
+#define TOGETHER_BYTES 4096U /* items that wait are sent as one write; one that has so much takes no more */
 
 struct budget {
     uint32_t writes;
@@ -43,7 +44,7 @@ static bool give(struct session *session, struct topic_item *item, struct budget
     if (session_topics_slice_socket_full(session))
         return false;
     session_conn_share(session, item->frame, &item->in_message);
-    metrics_add(session_role_of(session)->metrics, METRIC_PUSHES, 1);
+    metrics_add(session_role_of(session)->metrics, METRIC_PUSHES, item->pushes);
     item->sent++;
     budget->writes--;
     return true;
@@ -113,31 +114,63 @@ void session_topics_slice_free_item(struct topic_item *item)
     free(item);
 }
 
+static void drop_item(struct session_topic *topic, struct topic_item *item)
+{
+    list_remove(&item->node);
+    topic->items_count--;
+    session_topics_slice_free_item(item);
+}
+
+/* What has expired meanwhile is sent to nobody, so that no later one may count on it. */
+static void add_frame(const struct session_topic *topic, struct topic_item *item, struct bytebuf *out, uint64_t *sure)
+{
+    if (item->frame != NULL) {
+        const struct bytes frame = buf_bytes(item->frame);
+        bytes_append(out, frame.ptr, frame.len);
+        *sure = item->to.seq;
+    } else if (item->message != NULL && item->expires_ms > loop_wall_ms(topic->topics->role->loop)) {
+        session_encode_topic_push(out, topic->name, item->to, *sure, buf_bytes(item->message));
+        item->pushes++;
+        *sure = item->to.seq;
+    }
+}
+
+static bool is_for_everybody_at_once(const struct topic_item *item)
+{
+    return item->condition == NULL && item->per_second == 0;
+}
+
+/* Those behind it that go to the same sessions go with it: a write costs much more than the bytes in it. */
 static void begin_item(struct session_topic *topic, struct topic_item *item)
 {
-    struct loop *loop = topic->topics->role->loop;
-    item->began_ms = loop_now_ms(loop) + 1;
+    struct bytebuf frames = {0};
+    item->began_ms = loop_now_ms(topic->topics->role->loop) + 1;
     topic->slot = 0;
     list_splice(&topic->unsent, &topic->members);
-    /* What has expired meanwhile is sent to nobody, so that no later one may count on it. */
-    if (item->message != NULL && item->expires_ms > loop_wall_ms(loop)) {
-        struct bytebuf frame = {0};
-        session_encode_topic_push(&frame, topic->name, item->to, topic->sure, buf_bytes(item->message));
-        item->frame = buf_copy(bytes_view(&frame));
-        bytes_reset(&frame);
+    item->sure = topic->sure;
+    add_frame(topic, item, &frames, &item->sure);
+    while (is_for_everybody_at_once(item) && frames.len < TOGETHER_BYTES && item->node.next != &topic->items) {
+        struct topic_item *next = container_of(item->node.next, struct topic_item, node);
+        if (!is_for_everybody_at_once(next))
+            break;
+        item->to = next->to;
+        add_frame(topic, next, &frames, &item->sure);
+        item->pushes += next->pushes;
+        drop_item(topic, next);
     }
     buf_unref(item->message);
     item->message = NULL;
+    buf_unref(item->frame);
+    item->frame = frames.len > 0 ? buf_copy(bytes_view(&frames)) : NULL;
+    bytes_reset(&frames);
 }
 
 static void end_item(struct session_topic *topic, struct topic_item *item)
 {
     topic->at = item->to;
-    if (item->frame != NULL && item->condition == NULL)
-        topic->sure = item->to.seq;
-    list_remove(&item->node);
-    topic->items_count--;
-    session_topics_slice_free_item(item);
+    if (item->condition == NULL)
+        topic->sure = item->sure;
+    drop_item(topic, item);
     session_topics_follow_settle_all(topic);
     session_topics_log_sent(topic);
 }

@@ -581,6 +581,70 @@ static void a_paced_broadcast_reaches_everyone(void **state)
     node_close(&node);
 }
 
+/* ---- what has to wait ---- */
+
+struct others {
+    struct node *node;
+    struct turnstile_pass *pass;
+    bool in;
+};
+
+static void never(void *ctx)
+{
+    (void)ctx;
+}
+
+static void enter(void *arg)
+{
+    struct others *others = arg;
+    others->pass = turnstile_join(others->node->broadcasts, others->node->loops.loops[0], never, NULL);
+    others->in = turnstile_enter(others->pass);
+}
+
+static void part(void *arg)
+{
+    struct others *others = arg;
+    turnstile_part(&others->pass);
+}
+
+static void what_waited_comes_in_order(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone, reader;
+    node_open(&node, 1000);
+    connect_anew(&node, 0, &phone, "phone");
+    connect_anew(&node, 1, &reader, "reader");
+    (void)subscribe(&reader, "news");
+    struct others others = {.node = &node};
+    loops_run_on(&node.loops, 0, enter, &others);
+    assert_true(others.in);
+    const struct position first = publish_text(&node, "all", NULL, 0, "first");
+    publish_text(&node, "all", NULL, 0, "second");
+    publish_text(&node, "all", "'news' in topics", 0, "readers only");
+    const struct position third = publish_text(&node, "all", NULL, 0, "third");
+    publish_text(&node, "all", NULL, 0, "fourth");
+    client_expect_silence(&phone);
+    loops_run_on(&node.loops, 0, part, &others);
+    struct client *clients[] = {&phone, &reader};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(take_subscribed(clients[i], "all").epoch,
+                         first.epoch); /* of a log that was not there before */
+        (void)take_push(clients[i], "all", "first");
+        const struct position second = take_push(clients[i], "all", "second");
+        if (i == 1)
+            (void)take_push(clients[i], "all", "readers only");
+        const struct session_push *push = &client_take(clients[i], SESSION_PUSH)->push;
+        assert_int_equal(push->position.seq, third.seq);
+        assert_int_equal(push->prev, second.seq); /* not what only some were sent */
+        (void)take_push(clients[i], "all", "fourth");
+    }
+    assert_int_equal(metrics_get(node.metrics, METRIC_PUSHES), 9);
+    leave(&phone);
+    leave(&reader);
+    node_close(&node);
+}
+
 /* It is with the loop, whose position the answer must not take back. */
 static void who_subscribes_again_stays_where_it_is(void **state)
 {
@@ -713,6 +777,7 @@ int main(void)
         cmocka_unit_test(conditions_are_met),
         cmocka_unit_test(slow_readers_catch_up),
         cmocka_unit_test(a_paced_broadcast_reaches_everyone),
+        cmocka_unit_test(what_waited_comes_in_order),
         cmocka_unit_test(who_subscribes_again_stays_where_it_is),
         cmocka_unit_test(what_came_between_two_subscriptions_is_not_sent),
         cmocka_unit_test(a_late_change_is_told_to_the_session_that_is_there),
