@@ -65,6 +65,11 @@
     X("peer.port", peer_port, COUNT, "7482", 0, 65535, "Its port; 0: the kernel chooses") \
     X("peer.advertise", peer_advertise, TEXT, "", 0, 0, "host:port that discovery gives to other nodes, numeric; empty: peer.host and port") \
     X("peer.secret_file", peer_secret_file, TEXT, "", 0, 0, "File with the secret that all nodes share, 16 bytes or more, for its owner only; empty: this node is alone") \
+    X("peer.tls", peer_tls, CHOICE, "off", 0, 0, "off|optional|required; Whether links speak TLS, with certificates on both sides; optional: with nodes that do") \
+    X("peer.tls_cert", peer_tls_cert, TEXT, "", 0, 0, "This node's certificate (PEM, with what issued it), for links both ways; read again on SIGHUP, as the two below") \
+    X("peer.tls_key", peer_tls_key, TEXT, "", 0, 0, "Its key (PEM, no passphrase)") \
+    X("peer.tls_ca", peer_tls_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues those of nodes, and of nobody else") \
+    X("peer.tls_name", peer_tls_name, TEXT, "", 0, 0, "Name that the certificates of all nodes have; empty: each has its node_name") \
     X("peer.call_timeout", peer_call_timeout, DURATION, "12s", CONFIG_SECOND, 60 * CONFIG_SECOND, "What one node asks another is given up after this") \
     X("peer.silence", peer_silence, DURATION, "5s", 2 * CONFIG_SECOND, 60 * CONFIG_SECOND, "A node that was not heard for so long is taken for dead; connections to nodes have as long to come about") \
     X("tls.cert", tls_cert, TEXT, "", 0, 0, "Certificate files (PEM, each with what issued it), by commas; the first serves unknown hosts; empty: no TLS; read again on SIGHUP") \
