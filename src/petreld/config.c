@@ -10,7 +10,7 @@
 
 /* No process of ours is so small. */
 #define MEMORY_LEAST CONFIG_MIB
-#define PEER_TLS_NAME_MAX 64 /* as of node_name */
+#define TLS_NAME_MAX 64 /* as of node_name */
 
 struct unit {
     const char *suffix;
@@ -214,6 +214,25 @@ static bool is_address_list(const char *text)
     return netaddr_set_parse(text, &set) == 0;
 }
 
+static const char *check_store_tls(const struct config *config)
+{
+    const bool redis = strcmp(config->store_redis_tls, "yes") == 0;
+    const bool mysql = strcmp(config->registry_mysql_tls, "yes") == 0;
+    if (redis && config->store_redis_tls_ca[0] == '\0')
+        return "store.redis_tls needs store.redis_tls_ca";
+    if (mysql && config->registry_mysql_tls_ca[0] == '\0')
+        return "registry.mysql_tls needs registry.mysql_tls_ca";
+    if (mysql && config->registry_mysql_socket[0] != '\0')
+        return "registry.mysql_tls is of registry.mysql_host: a socket of this machine has no use for it";
+    if ((config->store_redis_tls_cert[0] == '\0') != (config->store_redis_tls_key[0] == '\0'))
+        return "store.redis_tls_cert and store.redis_tls_key go together";
+    if ((config->registry_mysql_tls_cert[0] == '\0') != (config->registry_mysql_tls_key[0] == '\0'))
+        return "registry.mysql_tls_cert and registry.mysql_tls_key go together";
+    if (strlen(config->store_redis_tls_name) > TLS_NAME_MAX)
+        return "store.redis_tls_name has more than 64 bytes";
+    return NULL;
+}
+
 /* NULL: nothing is wrong with it. */
 static const char *check_tls(const struct config *config)
 {
@@ -230,9 +249,9 @@ static const char *check_tls(const struct config *config)
     if (links &&
         (config->peer_tls_cert[0] == '\0' || config->peer_tls_key[0] == '\0' || config->peer_tls_ca[0] == '\0'))
         return "peer.tls needs peer.tls_cert, peer.tls_key and peer.tls_ca";
-    if (strlen(config->peer_tls_name) > PEER_TLS_NAME_MAX)
+    if (strlen(config->peer_tls_name) > TLS_NAME_MAX)
         return "peer.tls_name has more than 64 bytes";
-    return NULL;
+    return check_store_tls(config);
 }
 
 static const char *check_all_else(const struct config *config)
