@@ -423,8 +423,7 @@ static void on_end(void *owner, int status)
 
 static void on_open(void *owner)
 {
-    struct link_tcp_conn *conn = owner;
-    conn->open = true;
+    ((struct link_tcp_conn *)owner)->open = true;
 }
 
 static void on_peer(void *owner, struct tls_peer **peer)

@@ -59,8 +59,7 @@ int link_pair_plain(void **state)
 {
     (void)state;
     link_pair_ends_free(&all.ends);
-    tls_files_remove(&all.files);
-    return 0;
+    return tls_files_remove(&all.files), 0;
 }
 
 /* ---- roles ---- */
@@ -207,8 +206,7 @@ void link_pair_open_with(struct link_pair_node *node, const struct link_tcp_conf
     node->tls = config->tls;
     snprintf(node->name, sizeof node->name, "%s", config->name);
     loops_open(&node->loops, LINK_PAIR_LOOPS);
-    const int rc = link_tcp_new(&node->set, config, node->loops.loops, LINK_PAIR_LOOPS);
-    petrel_assert(rc == 0);
+    petrel_assert(link_tcp_new(&node->set, config, node->loops.loops, LINK_PAIR_LOOPS) == 0);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
         node->at[i].node = node;
         node->at[i].link = link_tcp_at(node->set, i);
