@@ -6,7 +6,8 @@
 redis() {
     local name=$1
     shift
-    REDISCLI_AUTH=$(<"$dir/redis.password") timeout 10 redis-cli -h 127.0.0.1 -p "${port["$name port"]}" "$@" 2>&1
+    REDISCLI_AUTH=$(<"$dir/redis.password") timeout 10 redis-cli "${redis_cli_tls[@]}" -h 127.0.0.1 -p "${port["$name port"]}" \
+        "$@" 2>&1
 }
 
 node_timeout_ms=2000
@@ -28,7 +29,8 @@ await_failover() {
 start_redis() {
     local name=$1
     {
-        printf 'bind 127.0.0.1\nport %s\ndir "%s"\n' "${port["$name port"]}" "$dir/$name"
+        printf 'bind 127.0.0.1\ndir "%s"\n' "$dir/$name"
+        redis_ports "${port["$name port"]}"
         printf 'requirepass %s\nmasterauth %s\n' "$(<"$dir/redis.password")" "$(<"$dir/redis.password")"
         printf 'appendonly yes\nappendfsync always\nsave ""\nmaxmemory-policy noeviction\nrepl-diskless-sync-delay 0\n'
         [ "${shape[redis]}" -eq 1 ] ||
@@ -67,7 +69,7 @@ redis_masters() {
 }
 
 redis_tool() {
-    REDISCLI_AUTH=$(<"$dir/redis.password") timeout 120 redis-cli --cluster "$@"
+    REDISCLI_AUTH=$(<"$dir/redis.password") timeout 120 redis-cli "${redis_cli_tls[@]}" --cluster "$@"
 }
 
 # What a failure leaves half moved is mended.
@@ -83,8 +85,8 @@ join_redis() {
     local name addresses=() log="$dir/redis-create.log"
     for name in $(all_of redis); do addresses+=("127.0.0.1:${port["$name port"]}"); done
     if redis redis-1 CLUSTER INFO | grep -q '^cluster_known_nodes:1.$'; then
-        REDISCLI_AUTH=$(<"$dir/redis.password") timeout 60 redis-cli --cluster create "${addresses[@]}" --cluster-replicas 1 \
-            --cluster-yes >"$log" 2>&1 || fail "the Redis Cluster could not be made" "$log"
+        redis_tool create "${addresses[@]}" --cluster-replicas 1 --cluster-yes >"$log" 2>&1 ||
+            fail "the Redis Cluster could not be made" "$log"
     fi
     await_whole_redis
 }
@@ -133,14 +135,17 @@ start_mariadb() {
             fail "MariaDB's files could not be made" "$dir/mariadb/install.log"
         touch "$dir/mariadb/installed"
     fi
+    [ "${shape[tls]}" -eq 0 ] || common+=(--ssl-ca="$dir/tls/ca.crt" --ssl-cert="$dir/tls/servers.crt" --ssl-key="$dir/tls/servers.key")
     spawn mariadb mariadbd "${common[@]}" --socket="$dir/mariadb/sock" --bind-address=127.0.0.1 --port="${port["mariadb port"]}" \
         --pid-file="$dir/mariadb/mariadbd.pid" --skip-log-bin --performance-schema=OFF
 }
 
 make_database() {
+    local how=
+    [ "${shape[tls]}" -eq 0 ] || how='REQUIRE X509'
     sql >>"$(log_of mariadb)" 2>&1 <<SQL || fail "the database could not be made" "$(log_of mariadb)"
 CREATE DATABASE IF NOT EXISTS petrel;
-CREATE OR REPLACE USER petrel@'127.0.0.1' IDENTIFIED BY '$(<"$dir/mysql.password")';
+CREATE OR REPLACE USER petrel@'127.0.0.1' IDENTIFIED BY '$(<"$dir/mysql.password")' $how;
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON petrel.* TO petrel@'127.0.0.1';
 SQL
 }

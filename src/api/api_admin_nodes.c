@@ -11,6 +11,12 @@
 #define RATE_DEFAULT 100U
 #define RATE_MAX 1000000U
 
+static const char *const tls_names[] = {
+    [DISCOVERY_TLS_OFF] = "off",
+    [DISCOVERY_TLS_OPTIONAL] = "optional",
+    [DISCOVERY_TLS_REQUIRED] = "required",
+};
+
 void api_admin_nodes_put_roles(struct bytebuf *out, uint32_t roles)
 {
     static const struct {
@@ -62,6 +68,7 @@ void api_admin_nodes_put(struct bytebuf *out, const struct api_sweep *sweep, con
     api_admin_nodes_put_progress(out, node);
     put_address(out, "session_address", node->node.session_address);
     put_address(out, "peer_address", node->node.peer_address);
+    bytes_printf(out, ",\"peer_tls\":\"%s\"", tls_names[node->node.peer_tls]);
     api_json_put_time(out, "started_at", node->node.incarnation);
     api_json_put_time(out, "as_of",
                       api_sweep_counted(node) ? loop_wall_ms(sweep->exchange->role->loop) : sweep->as_of_ms);

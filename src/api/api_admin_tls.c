@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 
-static void put_certificate(struct bytebuf *out, const struct tls_certificate *certificate)
+static void put_certificate(struct bytebuf *out, const struct tls_certificate *certificate, const char *use)
 {
     bytes_append_str(out, "{\"file\":");
     api_json_put_text(out, bytes_str(certificate->file));
@@ -14,6 +14,7 @@ static void put_certificate(struct bytebuf *out, const struct tls_certificate *c
     api_json_put_text(out, bytes_str(certificate->names));
     bytes_append_str(out, ",\"key\":");
     api_json_put_text(out, bytes_str(certificate->key));
+    bytes_printf(out, ",\"use\":\"%s\"", use);
     api_json_put_time(out, "not_before", certificate->not_before_s * 1000);
     api_json_put_time(out, "not_after", certificate->not_after_s * 1000);
     bytes_append_str(out, "}");
@@ -25,10 +26,11 @@ static void answer_certificates(struct api_exchange *exchange)
     struct bytebuf *out = &exchange->body;
     struct tls_certificate certificate;
     bytes_append_str(out, "{\"certificates\":[");
-    for (size_t i = 0; host->certificate(host->ctx, i, &certificate); i++) {
+    const char *use = NULL;
+    for (size_t i = 0; host->certificate(host->ctx, i, &certificate, &use); i++) {
         if (i > 0)
             bytes_append_str(out, ",");
-        put_certificate(out, &certificate);
+        put_certificate(out, &certificate, use);
     }
     bytes_append_str(out, "]}");
     api_exchange_answer(exchange, 200);
@@ -52,6 +54,6 @@ void api_admin_tls_reload(struct api_exchange *exchange, const struct api_reques
     }
     struct api_error error;
     (void)api_error_set(&error, API_ERROR_FAILED_PRECONDITION, NULL,
-                        "the certificates can't be served, those before stay; the server's log has why");
+                        "some of the certificates can't be served, those before stay; the server's log has why");
     api_exchange_fail(exchange, &error);
 }

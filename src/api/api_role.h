@@ -30,8 +30,9 @@ struct api_host {
     void (*render_config)(void *ctx, struct bytebuf *out);
     /* Copy all stores into the directory (absolute path, made by the caller's request, must not exist). */
     int (*backup)(void *ctx, struct loop *home, const char *directory, void (*done)(void *arg, int status), void *arg);
-    /* The certificate number index that is served; whether there is one. On the admin API's loop, as reload. */
-    bool (*certificate)(void *ctx, size_t index, struct tls_certificate *out);
+    /* The certificate number index that is served, and to whom ("clients", "nodes"); whether there is one. On the admin API's loop, as
+     * reload. */
+    bool (*certificate)(void *ctx, size_t index, struct tls_certificate *out, const char **use);
     /* Read the certificates again. 0, or PETREL_E_INVALID: they are of no use, and those before stay. */
     int (*reload)(void *ctx);
     /* How well the node can do its job; out is zeroed. */

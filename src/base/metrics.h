@@ -62,14 +62,15 @@
     X(LINK_PEERS, GAUGE, "petrel_link_peers", "Nodes that this one connects to")                                       \
     X(LINK_PEERS_UP, GAUGE, "petrel_link_peers_up", "Of those, connected")                                             \
     X(LINK_CALLERS, GAUGE, "petrel_link_callers", "Loops of other nodes connected to this one")                        \
+    X(LINK_PLAIN, GAUGE, "petrel_link_plain", "Links to and from other nodes that do not speak TLS")                   \
     X(LINK_REFUSED, COUNTER, "petrel_link_refused_total", "Connections of strangers closed on the peer port")          \
     X(DRAINING, GAUGE, "petrel_draining_loops", "Loops that an operator has draining")                                 \
     X(MOVED, COUNTER, "petrel_sessions_moved_total", "Sessions told to go to another node")                            \
     X(ROUTES_DEAD, COUNTER, "petrel_routes_dead_total", "Routes of processes that are gone, met and unbound")          \
     X(TLS_FULL, COUNTER, "petrel_tls_handshakes_full_total",                                                           \
-      "TLS handshakes of devices and backends, from the beginning")                                                    \
+      "TLS handshakes of devices, backends and nodes, from the beginning")                                             \
     X(TLS_RESUMED, COUNTER, "petrel_tls_handshakes_resumed_total",                                                     \
-      "TLS handshakes of devices and backends, resumed by a ticket")                                                   \
+      "TLS handshakes of devices, backends and nodes, resumed by a ticket")                                            \
     X(TLS_FAILED, COUNTER, "petrel_tls_handshakes_failed_total", "TLS handshakes that came to nothing")                \
     X(TLS_REFUSED, COUNTER, "petrel_tls_refused_total", "Connections refused as tls.max_openssl were held")            \
     X(TLS_HANDSHAKING, GAUGE, "petrel_tls_handshaking", "TLS handshakes under way")                                    \

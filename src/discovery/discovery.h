@@ -19,6 +19,8 @@
 
 enum discovery_role { DISCOVERY_SESSION = 1, DISCOVERY_MESSAGE = 2, DISCOVERY_API = 4, DISCOVERY_MANAGER = 8 };
 enum discovery_state { DISCOVERY_UP, DISCOVERY_DRAINING };
+/* Whether links to a node can't, may or must speak TLS. */
+enum discovery_tls { DISCOVERY_TLS_OFF, DISCOVERY_TLS_OPTIONAL, DISCOVERY_TLS_REQUIRED };
 
 struct discovery_node {
     uint32_t number;
@@ -29,6 +31,7 @@ struct discovery_node {
     uint64_t max_sessions;        /* its budget */
     uint32_t connects_per_second; /* that it admits; 0: as many as come */
     uint16_t loops;               /* that hold sessions, from 0 on; 0: not told */
+    enum discovery_tls peer_tls;
     char name[DISCOVERY_NAME_MAX + 1];
     char session_address[DISCOVERY_ADDRESS_MAX + 1]; /* what devices connect to */
     char peer_address[DISCOVERY_ADDRESS_MAX + 1];    /* empty: no links from outside */

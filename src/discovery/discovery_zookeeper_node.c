@@ -19,6 +19,12 @@ static const struct {
 };
 #define ROLES (sizeof roles / sizeof roles[0])
 
+static const char *const tls_names[] = {
+    [DISCOVERY_TLS_OFF] = "off",
+    [DISCOVERY_TLS_OPTIONAL] = "optional",
+    [DISCOVERY_TLS_REQUIRED] = "required",
+};
+
 void discovery_zookeeper_node_path(const char *root, const char *folder, const char *name,
                                    char out[DISCOVERY_ZOOKEEPER_PATH_MAX])
 {
@@ -52,14 +58,16 @@ void discovery_zookeeper_node_pack(const struct discovery_node *node, struct byt
                  node->state == DISCOVERY_DRAINING ? "draining" : "up", node->sessions, node->max_sessions);
     bytes_printf(out, "connects_per_second=%" PRIu32 "\nloops=%" PRIu16 "\n", node->connects_per_second, node->loops);
     bytes_printf(out, "session_address=%s\npeer_address=%s\n", node->session_address, node->peer_address);
+    bytes_printf(out, "peer_tls=%s\n", tls_names[node->peer_tls]);
 }
 
 bool discovery_zookeeper_node_same(const struct discovery_node *a, const struct discovery_node *b)
 {
     return a->number == b->number && a->roles == b->roles && a->incarnation == b->incarnation && a->state == b->state &&
            a->sessions == b->sessions && a->max_sessions == b->max_sessions &&
-           a->connects_per_second == b->connects_per_second && a->loops == b->loops && strcmp(a->name, b->name) == 0 &&
-           strcmp(a->session_address, b->session_address) == 0 && strcmp(a->peer_address, b->peer_address) == 0;
+           a->connects_per_second == b->connects_per_second && a->loops == b->loops && a->peer_tls == b->peer_tls &&
+           strcmp(a->name, b->name) == 0 && strcmp(a->session_address, b->session_address) == 0 &&
+           strcmp(a->peer_address, b->peer_address) == 0;
 }
 
 /* Take the bytes before `end` (all, when it is not there) from the front of *in. */
@@ -106,6 +114,16 @@ static uint32_t read_roles(struct bytes list)
     return found;
 }
 
+/* A word that a later version may have thought of says at least that there is TLS. */
+static enum discovery_tls read_tls(struct bytes word)
+{
+    for (size_t i = 0; i < sizeof tls_names / sizeof tls_names[0]; i++) {
+        if (bytes_equal_str(word, tls_names[i]))
+            return (enum discovery_tls)i;
+    }
+    return DISCOVERY_TLS_OPTIONAL;
+}
+
 static bool read_line(struct bytes key, struct bytes value, struct discovery_node *node)
 {
     uint64_t number = node->number;
@@ -134,6 +152,8 @@ static bool read_line(struct bytes key, struct bytes value, struct discovery_nod
         good = read_text(value, node->session_address, sizeof node->session_address);
     else if (bytes_equal_str(key, "peer_address"))
         good = read_text(value, node->peer_address, sizeof node->peer_address);
+    else if (bytes_equal_str(key, "peer_tls"))
+        node->peer_tls = read_tls(value);
     node->number = (uint32_t)number;
     node->connects_per_second = (uint32_t)connects;
     node->loops = (uint16_t)loops;

@@ -318,7 +318,7 @@ static bool is_valid(const struct link_tcp_config *config)
            config->heartbeat_ms > 0 && config->silence_ms > config->heartbeat_ms && config->backoff_ms > 0 &&
            config->backoff_max_ms >= config->backoff_ms && config->window > 0 &&
            config->window <= PEER_CODEC_WINDOW_MAX && config->outbox_bytes > 0 && config->max_connections > 0 &&
-           config->max_strangers > 0;
+           config->max_strangers > 0 && (config->tls_name == NULL || strlen(config->tls_name) <= PEER_CODEC_NAME_MAX);
 }
 
 static struct link_tcp_loop *loop_link_new(struct link_tcp *set, struct loop *loop, size_t index)
@@ -354,6 +354,10 @@ int link_tcp_new(struct link_tcp **out, const struct link_tcp_config *config, st
     memcpy(set->name, config->name, strlen(config->name));
     bytes_append(&set->secret, config->secret.ptr, config->secret.len);
     set->config.name = set->name;
+    if (config->tls_name != NULL) {
+        memcpy(set->tls_name, config->tls_name, strlen(config->tls_name));
+        set->config.tls_name = set->tls_name;
+    }
     set->config.secret = bytes_view(&set->secret);
     set->local = link_local_new(config->node, config->incarnation, loops, count);
     set->count = count;
@@ -374,10 +378,27 @@ static void on_accept(void *ctx, struct stream *stream)
     link_tcp_conn_take(ctx, stream);
 }
 
+void link_tcp_secure(struct link *link, struct tls_server *server, struct tls_client *client)
+{
+    struct link_tcp_loop *home = loop_of(link);
+    petrel_assert(home->set->config.tls != DISCOVERY_TLS_OFF);
+    tls_server_unref(home->tls_server);
+    tls_client_unref(home->tls_client);
+    home->tls_server = tls_server_ref(server);
+    home->tls_client = tls_client_ref(client);
+}
+
+/* Nothing is said in the clear because somebody forgot a call. */
+static void check_secured(const struct link_tcp_loop *home)
+{
+    petrel_assert(home->set->config.tls == DISCOVERY_TLS_OFF || home->tls_server != NULL);
+}
+
 int link_tcp_listen(struct link *link, const char *host, uint16_t port, uint16_t *actual)
 {
     struct link_tcp_loop *home = loop_of(link);
     petrel_assert(home->listener == NULL && !home->closed);
+    check_secured(home);
     const struct listener_config config = {.host = host, .port = port};
     const int rc = listener_open(&home->listener, home->loop, &config, on_accept, home);
     if (rc == 0)
@@ -387,7 +408,13 @@ int link_tcp_listen(struct link *link, const char *host, uint16_t port, uint16_t
 
 void link_tcp_view(void *link, struct discovery_view *view)
 {
-    link_tcp_peer_view(loop_of(link), view);
+    struct link_tcp_loop *home = loop_of(link);
+    struct discovery_view *last = home->view;
+    check_secured(home);
+    home->view = discovery_view_ref(view);
+    if (last != NULL)
+        discovery_view_unref(last);
+    link_tcp_peer_view(home, view);
 }
 
 bool link_tcp_reaches(struct link *link, uint32_t node, uint64_t incarnation)
@@ -407,10 +434,14 @@ void link_tcp_stats(struct link *link, struct link_tcp_stats *out)
                                    .known = (uint32_t)home->directory.count,
                                    .dropped = home->dropped,
                                    .refused = home->refused};
+    for (struct map_node *at = map_next(&home->directory, NULL); at != NULL; at = map_next(&home->directory, at))
+        *(container_of(at, struct link_tcp_entry, node)->secure ? &out->secure : &out->plain) += 1;
     LIST_FOREACH(node, next, &home->conns)
     {
         const struct link_tcp_conn *conn = container_of(node, struct link_tcp_conn, node);
         out->called_by += conn->registered;
+        if (conn->peer != NULL && conn->state == LINK_TCP_UP)
+            *(stream_is_secure(conn->stream) ? &out->secure : &out->plain) += 1;
         out->calls += (uint32_t)conn->calls.count - conn->abandoned;
     }
 }
@@ -422,6 +453,10 @@ static void loop_link_free(struct link_tcp_loop *home)
     peer_codec_free(&home->codec);
     bytes_reset(&home->out);
     buf_unref(home->apps);
+    tls_server_unref(home->tls_server);
+    tls_client_unref(home->tls_client);
+    if (home->view != NULL)
+        discovery_view_unref(home->view);
     home->magic = 0;
     free(home);
 }

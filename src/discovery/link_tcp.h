@@ -16,6 +16,11 @@
  * A node asks and tells the session roles of those that have called it: the directory's. A connection from who has no message role says
  * nothing of positions, so its hello is no reason to compare them.
  *
+ * With TLS (link_tcp_secure()) both sides show a certificate that is their node's: by the name that discovery has for who is called,
+ * and that the caller says in its hello. Names, not addresses: a node keeps its own when it moves, and a caller's address says nothing
+ * behind a NAT. The shared secret is still asked for. A node that may speak TLS takes both, and calls with TLS whoever discovery says
+ * takes it; so a running cluster goes from off to optional, node by node, and from there to required.
+ *
  * Read: link_tcp_impl.h (what a loop's link is), link_tcp.c (the port), link_tcp_conn (one connection), link_tcp_calls (calls on it,
  * both ways), link_tcp_peer (who is called), link_tcp_directory (who has called). */
 #ifndef PETREL_DISCOVERY_LINK_TCP_H
@@ -23,6 +28,7 @@
 
 #include "discovery/discovery.h"
 #include "discovery/link.h"
+#include "loop/tls.h"
 
 #define LINK_TCP_SECRET_MIN 16 /* bytes */
 
@@ -32,6 +38,8 @@ struct link_tcp_config {
     const char *name;
     uint32_t roles;           /* of this process, of enum discovery_role: whom it calls goes by them: see peer */
     struct bytes secret;      /* that all nodes share; at least LINK_TCP_SECRET_MIN */
+    enum discovery_tls tls;   /* which links speak it */
+    const char *tls_name;     /* of all nodes' certificates; NULL: of each the node's own */
     uint32_t call_timeout_ms; /* 12,000: a call's deadline, kept to within a heartbeat */
     uint32_t heartbeat_ms;    /* 1,000: a PING when nothing else was written for so long */
     uint32_t silence_ms; /* 5,000: a peer not heard for so long is dead; also the deadline of connecting and hello */
@@ -53,6 +61,9 @@ int link_tcp_new(struct link_tcp **out, const struct link_tcp_config *config, st
 /* The link of loops[index]; owned by the set. Its close() ends connections, and the loop then runs until they are gone. */
 struct link *link_tcp_at(struct link_tcp *set, size_t index);
 
+/* Speak TLS on connections made or taken from here on, as config.tls says; references are taken. server asks for certificates, and is for
+ * nodes (tls.h). Before the link listens or has a view, unless tls is off; and again when there are new certificates. On the loop. */
+void link_tcp_secure(struct link *link, struct tls_server *server, struct tls_client *client);
 /* Take connections from other nodes on this loop; *port is the one in use. On the loop, once. Errors of listener_open(). */
 int link_tcp_listen(struct link *link, const char *host, uint16_t port, uint16_t *actual);
 /* Who is there: a discovery_watch_fn, with the link as ctx; also called with the first view. On the loop. A node whose connection
@@ -67,6 +78,8 @@ struct link_tcp_stats {
     uint32_t peers_up;  /* connected: calls can be answered */
     uint32_t called_by; /* loops of other nodes connected to this loop */
     uint32_t known;     /* loops of other nodes connected to any loop of this process */
+    uint32_t secure;    /* those known, and the connections of this loop to peers, that speak TLS */
+    uint32_t plain;     /* likewise, that do not */
     uint32_t calls;     /* of ours, under way on all connections */
     uint64_t dropped;   /* tells, for want of room */
     uint64_t refused;   /* connections closed before both sides had proved themselves */

@@ -165,6 +165,7 @@ static void on_closed(void *owner)
     frame_reader_reset(&conn->reader);
     bytes_reset(&conn->ours);
     bytes_reset(&conn->theirs);
+    tls_peer_free(&conn->caller);
     conn->magic = 0;
     free(conn);
 }
@@ -250,8 +251,11 @@ static const char *take_hello(struct link_tcp_conn *conn, struct bytes body)
         return "it has the number of this node";
     if (conn->peer != NULL && hello.node != link_tcp_peer_number(conn->peer))
         return "another node answers at its address";
-    bytes_append(&conn->theirs, body.ptr, body.len);
     conn->other = hello.node;
+    const char *not_it = link_tcp_tls_check(conn, &hello);
+    if (not_it != NULL)
+        return not_it;
+    bytes_append(&conn->theirs, body.ptr, body.len);
     conn->other_loop = hello.loop;
     conn->incarnation = hello.incarnation;
     conn->window = hello.window < config->window ? hello.window : config->window;
@@ -276,7 +280,8 @@ static void come_up(struct link_tcp_conn *conn)
     conn->ticked_ms = loop_now_ms(home->loop);
     timer_start(home->loop, &conn->timer, config_of(conn)->heartbeat_ms, on_tick);
     log_at(LOG_INFO, "link", "a link is up", LOG_NUM("node", conn->other), LOG_NUM("its_loop", conn->other_loop),
-           LOG_NUM("loop", home->index), LOG_STR("side", conn->peer != NULL ? "caller" : "called"));
+           LOG_NUM("loop", home->index), LOG_STR("side", conn->peer != NULL ? "caller" : "called"),
+           LOG_STR("tls", stream_is_secure(conn->stream) ? "yes" : "no"));
     if (conn->peer != NULL) {
         link_tcp_peer_up(conn->peer);
         return;
@@ -388,6 +393,8 @@ static void on_data(void *owner, struct bytes data)
     struct link_tcp_conn *conn = owner;
     object_check(conn, LINK_TCP_CONN_MAGIC);
     conn->heard_ms = loop_now_ms(conn->home->loop);
+    if (!conn->begun && link_tcp_tls_begin(conn, data))
+        return;
     /* What is queued now has seen a flush, so on_drain will come: who asks and does not read its answers has to wait. */
     const bool stuck = stream_queued(conn->stream) > 2 * (size_t)config_of(conn)->outbox_bytes;
     const int rc = frame_reader_feed(&conn->reader, body_max(conn), data, on_frame, conn);
@@ -409,11 +416,26 @@ static void on_drain(void *owner)
 static void on_end(void *owner, int status)
 {
     struct link_tcp_conn *conn = owner;
+    char why[LINK_TCP_TLS_WHY_SIZE];
     object_check(conn, LINK_TCP_CONN_MAGIC);
-    link_tcp_conn_drop(conn, err_text(status));
+    link_tcp_conn_drop(conn, link_tcp_tls_why(conn, status, why));
+}
+
+static void on_open(void *owner)
+{
+    ((struct link_tcp_conn *)owner)->open = true;
+}
+
+static void on_peer(void *owner, struct tls_peer **peer)
+{
+    struct link_tcp_conn *conn = owner;
+    conn->caller = *peer;
+    *peer = NULL;
 }
 
 static const struct stream_ops conn_ops = {
+    .on_open = on_open,
+    .on_peer = on_peer,
     .on_data = on_data,
     .on_drain = on_drain,
     .on_end = on_end,
@@ -440,9 +462,11 @@ static void begin(struct link_tcp_conn *conn)
     timer_start(conn->home->loop, &conn->timer, config_of(conn)->silence_ms, on_hello_deadline);
 }
 
-int link_tcp_conn_call(struct link_tcp_loop *home, struct link_tcp_peer *peer, const char *host, uint16_t port)
+int link_tcp_conn_call(struct link_tcp_loop *home, struct link_tcp_peer *peer)
 {
     struct link_tcp_conn *conn = conn_new(home, peer);
+    uint16_t port;
+    const char *host = link_tcp_peer_host(peer, &port);
     const int rc = stream_connect(&conn->stream, home->loop, host, port, &conn_ops, conn);
     if (rc != 0) {
         if (link_tcp_peer_tell_once(peer))
@@ -450,10 +474,12 @@ int link_tcp_conn_call(struct link_tcp_loop *home, struct link_tcp_peer *peer, c
         free(conn);
         return rc;
     }
+    conn->begun = true;
     conn->serial = ++home->serial;
     link_tcp_peer_attach(peer, conn);
     begin(conn);
-    write_hello(conn);
+    if (link_tcp_tls_call(conn))
+        write_hello(conn);
     return 0;
 }
 

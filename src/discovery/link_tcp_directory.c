@@ -56,6 +56,7 @@ static bool enter(struct link_tcp_loop *home, const struct link_tcp_entry *from)
     entry->serial = from->serial;
     entry->owner = from->owner;
     entry->conn = from->conn;
+    entry->secure = from->secure;
     if (older != NULL)
         link_tcp_conn_drop(older, "the caller made a newer one");
     return true;
@@ -102,7 +103,8 @@ static struct link_tcp_entry entry_of(struct link_tcp_conn *conn)
                                    .incarnation = conn->incarnation,
                                    .serial = conn->serial,
                                    .owner = conn->home->index,
-                                   .conn = conn};
+                                   .conn = conn,
+                                   .secure = stream_is_secure(conn->stream)};
 }
 
 void link_tcp_directory_init(struct link_tcp_loop *home)

@@ -12,6 +12,7 @@ struct link_tcp_entry {
     uint64_t serial;
     size_t owner;               /* index of the loop that holds the connection */
     struct link_tcp_conn *conn; /* when that is this loop */
+    bool secure;                /* it speaks TLS */
 };
 
 void link_tcp_directory_init(struct link_tcp_loop *home);

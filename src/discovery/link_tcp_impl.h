@@ -28,7 +28,10 @@ struct link_tcp_conn {
     struct link_tcp_loop *home;
     struct link_tcp_peer *peer; /* whom we call; NULL: we were called */
     struct stream *stream;
-    struct list node; /* in home->conns */
+    struct list node;        /* in home->conns */
+    bool begun;              /* a taken one has said whether it speaks TLS, by its first byte */
+    bool open;               /* one that was made with TLS has shaken hands */
+    struct tls_peer *caller; /* who a taken one proved to be, until its hello */
     struct frame_reader reader;
     struct timer timer;          /* hello's deadline, then heartbeats */
     struct bytebuf ours, theirs; /* the hellos' bodies, until they are proved */
@@ -62,6 +65,9 @@ struct link_tcp_loop {
     size_t index;
     bool closed;
     struct listener *listener;
+    struct tls_server *tls_server; /* NULL while TLS is off, both */
+    struct tls_client *tls_client;
+    struct discovery_view *view; /* the last; NULL before the first */
     struct peer_codec *codec;
     struct bytebuf out;
     struct list conns;
@@ -82,6 +88,7 @@ struct link_tcp_loop {
 struct link_tcp {
     struct link_tcp_config config;
     char name[PEER_CODEC_NAME_MAX + 1];
+    char tls_name[PEER_CODEC_NAME_MAX + 1];
     struct bytebuf secret;
     struct link_local *local;
     size_t count;
@@ -91,7 +98,7 @@ struct link_tcp {
 /* ---- link_tcp_conn.c ---- */
 
 /* Call that peer. Negative: no connection was made. */
-int link_tcp_conn_call(struct link_tcp_loop *home, struct link_tcp_peer *peer, const char *host, uint16_t port);
+int link_tcp_conn_call(struct link_tcp_loop *home, struct link_tcp_peer *peer);
 /* Take a connection; home closes it when there are too many. */
 void link_tcp_conn_take(struct link_tcp_loop *home, struct stream *stream);
 /* Write what stands in home->out, and empty that. */
@@ -106,6 +113,19 @@ void link_tcp_conn_drop(struct link_tcp_conn *conn, const char *why);
 /* End it when its calls have come back. */
 void link_tcp_conn_leave(struct link_tcp_conn *conn);
 void link_tcp_conn_leave_if_idle(struct link_tcp_conn *conn);
+
+/* ---- link_tcp_tls.c ---- */
+
+/* A connection was just made: speak TLS where both sides are to. false: they don't agree, and it was dropped. */
+bool link_tcp_tls_call(struct link_tcp_conn *conn);
+/* A taken connection's first bytes. Whether they were dealt with: they are TLS's, or such as are not taken, and it was dropped. */
+bool link_tcp_tls_begin(struct link_tcp_conn *conn, struct bytes first);
+/* Whether a taken connection's hello is of the node whose certificate was shown. NULL; or why not. */
+const char *link_tcp_tls_check(struct link_tcp_conn *conn, const struct peer_hello *hello);
+/* Why a connection ended: what TLS says, or err_text(status), or what it means that it did so before it was open. out is for it to be
+ * made in. */
+#define LINK_TCP_TLS_WHY_SIZE (TLS_WHY_SIZE + 128)
+const char *link_tcp_tls_why(const struct link_tcp_conn *conn, int status, char out[LINK_TCP_TLS_WHY_SIZE]);
 
 /* ---- link_tcp_calls.c ---- */
 

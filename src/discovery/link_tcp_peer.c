@@ -19,8 +19,10 @@ struct link_tcp_peer {
     bool listed; /* in the last view */
     bool was_up; /* since the sessions last compared their positions for its sake */
     bool told;   /* that it can't be reached: once, until it can */
+    char name[DISCOVERY_NAME_MAX + 1];
     char host[DISCOVERY_ADDRESS_MAX + 1];
     uint16_t port;
+    enum discovery_tls tls;
     struct link_tcp_conn *conn;
     struct timer retry;
     uint32_t backoff_ms;
@@ -48,7 +50,7 @@ static void call(struct link_tcp_peer *peer)
 {
     petrel_assert(peer->conn == NULL);
     timer_stop(&peer->retry);
-    if (link_tcp_conn_call(peer->home, peer, peer->host, peer->port) != 0)
+    if (link_tcp_conn_call(peer->home, peer) != 0)
         wait_and_call(peer);
 }
 
@@ -135,12 +137,15 @@ static void update(struct link_tcp_loop *home, const struct discovery_node *node
     struct link_tcp_peer *peer = find_or_add(home, node->number);
     if (peer == NULL)
         return;
-    const bool moved = peer->port != port || strcmp(peer->host, host) != 0 || peer->incarnation != node->incarnation;
+    const bool moved = peer->port != port || strcmp(peer->host, host) != 0 || peer->incarnation != node->incarnation ||
+                       peer->tls != node->peer_tls || strcmp(peer->name, node->name) != 0;
     peer->listed = true;
     peer->serves = (node->roles & DISCOVERY_MESSAGE) != 0;
     peer->draining = node->state == DISCOVERY_DRAINING;
     peer->incarnation = node->incarnation;
     peer->port = port;
+    peer->tls = node->peer_tls;
+    memcpy(peer->name, node->name, sizeof peer->name);
     memcpy(peer->host, host, sizeof host);
     /* The machine of the one before it may have died without a word. */
     if (peer->conn != NULL && peer->conn->state == LINK_TCP_UP && peer->conn->incarnation < node->incarnation)
@@ -172,6 +177,22 @@ void link_tcp_peer_view(struct link_tcp_loop *home, const struct discovery_view 
 uint32_t link_tcp_peer_number(const struct link_tcp_peer *peer)
 {
     return peer->number;
+}
+
+const char *link_tcp_peer_name(const struct link_tcp_peer *peer)
+{
+    return peer->name;
+}
+
+enum discovery_tls link_tcp_peer_tls(const struct link_tcp_peer *peer)
+{
+    return peer->tls;
+}
+
+const char *link_tcp_peer_host(const struct link_tcp_peer *peer, uint16_t *port)
+{
+    *port = peer->port;
+    return peer->host;
 }
 
 void link_tcp_peer_address(const struct link_tcp_peer *peer, char out[LINK_TCP_PEER_ADDRESS_SIZE])

@@ -8,7 +8,11 @@ struct link_tcp_peer;
 /* A new view: nodes that are new are called, those that left are forgotten when their connection is gone. */
 void link_tcp_peer_view(struct link_tcp_loop *home, const struct discovery_view *view);
 uint32_t link_tcp_peer_number(const struct link_tcp_peer *peer);
-/* Where it is called: "host:port", at most DISCOVERY_ADDRESS_MAX + 2 bytes and the final NUL. */
+/* What discovery says of it: its name, what it takes, where it is called (numeric). */
+const char *link_tcp_peer_name(const struct link_tcp_peer *peer);
+enum discovery_tls link_tcp_peer_tls(const struct link_tcp_peer *peer);
+const char *link_tcp_peer_host(const struct link_tcp_peer *peer, uint16_t *port);
+/* The same for people: "host:port", at most DISCOVERY_ADDRESS_MAX + 2 bytes and the final NUL. */
 #define LINK_TCP_PEER_ADDRESS_SIZE (DISCOVERY_ADDRESS_MAX + 3)
 void link_tcp_peer_address(const struct link_tcp_peer *peer, char out[LINK_TCP_PEER_ADDRESS_SIZE]);
 /* The connection to the node whose message role serves the bucket, of those that are up; NULL: none is. */

@@ -115,6 +115,23 @@ static int set_option(MYSQL *handle, enum mysql_option option, unsigned value)
     return mysql_optionsv(handle, option, &value);
 }
 
+/* The library asks for TLS only, and takes any certificate, unless it is told otherwise. */
+static int set_tls(MYSQL *handle, const struct mysqldb_config *config)
+{
+    const my_bool yes = 1;
+    if (config->tls_ca == NULL)
+        return 0;
+    int rc = mysql_optionsv(handle, MYSQL_OPT_SSL_ENFORCE, &yes);
+    rc |= mysql_optionsv(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    rc |= mysql_optionsv(handle, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+    rc |= mysql_optionsv(handle, MYSQL_OPT_SSL_CA, config->tls_ca);
+    if (config->tls_cert != NULL) {
+        rc |= mysql_optionsv(handle, MYSQL_OPT_SSL_CERT, config->tls_cert);
+        rc |= mysql_optionsv(handle, MYSQL_OPT_SSL_KEY, config->tls_key);
+    }
+    return rc;
+}
+
 static void set_options(struct mysqldb *db, const struct mysqldb_config *config)
 {
     const unsigned timeout = seconds_of(config->timeout_ms) + 1;
@@ -127,6 +144,7 @@ static void set_options(struct mysqldb *db, const struct mysqldb_config *config)
     rc |= set_option(db->handle, MYSQL_OPT_PROTOCOL,
                      config->socket != NULL ? (unsigned)MYSQL_PROTOCOL_SOCKET : (unsigned)MYSQL_PROTOCOL_TCP);
     rc |= mysql_optionsv(db->handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    rc |= set_tls(db->handle, config);
     petrel_assert(rc == 0);
 }
 

@@ -22,6 +22,10 @@ struct mysqldb_config {
     const char *user;
     const char *password;
     const char *database;
+    const char *
+        tls_ca; /* PEM: who is trusted with the certificate of host, over TLS; NULL: no TLS. Read at each connect, as are */
+    const char *tls_cert; /* a certificate of our own, with its key; NULL: none */
+    const char *tls_key;
     uint32_t connect_timeout_ms; /* both are rounded up to whole seconds */
     uint32_t timeout_ms;         /* of a statement: the server gives it up after this, the connection a second later */
 };

@@ -221,6 +221,8 @@ int redis_new(struct redis **out, struct loop *loop, const struct redis_config *
     redis->config.max_inflight = or_default(config->max_inflight, MAX_INFLIGHT);
     redis->config.username = config->username != NULL ? object_strdup(config->username) : NULL;
     redis->config.password = config->password != NULL ? object_strdup(config->password) : NULL;
+    redis->config.tls = config->tls != NULL ? tls_client_ref(config->tls) : NULL;
+    redis->config.tls_name = config->tls_name != NULL ? object_strdup(config->tls_name) : NULL;
     list_init(&redis->failed);
     for (int i = 0; i < REDIS_PARKS; i++) {
         redis->parkings[i].redis = redis;
@@ -311,6 +313,8 @@ static void free_client(struct redis *redis)
     if (redis->config.password != NULL)
         explicit_bzero((void *)(uintptr_t)redis->config.password, strlen(redis->config.password));
     free((void *)(uintptr_t)redis->config.password);
+    tls_client_unref(redis->config.tls);
+    free((void *)(uintptr_t)redis->config.tls_name);
     redis->magic = 0;
     free(redis);
     closed(ctx);

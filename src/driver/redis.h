@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/metrics.h"
 #include "loop/loop.h"
+#include "loop/tls.h"
 
 #define REDIS_ARGS_MAX 40
 #define REDIS_SEEDS_MAX 16
@@ -36,6 +37,8 @@ struct redis_config {
     bool cluster;
     const char *username; /* NULL: none; copied, as is the password, and never logged */
     const char *password;
+    struct tls_client *tls; /* whom connections trust and what they show; NULL: no TLS. References are taken */
+    const char *tls_name;   /* in the certificates of all servers; NULL: each one's address. Copied */
     uint32_t
         timeout_ms; /* of one try; a connection whose reply is later is closed, its replies never used; default 1,000 */
     uint32_t deadline_ms;   /* of a request with all its tries; default 5,000 */

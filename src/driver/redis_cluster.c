@@ -269,7 +269,7 @@ void redis_cluster_view(struct redis *redis, struct redis_node *from, const stru
     }
     struct redis_map *map = &redis->map;
     struct redis_view *view = NULL;
-    int err = redis_slots_read(reply, from->address.host, &view);
+    int err = redis_slots_read(reply, from->address.host, redis->config.tls != NULL, &view);
     map->refreshing = false;
     if (err != 0) {
         log_at(LOG_WARN, "redis", "a server gives no view of a cluster", LOG_STR("server", from->address.host),

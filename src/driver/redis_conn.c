@@ -52,10 +52,11 @@ static void say_broken(const struct redis_conn *conn, int status)
     const struct redis_lane *lane = conn->lane;
     char address[sizeof lane->node->address.host + 8];
     snprintf(address, sizeof address, "%s:%u", lane->node->address.host, lane->node->address.port);
+    const char *why = tls_loop_why(conn->redis->loop);
     /* A server that stays away is told once; the debug log has every try. */
     log_at(lane->failures == 1 ? LOG_WARN : LOG_DEBUG, "redis",
            conn->state == CONN_READY ? "connection broke" : "cannot connect", LOG_STR("server", address),
-           LOG_STR("error", err_name(status)), LOG_NUM("failures", lane->failures));
+           LOG_STR("error", why != NULL ? why : err_name(status)), LOG_NUM("failures", lane->failures));
 }
 
 /* Give back everything that was entrusted to a connection that is no more. */
@@ -458,6 +459,15 @@ static void on_closed(void *owner)
     redis_conn_gone(redis);
 }
 
+/* The name is an address, or was looked at when it was configured. */
+static void secure(struct redis_conn *conn)
+{
+    const struct redis_config *config = &conn->redis->config;
+    const char *name = config->tls_name != NULL ? config->tls_name : conn->lane->node->address.host;
+    const int rc = stream_secure_client(conn->stream, config->tls, name, (struct bytes){0});
+    petrel_assert(rc == 0);
+}
+
 struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane)
 {
     static const struct stream_ops ops = {
@@ -476,6 +486,8 @@ struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane)
         free(conn);
         return NULL;
     }
+    if (redis->config.tls != NULL)
+        secure(conn);
     conn->codec = redis_codec_new();
     conn->due_ms = loop_now_ms(redis->loop) + redis->config.timeout_ms;
     timer_start(redis->loop, &conn->timer, redis->config.timeout_ms, on_timer);

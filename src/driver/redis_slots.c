@@ -58,9 +58,9 @@ static struct bytes text_of(const struct redis_value *list, const char *name)
 }
 
 /* The endpoint may be a name; the ip is empty where a node does not know its own. */
-static int read_address(const struct redis_value *node, const char *asked, struct redis_address *out)
+static int read_address(const struct redis_value *node, const char *asked, bool tls, struct redis_address *out)
 {
-    const struct redis_value *port = member(node, "port");
+    const struct redis_value *port = member(node, tls ? "tls-port" : "port");
     if (port == NULL || port->type != REDIS_INTEGER || port->integer <= 0 || port->integer > UINT16_MAX)
         return PETREL_E_INVALID;
     struct bytes ip = text_of(node, "ip");
@@ -69,7 +69,8 @@ static int read_address(const struct redis_value *node, const char *asked, struc
     return redis_slots_address(ip.len > 0 ? ip : bytes_str(asked), (uint32_t)port->integer, out);
 }
 
-static int read_nodes(const struct redis_value *nodes, const char *asked, uint16_t shard, struct redis_view *view)
+static int read_nodes(const struct redis_value *nodes, const char *asked, bool tls, uint16_t shard,
+                      struct redis_view *view)
 {
     struct redis_view_node *master = NULL;
     bool master_online = false;
@@ -81,8 +82,8 @@ static int read_nodes(const struct redis_value *nodes, const char *asked, uint16
         bool online = bytes_equal_str(text_of(item, "health"), "online");
         bool is_master = bytes_equal_str(text_of(item, "role"), "master");
         view->replicas[shard] += !is_master;
-        if (read_address(item, asked, &node.address) != 0)
-            continue; /* a node without TCP port, or known by a name only, is no node to us */
+        if (read_address(item, asked, tls, &node.address) != 0)
+            continue; /* a node without such a port, or known by a name only, is no node to us */
         view->nodes[view->nodes_count] = node;
         /* For a moment after a failover a shard may show two masters. */
         if (is_master && (master == NULL || (online && !master_online))) {
@@ -112,7 +113,7 @@ static int read_ranges(const struct redis_value *slots, uint16_t shard, struct r
     return 0;
 }
 
-int redis_slots_read(const struct redis_value *reply, const char *asked, struct redis_view **out)
+int redis_slots_read(const struct redis_value *reply, const char *asked, bool tls, struct redis_view **out)
 {
     if (reply->type != REDIS_ARRAY || reply->count > REDIS_NODES_MAX)
         return PETREL_E_INVALID;
@@ -120,7 +121,7 @@ int redis_slots_read(const struct redis_value *reply, const char *asked, struct 
     int err = 0;
     for (size_t i = 0; i < reply->count && err == 0; i++) {
         const struct redis_value *shard = &reply->items[i];
-        err = read_nodes(member(shard, "nodes"), asked, (uint16_t)i, view);
+        err = read_nodes(member(shard, "nodes"), asked, tls, (uint16_t)i, view);
         if (err == 0)
             err = read_ranges(member(shard, "slots"), (uint16_t)i, view);
     }

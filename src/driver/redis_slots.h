@@ -40,8 +40,8 @@ uint32_t redis_slots_of(struct bytes key);
 /* 0; PETREL_E_INVALID: host is no numeric address, or port none. */
 int redis_slots_address(struct bytes host, uint32_t port, struct redis_address *out);
 
-/* Read the reply of CLUSTER SHARDS that the node at `asked` gave. 0 and a view that has at least one slot, to be freed with free();
+/* Read the reply of CLUSTER SHARDS that the node at `asked` gave, with the ports for TLS or those without. 0 and a view that has at least one slot, to be freed with free();
  * PETREL_E_INVALID: it is of another form, larger than may be, or knows no slots. */
-int redis_slots_read(const struct redis_value *reply, const char *asked, struct redis_view **out);
+int redis_slots_read(const struct redis_value *reply, const char *asked, bool tls, struct redis_view **out);
 
 #endif

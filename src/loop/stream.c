@@ -49,7 +49,7 @@ static void drop_outbox_if_empty(struct stream *stream)
     stream->out = NULL;
 }
 
-void stream_break_off(struct stream *stream, int status)
+static void break_off(struct stream *stream, int status)
 {
     if (stream->flushing) {
         stream_begin_close(stream);
@@ -71,6 +71,12 @@ void stream_break_off(struct stream *stream, int status)
         ops->on_end(stream->owner, status);
     else if (dropped && ops->on_drain != NULL)
         ops->on_drain(stream->owner); /* the owner may wait for this before it closes */
+}
+
+void stream_break_off(struct stream *stream, int status)
+{
+    break_off(stream, status);
+    stream_tls_told(stream_loop(stream));
 }
 
 void stream_watch(struct stream *stream)

@@ -31,6 +31,9 @@ struct stream_ops {
      * so without a word: what the stream carries says itself where it ends), another error when the connection broke: with TLS also
      * PETREL_E_PROTOCOL, PETREL_E_UNAUTHENTICATED (who the peer is) and PETREL_E_BUSY (tls_limits). Called at most once; the owner then calls stream_close(), now or when it is done. */
     void (*on_end)(void *owner, int status);
+    /* The peer has proved that it has a certificate, to a server for nodes (tls.h); before its first data. The owner may take *peer, and
+     * nulls it then. May be NULL, and may call anything here. */
+    void (*on_peer)(void *owner, struct tls_peer **peer);
     /* A client's: what to give stream_secure_client() the next time, valid until this returns. A newer one takes the place of those
      * before. May be NULL, and may call anything here. */
     void (*on_session)(void *owner, struct bytes session);

@@ -66,6 +66,8 @@ void stream_tls_read(struct stream *stream, size_t len);
 /* Write what is queued. 0: all is out, or waits for the handshake; PETREL_E_NEED_MORE: the socket is full, or had its share of this
  * turn; else it broke. */
 int stream_tls_write(struct stream *stream);
+/* What TLS had against a connection (tls_loop_why()) has been told. */
+void stream_tls_told(struct loop *loop);
 /* Forget the keys. Nothing happens when it has none. */
 void stream_tls_end(struct stream *stream);
 

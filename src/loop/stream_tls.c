@@ -2,6 +2,7 @@
 #include "loop/stream_impl.h"
 #include "loop/tls_conn.h"
 #include "loop/tls_loop.h"
+#include "loop/tls_peer.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -75,6 +76,12 @@ void stream_tls_end(struct stream *stream)
     stream->tls = 0;
 }
 
+void stream_tls_told(struct loop *loop)
+{
+    if (loop->tls != NULL)
+        loop->tls->why[0] = '\0';
+}
+
 /* ---- reading ---- */
 
 size_t stream_tls_partial(const struct stream *stream)
@@ -105,6 +112,15 @@ static void tell_session(struct stream *stream)
     bytes_reset(&session);
 }
 
+static void tell_peer(struct stream *stream, bool wanted)
+{
+    struct tls_peer *peer = stream_loop(stream)->tls->peer;
+    stream_loop(stream)->tls->peer = NULL;
+    if (peer != NULL && wanted && stream_ops_of(stream)->on_peer != NULL)
+        stream_ops_of(stream)->on_peer(stream->owner, &peer);
+    tls_peer_free(&peer);
+}
+
 /* The alert that says why goes out where the socket takes it at once and no record is cut by it. */
 static void fail(struct stream *stream, int status)
 {
@@ -131,6 +147,7 @@ void stream_tls_read(struct stream *stream, size_t len)
         queue_out(stream);
     if (!was_open && tls_conn_open(conn))
         on_opened(stream);
+    tell_peer(stream, may_tell(stream));
     if (may_tell(stream))
         tell_session(stream);
     if (data.len > 0 && may_tell(stream))
@@ -139,6 +156,7 @@ void stream_tls_read(struct stream *stream, size_t len)
         fail(stream, rc);
     else if (rc == PETREL_E_EOF && !stream->closing && !stream->ended)
         stream_end_reading(stream);
+    stream_tls_told(stream_loop(stream));
 }
 
 void stream_tls_begin(struct stream *stream, int rc)

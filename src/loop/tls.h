@@ -17,6 +17,7 @@
 struct loop;
 struct metrics_shard;
 struct tls_client;
+struct tls_peer;
 struct tls_server;
 
 #define TLS_ALPN_TABLE(X)                                                                                              \
@@ -53,6 +54,9 @@ struct tls_server_config {
         [TLS_ALPN_MAX]; /* taken, the favourite first, ending at TLS_ALPN_NONE; a client that offers only others is refused */
     const char *client_ca_file; /* PEM: who issues clients' certificates; NULL: none is asked for */
     bool client_cert_required;
+    bool
+        nodes; /* who connects are other nodes of a cluster: they are few and go before all who wait (tls_limits), get no tickets,
+                   and on_peer of stream_ops is told who they are */
     bool compact;
 };
 
@@ -89,6 +93,17 @@ struct tls_client_config {
 int tls_client_new(struct tls_client **out, const struct tls_client_config *config, char *why);
 struct tls_client *tls_client_ref(struct tls_client *client);
 void tls_client_unref(struct tls_client *client);
+/* Whether those who trust whom this client trusts take its certificate for that of name, now, as a client's and as a server's. 0, or
+ * PETREL_E_INVALID and why (TLS_WHY_SIZE bytes). */
+int tls_client_check(const struct tls_client *client, const char *name, char *why);
+
+/* Who a peer is by the certificate it has proved to have (on_peer of stream_ops). Whether that is name: a host's, which may be below a
+ * wildcard, or an address. */
+bool tls_peer_is(const struct tls_peer *peer, const char *name);
+/* Its names, for people: as those of tls_certificate. */
+void tls_peer_names(const struct tls_peer *peer, char out[TLS_NAMES_SIZE]);
+/* NULL inside is fine. */
+void tls_peer_free(struct tls_peer **peer);
 
 /* What a loop does at a time as a server; beyond it, connections wait for their turn with nothing but what they sent first. */
 struct tls_limits {
@@ -111,5 +126,7 @@ struct tls_counts {
 /* The loop's own thread, both; or before it runs. metrics is borrowed for the loop's life; NULL: none. */
 void tls_loop_limit(struct loop *loop, const struct tls_limits *limits, struct metrics_shard *metrics);
 void tls_loop_counts(const struct loop *loop, struct tls_counts *out);
+/* Within on_end: what TLS has against the connection, in OpenSSL's words; NULL: nothing, it ended for another reason. */
+const char *tls_loop_why(const struct loop *loop);
 
 #endif

@@ -1,8 +1,10 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "loop/tls_context.h"
+#include "loop/tls_peer.h"
 
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -66,6 +68,42 @@ int tls_client_new(struct tls_client **out, const struct tls_client_config *conf
     client->sessions = config->sessions;
     *out = client;
     return 0;
+}
+
+/* Verify as the other side will: X509_PURPOSE_SSL_CLIENT or _SERVER. OpenSSL's verdict. */
+static int verify_own(const struct tls_client *client, int purpose)
+{
+    STACK_OF(X509) *chain = NULL;
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    (void)SSL_CTX_get0_chain_certs(client->context, &chain);
+    int verdict = X509_V_ERR_OUT_OF_MEM;
+    if (ctx != NULL &&
+        X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(client->context), SSL_CTX_get0_certificate(client->context),
+                            chain) == 1 &&
+        X509_STORE_CTX_set_purpose(ctx, purpose) == 1)
+        verdict = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
+    X509_STORE_CTX_free(ctx);
+    ERR_clear_error();
+    return verdict;
+}
+
+int tls_client_check(const struct tls_client *client, const char *name, char *why)
+{
+    X509 *certificate = SSL_CTX_get0_certificate(client->context);
+    petrel_assert(certificate != NULL && "a certificate of its own");
+    int verdict = verify_own(client, X509_PURPOSE_SSL_SERVER);
+    if (verdict == X509_V_OK)
+        verdict = verify_own(client, X509_PURPOSE_SSL_CLIENT);
+    if (verdict != X509_V_OK) {
+        (void)snprintf(why, TLS_WHY_SIZE, "%s", X509_verify_cert_error_string(verdict));
+        return PETREL_E_INVALID;
+    }
+    if (tls_peer_certifies(certificate, name))
+        return 0;
+    char names[TLS_NAMES_SIZE];
+    tls_peer_read_names(certificate, names);
+    (void)snprintf(why, TLS_WHY_SIZE, "it is for %.100s, not for %.64s", names, name);
+    return PETREL_E_INVALID;
 }
 
 struct tls_client *tls_client_ref(struct tls_client *client)

@@ -3,8 +3,10 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "loop/tls_loop.h"
+#include "loop/tls_peer.h"
 #include "loop/tls_talk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct tls_loop *loop_of(const struct tls_conn *conn)
@@ -79,6 +81,7 @@ static int finish_handshake(struct tls_conn *conn)
         tls->counts.resumed += resumed;
         tls->counts.full += !resumed;
         metrics_add(tls->metrics, resumed ? METRIC_TLS_RESUMED : METRIC_TLS_FULL, 1);
+        tls->peer = talk->server->nodes ? tls_peer_of(talk->ssl) : NULL;
     } else if (talk->client->sessions && talk->client->compact) {
         move(conn, TLS_LINGERING);
         return 0;
@@ -206,11 +209,21 @@ static int shake(struct tls_conn *conn, struct bytes record)
     return finish_handshake(conn);
 }
 
+static int read_compact(struct tls_conn *conn, uint8_t *record, size_t size, struct bytes *data)
+{
+    struct tls_loop *tls = loop_of(conn);
+    int rc = tls_record_open(&conn->record, tls->cipher, record, size, data);
+    /* It is not the peer that did wrong, so its alert lies open in the record. */
+    if (rc == PETREL_E_PROTOCOL && conn->record.alert == 0)
+        (void)snprintf(tls->why, sizeof tls->why, "alert: %s", SSL_alert_desc_string_long(record[TLS_HEADER_SIZE + 1]));
+    return rc;
+}
+
 /* One whole record. */
 static int read_record(struct tls_conn *conn, uint8_t *record, size_t size, struct bytes *data)
 {
     if (conn->stage == TLS_COMPACT)
-        return tls_record_open(&conn->record, loop_of(conn)->cipher, record, size, data);
+        return read_compact(conn, record, size, data);
     if (conn->stage == TLS_HANDSHAKE)
         return shake(conn, bytes_of(record, size));
     return read_talk(conn, record, size, data);

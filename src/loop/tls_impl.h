@@ -5,7 +5,8 @@
  * stage   WAITING for its turn to begin; HANDSHAKE; LINGERING: a client that may write, and waits for its ticket; KEPT: OpenSSL's to
  *         the end; COMPACT
  *
- * Read in this order: tls.h, tls_record.h, tls_conn.h, tls_talk.h, tls_loop.h, tls_context.h, tls_ticket.h, tls_bio.h. */
+ * Read in this order: tls.h, tls_record.h, tls_conn.h, tls_talk.h, tls_loop.h, tls_context.h, tls_peer.h,
+ * tls_ticket.h, tls_bio.h. */
 #ifndef PETREL_LOOP_TLS_IMPL_H
 #define PETREL_LOOP_TLS_IMPL_H
 
@@ -32,6 +33,7 @@ struct tls_server {
     uint8_t alpn[TLS_ALPN_MAX]; /* enum tls_alpn, as in the configuration */
     uint8_t ticket_secret[32];  /* derived from the configuration's */
     uint32_t ticket_lifetime_s;
+    bool nodes;
     bool compact;
 };
 
@@ -82,6 +84,8 @@ struct tls_loop {
     struct slab conns;
     struct bytebuf out;     /* what is to be written for the connection that is being dealt with; taken at once */
     struct bytebuf session; /* a client's new one, to be told at once */
+    struct tls_peer *peer;  /* who has just proved to be so, likewise */
+    char why[TLS_WHY_SIZE]; /* what is wrong with the connection that is being dealt with; else empty */
     uint8_t *seal;          /* TLS_SEAL_SIZE(TLS_DATA_MAX) bytes: data to be sealed */
     struct tls_limits limits;
     struct tls_counts counts;

@@ -60,9 +60,22 @@ static void on_pace(struct timer *timer)
     loop_defer(tls->loop, &tls->turn);
 }
 
+/* Links between nodes carry what all the others wait for, so they go first, also in a storm. */
+static bool goes_first(const struct tls_talk *talk)
+{
+    return talk->server->nodes;
+}
+
+static void begin_first(struct tls_loop *tls)
+{
+    while (!list_empty(&tls->waiting) && goes_first(container_of(tls->waiting.next, struct tls_talk, node)))
+        begin_one(tls);
+}
+
 static void on_turn(struct loop_task *task)
 {
     struct tls_loop *tls = container_of(task, struct tls_loop, turn);
+    begin_first(tls);
     while (!list_empty(&tls->waiting) && tls->counts.handshaking < tls->limits.handshakes) {
         uint64_t wait = wait_us(tls);
         if (wait > 0) {
@@ -75,8 +88,11 @@ static void on_turn(struct loop_task *task)
 
 void tls_loop_wait(struct tls_loop *tls, struct tls_talk *talk)
 {
-    list_push_back(&tls->waiting, &talk->node);
-    if (!timer_running(&tls->pace))
+    if (goes_first(talk))
+        list_push_front(&tls->waiting, &talk->node);
+    else
+        list_push_back(&tls->waiting, &talk->node);
+    if (goes_first(talk) || !timer_running(&tls->pace))
         loop_defer(tls->loop, &tls->turn);
 }
 
@@ -142,6 +158,11 @@ void tls_loop_limit(struct loop *loop, const struct tls_limits *limits, struct m
     tls->limits = *limits;
     tls->metrics = metrics;
     fill_in(&tls->limits);
+}
+
+const char *tls_loop_why(const struct loop *loop)
+{
+    return loop->tls != NULL && loop->tls->why[0] != '\0' ? loop->tls->why : NULL;
 }
 
 void tls_loop_counts(const struct loop *loop, struct tls_counts *out)

@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "loop/tls_context.h"
+#include "loop/tls_peer.h"
 #include "loop/tls_ticket.h"
 
 #include <openssl/err.h>
@@ -63,32 +64,10 @@ static uint64_t seconds_of(const ASN1_TIME *when)
     return seconds > 0 ? (uint64_t)seconds : 0;
 }
 
-static void append_name(struct tls_certificate *info, const char *name)
-{
-    size_t len = strlen(info->names);
-    (void)snprintf(info->names + len, sizeof info->names - len, len > 0 ? ", %s" : "%s", name);
-}
-
-static void read_names(X509 *certificate, struct tls_certificate *info)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type == GEN_DNS)
-            append_name(info, (const char *)ASN1_STRING_get0_data(name->d.dNSName));
-    }
-    GENERAL_NAMES_free(names);
-    if (info->names[0] == '\0') {
-        char common[128] = "";
-        (void)X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, common, sizeof common);
-        append_name(info, common);
-    }
-}
-
 static void describe(X509 *certificate, const char *file, struct tls_certificate *info)
 {
     info->file = object_strdup(file);
-    read_names(certificate, info);
+    tls_peer_read_names(certificate, info->names);
     const char *kind = OBJ_nid2sn(EVP_PKEY_get_base_id(X509_get0_pubkey(certificate)));
     kind = strcmp(kind, "id-ecPublicKey") == 0 ? "EC" : strcmp(kind, "rsaEncryption") == 0 ? "RSA" : kind;
     (void)snprintf(info->key, sizeof info->key, "%.15s", kind);
@@ -145,7 +124,7 @@ static int new_context(struct tls_server *server, const struct tls_server_config
                SSL_CTX_set1_sigalgs_list(context, "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA-PSS+SHA384:"
                                                   "RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512") == 1 &&
                SSL_CTX_set_session_id_context(context, id, sizeof id - 1) == 1 &&
-               SSL_CTX_set_num_tickets(context, TICKETS) == 1 &&
+               SSL_CTX_set_num_tickets(context, server->nodes ? 0 : TICKETS) == 1 &&
                SSL_CTX_set_tlsext_ticket_key_evp_cb(context, tls_ticket_keys) == 1;
     int rc = set ? ask_for_certificates(context, config, why)
                  : tls_context_fail(why, "TLS", "this OpenSSL can't do what is needed");
@@ -213,6 +192,7 @@ int tls_server_new(struct tls_server **out, const struct tls_server_config *conf
     server->certificates = object_zalloc(config->identities_count * sizeof *server->certificates);
     server->ticket_lifetime_s = lifetime_s < LIFETIME_MAX_S ? lifetime_s : LIFETIME_MAX_S;
     server->compact = config->compact;
+    server->nodes = config->nodes;
     for (size_t i = 0; i < TLS_ALPN_MAX; i++)
         server->alpn[i] = (uint8_t)config->alpn[i];
     tls_ticket_init(server, config->ticket_secret);

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define RECORD_DATA 23
@@ -121,10 +122,11 @@ static int fail(struct tls_talk *talk, const char *what)
 {
     unsigned long code = ERR_peek_error();
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-    bool untrusted = talk->client != NULL && SSL_get_verify_mode(talk->ssl) != SSL_VERIFY_NONE &&
-                     SSL_get_verify_result(talk->ssl) != X509_V_OK;
+    long verdict = SSL_get_verify_result(talk->ssl);
+    bool untrusted = SSL_get_verify_mode(talk->ssl) != SSL_VERIFY_NONE && verdict != X509_V_OK;
     if (untrusted)
-        reason = X509_verify_cert_error_string(SSL_get_verify_result(talk->ssl));
+        reason = X509_verify_cert_error_string(verdict);
+    (void)snprintf(talk->tls->why, sizeof talk->tls->why, "%s", reason != NULL ? reason : what);
     log_at(LOG_DEBUG, "tls", what, LOG_STR("why", reason));
     ERR_clear_error();
     talk->failed = true;

@@ -2,8 +2,8 @@
 #include "petrelctl/table.h"
 
 static const struct table_column columns[] = {
-    {"FILE", "file", TABLE_TEXT},       {"HOSTS", "names", TABLE_TEXT},     {"KEY", "key", TABLE_TEXT},
-    {"FROM", "not_before", TABLE_TIME}, {"UNTIL", "not_after", TABLE_TIME},
+    {"FILE", "file", TABLE_TEXT}, {"HOSTS", "names", TABLE_TEXT},     {"KEY", "key", TABLE_TEXT},
+    {"USE", "use", TABLE_TEXT},   {"FROM", "not_before", TABLE_TIME}, {"UNTIL", "not_after", TABLE_TIME},
 };
 
 static enum command_exit ask(const struct invocation *call, const char *method, const char *path)

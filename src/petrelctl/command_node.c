@@ -17,6 +17,7 @@ static const struct table_column listed[] = {
     {"COUNTED", "counted", TABLE_TEXT},
     {"DEVICES AT", "session_address", TABLE_TEXT},
     {"NODES AT", "peer_address", TABLE_TEXT},
+    {"BY TLS", "peer_tls", TABLE_TEXT},
     {"STARTED", "started_at", TABLE_TIME},
 };
 
@@ -33,6 +34,7 @@ static const struct table_column shown[] = {
     {"TOLD AND GONE", "left", TABLE_TEXT},
     {"DEVICES CONNECT TO", "session_address", TABLE_TEXT},
     {"NODES CONNECT TO", "peer_address", TABLE_TEXT},
+    {"LINKS BY TLS", "peer_tls", TABLE_TEXT},
     {"STARTED", "started_at", TABLE_TIME},
     {"AS OF", "as_of", TABLE_TIME},
 };

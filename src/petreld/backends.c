@@ -113,6 +113,30 @@ static int read_seeds(const char *text, struct redis_config *redis)
     return redis->seeds_count > 0 ? 0 : PETREL_E_INVALID;
 }
 
+static const char *given(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+/* NULL stays where there is to be no TLS. */
+static int read_redis_tls(const struct config *config, struct redis_config *redis)
+{
+    char why[TLS_WHY_SIZE];
+    const struct tls_client_config tls = {
+        .ca_file = config->store_redis_tls_ca,
+        .cert_file = given(config->store_redis_tls_cert),
+        .key_file = given(config->store_redis_tls_key),
+        .compact = true,
+    };
+    if (strcmp(config->store_redis_tls, "yes") != 0)
+        return 0;
+    redis->tls_name = given(config->store_redis_tls_name);
+    const int err = tls_client_new(&redis->tls, &tls, why);
+    if (err != 0)
+        log_at(LOG_ERROR, "backends", "TLS can't be spoken with Redis", LOG_STR("why", why));
+    return err;
+}
+
 /* Inboxes and topics are in the same Redis, each with connections of its own. open takes the configuration before it returns. */
 static int with_redis(const struct backends_env *env,
                       int (*open)(struct backends *, const struct backends_env *, const struct redis_config *),
@@ -131,11 +155,14 @@ static int with_redis(const struct backends_env *env,
         log_at(LOG_ERROR, "backends", "store.redis is not host:port, numeric, several by commas",
                LOG_STR("value", env->config->store_redis));
     if (err == 0)
+        err = read_redis_tls(env->config, &redis);
+    if (err == 0)
         err = secret_file_read(env->config->store_redis_password_file, password, sizeof password);
     if (err == 0) {
         redis.password = password[0] != '\0' ? password : NULL;
         err = open(backends, env, &redis);
     }
+    tls_client_unref(redis.tls);
     explicit_bzero(password, sizeof password);
     return err;
 }
@@ -179,6 +206,7 @@ static int open_registry_mysql(struct backends *backends, const struct backends_
 {
     const struct config *from = env->config;
     char password[SECRET_MAX], copy[PATH_MAX];
+    const bool tls = strcmp(from->registry_mysql_tls, "yes") == 0;
     datadir_path(env->dir, BACKENDS_REGISTRY_COPY, copy, sizeof copy);
     int err = secret_file_read(from->registry_mysql_password_file, password, sizeof password);
     if (err == 0) {
@@ -188,7 +216,10 @@ static int open_registry_mysql(struct backends *backends, const struct backends_
                        .port = (uint16_t)from->registry_mysql_port,
                        .user = from->registry_mysql_user,
                        .password = password,
-                       .database = from->registry_mysql_database},
+                       .database = from->registry_mysql_database,
+                       .tls_ca = tls ? from->registry_mysql_tls_ca : NULL,
+                       .tls_cert = given(from->registry_mysql_tls_cert),
+                       .tls_key = given(from->registry_mysql_tls_key)},
             .clock = env->clock,
             .metrics = env->registry_metrics,
             .copy_path = copy,

@@ -10,6 +10,7 @@
 
 /* No process of ours is so small. */
 #define MEMORY_LEAST CONFIG_MIB
+#define TLS_NAME_MAX 64 /* as of node_name */
 
 struct unit {
     const char *suffix;
@@ -213,7 +214,47 @@ static bool is_address_list(const char *text)
     return netaddr_set_parse(text, &set) == 0;
 }
 
-int config_check(const struct config *config, struct config_error *error)
+static const char *check_store_tls(const struct config *config)
+{
+    const bool redis = strcmp(config->store_redis_tls, "yes") == 0;
+    const bool mysql = strcmp(config->registry_mysql_tls, "yes") == 0;
+    if (redis && config->store_redis_tls_ca[0] == '\0')
+        return "store.redis_tls needs store.redis_tls_ca";
+    if (mysql && config->registry_mysql_tls_ca[0] == '\0')
+        return "registry.mysql_tls needs registry.mysql_tls_ca";
+    if (mysql && config->registry_mysql_socket[0] != '\0')
+        return "registry.mysql_tls is of registry.mysql_host: a socket of this machine has no use for it";
+    if ((config->store_redis_tls_cert[0] == '\0') != (config->store_redis_tls_key[0] == '\0'))
+        return "store.redis_tls_cert and store.redis_tls_key go together";
+    if ((config->registry_mysql_tls_cert[0] == '\0') != (config->registry_mysql_tls_key[0] == '\0'))
+        return "registry.mysql_tls_cert and registry.mysql_tls_key go together";
+    if (strlen(config->store_redis_tls_name) > TLS_NAME_MAX)
+        return "store.redis_tls_name has more than 64 bytes";
+    return NULL;
+}
+
+/* NULL: nothing is wrong with it. */
+static const char *check_tls(const struct config *config)
+{
+    const bool serves = config->tls_cert[0] != '\0';
+    const bool links = strcmp(config->peer_tls, "off") != 0;
+    if (serves != (config->tls_key[0] != '\0'))
+        return "tls.cert and tls.key go together";
+    if (!serves && strcmp(config->tls_sessions, "required") == 0)
+        return "tls.sessions = required needs tls.cert and tls.key";
+    if (!serves && (strcmp(config->api_tls, "required") == 0 || strcmp(config->admin_tls, "required") == 0))
+        return "api.tls or admin.tls = required needs tls.cert and tls.key";
+    if (links && config->peer_secret_file[0] == '\0')
+        return "peer.tls needs peer.secret_file: a node that is alone has no links";
+    if (links &&
+        (config->peer_tls_cert[0] == '\0' || config->peer_tls_key[0] == '\0' || config->peer_tls_ca[0] == '\0'))
+        return "peer.tls needs peer.tls_cert, peer.tls_key and peer.tls_ca";
+    if (strlen(config->peer_tls_name) > TLS_NAME_MAX)
+        return "peer.tls_name has more than 64 bytes";
+    return check_store_tls(config);
+}
+
+static const char *check_all_else(const struct config *config)
 {
     const char *wrong = NULL;
     uint32_t roles;
@@ -265,13 +306,14 @@ int config_check(const struct config *config, struct config_error *error)
         wrong = "api.max_body must be twice api.max_message or more: a payload grows in base64";
     else if (config->data_dir[0] == '\0')
         wrong = "data_dir is empty";
-    else if ((config->tls_cert[0] == '\0') != (config->tls_key[0] == '\0'))
-        wrong = "tls.cert and tls.key go together";
-    else if (config->tls_cert[0] == '\0' && strcmp(config->tls_sessions, "required") == 0)
-        wrong = "tls.sessions = required needs tls.cert and tls.key";
-    else if (config->tls_cert[0] == '\0' &&
-             (strcmp(config->api_tls, "required") == 0 || strcmp(config->admin_tls, "required") == 0))
-        wrong = "api.tls or admin.tls = required needs tls.cert and tls.key";
+    return wrong;
+}
+
+int config_check(const struct config *config, struct config_error *error)
+{
+    const char *wrong = check_all_else(config);
+    if (wrong == NULL)
+        wrong = check_tls(config);
     if (wrong == NULL)
         return 0;
     snprintf(error->where, sizeof error->where, "configuration");

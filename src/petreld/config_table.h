@@ -65,6 +65,11 @@
     X("peer.port", peer_port, COUNT, "7482", 0, 65535, "Its port; 0: the kernel chooses") \
     X("peer.advertise", peer_advertise, TEXT, "", 0, 0, "host:port that discovery gives to other nodes, numeric; empty: peer.host and port") \
     X("peer.secret_file", peer_secret_file, TEXT, "", 0, 0, "File with the secret that all nodes share, 16 bytes or more, for its owner only; empty: this node is alone") \
+    X("peer.tls", peer_tls, CHOICE, "off", 0, 0, "off|optional|required; Whether links speak TLS, with certificates on both sides; optional: with nodes that do") \
+    X("peer.tls_cert", peer_tls_cert, TEXT, "", 0, 0, "This node's certificate (PEM, with what issued it), for links both ways; read again on SIGHUP, as the two below") \
+    X("peer.tls_key", peer_tls_key, TEXT, "", 0, 0, "Its key (PEM, no passphrase)") \
+    X("peer.tls_ca", peer_tls_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues those of nodes, and of nobody else") \
+    X("peer.tls_name", peer_tls_name, TEXT, "", 0, 0, "Name that the certificates of all nodes have; empty: each has its node_name") \
     X("peer.call_timeout", peer_call_timeout, DURATION, "12s", CONFIG_SECOND, 60 * CONFIG_SECOND, "What one node asks another is given up after this") \
     X("peer.silence", peer_silence, DURATION, "5s", 2 * CONFIG_SECOND, 60 * CONFIG_SECOND, "A node that was not heard for so long is taken for dead; connections to nodes have as long to come about") \
     X("tls.cert", tls_cert, TEXT, "", 0, 0, "Certificate files (PEM, each with what issued it), by commas; the first serves unknown hosts; empty: no TLS; read again on SIGHUP") \
@@ -102,6 +107,11 @@
     X("store.redis_cluster", store_redis_cluster, CHOICE, "no", 0, 0, "no|yes; Whether that is a Redis Cluster") \
     X("store.redis_user", store_redis_user, TEXT, "", 0, 0, "User for Redis; empty: the default one") \
     X("store.redis_password_file", store_redis_password_file, TEXT, "", 0, 0, "File with its password, for its owner only; empty: none") \
+    X("store.redis_tls", store_redis_tls, CHOICE, "no", 0, 0, "no|yes; Whether connections to Redis speak TLS; its servers' tls-port is then meant") \
+    X("store.redis_tls_ca", store_redis_tls_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues those of its servers; read at start, as the two below") \
+    X("store.redis_tls_cert", store_redis_tls_cert, TEXT, "", 0, 0, "A certificate to show to Redis (PEM); empty: none") \
+    X("store.redis_tls_key", store_redis_tls_key, TEXT, "", 0, 0, "Its key (PEM, no passphrase)") \
+    X("store.redis_tls_name", store_redis_tls_name, TEXT, "", 0, 0, "Name that the certificates of all its servers have; empty: each has its address") \
     X("store.redis_timeout", store_redis_timeout, DURATION, "1s", 100, 10 * CONFIG_SECOND, "A connection to Redis whose reply takes longer is closed, its replies are not used") \
     X("store.redis_deadline", store_redis_deadline, DURATION, "5s", 500, 20 * CONFIG_SECOND, "A request to Redis is given up after this, all its tries included") \
     X("store.redis_replicated", store_redis_replicated, DURATION, "10s", 500, 20 * CONFIG_SECOND, "The same for sends that wait until all replicas have them") \
@@ -112,6 +122,10 @@
     X("registry.mysql_user", registry_mysql_user, TEXT, "petrel", 0, 0, "User for MySQL") \
     X("registry.mysql_password_file", registry_mysql_password_file, TEXT, "", 0, 0, "File with its password, for its owner only; empty: none") \
     X("registry.mysql_database", registry_mysql_database, TEXT, "petrel", 0, 0, "Database; its tables are made by the first node") \
+    X("registry.mysql_tls", registry_mysql_tls, CHOICE, "no", 0, 0, "no|yes; Whether connections to MySQL speak TLS, with a certificate of registry.mysql_host") \
+    X("registry.mysql_tls_ca", registry_mysql_tls_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues it; read with each connection, as the two below") \
+    X("registry.mysql_tls_cert", registry_mysql_tls_cert, TEXT, "", 0, 0, "A certificate to show to MySQL (PEM); empty: none") \
+    X("registry.mysql_tls_key", registry_mysql_tls_key, TEXT, "", 0, 0, "Its key (PEM, no passphrase)") \
     X("discovery.backend", discovery_backend, CHOICE, "single", 0, 0, "single|zookeeper; How nodes find each other; single: there is one") \
     X("discovery.zookeeper", discovery_zookeeper, TEXT, "127.0.0.1:2181", 0, 0, "host:port of ZooKeeper; several by commas") \
     X("discovery.zookeeper_root", discovery_zookeeper_root, TEXT, "/petrel", 0, 0, "Path in ZooKeeper below which this cluster is") \

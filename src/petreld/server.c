@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/object.h"
 #include "petreld/roles.h"
+#include "petreld/server_peer_tls.h"
 #include "petreld/server_tls.h"
 
 #include <inttypes.h>
@@ -279,6 +280,8 @@ int server_new(struct server **out, const struct server_options *options)
     if (err == 0)
         err = server_tls_load(server);
     if (err == 0)
+        err = server_peer_tls_load(server);
+    if (err == 0)
         err = make_loops(server, options->restored);
     if (err == 0)
         err = watch_signals(server);
@@ -334,6 +337,8 @@ void server_free(struct server **server_ref)
     metrics_free(&server->metrics);
     tls_server_unref(server->tls);
     tls_server_unref(server->api_tls);
+    tls_server_unref(server->peer_tls);
+    tls_client_unref(server->peer_tls_client);
     datadir_close(&server->dir);
     logfile_close(&server->log);
     free(server);

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "petreld/server_peer_tls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -87,6 +88,7 @@ int server_announce_publish(struct server *server)
         .max_sessions = config->session_max_sessions,
         .connects_per_second = holds_sessions ? (uint32_t)config->session_connects_per_second : 0,
         .loops = holds_sessions ? (uint16_t)server->loops_count : 0,
+        .peer_tls = server_peer_tls_mode(config),
     };
     snprintf(self.name, sizeof self.name, "%.*s", DISCOVERY_NAME_MAX, server->node_name);
     if (holds_sessions)

@@ -20,6 +20,7 @@ void server_health_measure(struct server *server)
     metrics_set(shard, METRIC_LINK_PEERS, links.peers);
     metrics_set(shard, METRIC_LINK_PEERS_UP, links.peers_up);
     metrics_set(shard, METRIC_LINK_CALLERS, links.known);
+    metrics_set(shard, METRIC_LINK_PLAIN, links.plain);
 }
 
 /* "2026-01-31T12:34:56Z" */

@@ -88,7 +88,9 @@ struct server {
     uint16_t api_port;
     uint16_t admin_port;
     uint16_t peer_port;
-    struct tls_server *tls;     /* NULL: none is served; read by the loops as they start, then the server's thread's */
+    struct tls_server *tls;      /* NULL: none is served; read by the loops as they start, then the server's thread's */
+    struct tls_server *peer_tls; /* what links to other nodes show, both ways; NULL: they speak none. As above */
+    struct tls_client *peer_tls_client;
     struct tls_server *api_tls; /* the same certificates for the APIs, which speak something else; both or none */
     struct mail stop_mail;
     atomic_flag stop_posted;

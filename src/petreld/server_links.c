@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "petreld/secret_file.h"
+#include "petreld/server_peer_tls.h"
 
 #include <string.h>
 
@@ -19,6 +20,8 @@ static int make_tcp(struct server *server, struct loop *const *loops)
         config.name = server->node_name;
         config.roles = server->roles;
         config.secret = bytes_str(secret);
+        config.tls = server_peer_tls_mode(server->config);
+        config.tls_name = server_peer_tls_name(server->config);
         config.call_timeout_ms = (uint32_t)server->config->peer_call_timeout;
         config.silence_ms = (uint32_t)server->config->peer_silence;
         err = link_tcp_new(&server->peers, &config, loops, server->loops_count);
@@ -52,6 +55,7 @@ bool server_links_called(const struct server *server)
 int server_links_open(struct server_loop *node)
 {
     struct server *server = node->server;
+    server_peer_tls_open(node);
     if (!server_links_called(server))
         return 0;
     uint16_t port = 0;

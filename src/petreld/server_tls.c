@@ -6,6 +6,7 @@
 #include "loop/tls.h"
 #include "petreld/secret_file.h"
 #include "petreld/server_impl.h"
+#include "petreld/server_peer_tls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +101,7 @@ static int load(const struct config *config, struct servers *out)
     return err;
 }
 
-static void log_certificates(const struct tls_server *tls)
+void server_tls_log(const struct tls_server *tls)
 {
     struct tls_certificate certificate;
     for (size_t i = 0; tls_server_certificate(tls, i, &certificate); i++) {
@@ -120,7 +121,7 @@ int server_tls_load(struct server *server)
         return err;
     server->tls = servers.sessions;
     server->api_tls = servers.apis;
-    log_certificates(server->tls);
+    server_tls_log(server->tls);
     return 0;
 }
 
@@ -175,10 +176,17 @@ static void on_tls_mail(struct mail *mail)
     free(letter);
 }
 
-bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out)
+bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out, const char **use)
 {
     const struct server *server = ctx;
-    return server->tls != NULL && tls_server_certificate(server->tls, index, out);
+    size_t clients = 0;
+    while (server->tls != NULL && tls_server_certificate(server->tls, clients, out)) {
+        *use = "clients";
+        if (clients++ == index)
+            return true;
+    }
+    *use = "nodes";
+    return server->peer_tls != NULL && tls_server_certificate(server->peer_tls, index - clients, out);
 }
 
 int server_tls_host_reload(void *ctx)
@@ -186,7 +194,7 @@ int server_tls_host_reload(void *ctx)
     return server_tls_reload(ctx);
 }
 
-int server_tls_reload(struct server *server)
+static int reload_for_clients(struct server *server)
 {
     if (server->tls == NULL)
         return 0;
@@ -199,7 +207,7 @@ int server_tls_reload(struct server *server)
     tls_server_unref(server->api_tls);
     server->tls = servers.sessions;
     server->api_tls = servers.apis;
-    log_certificates(server->tls);
+    server_tls_log(server->tls);
     for (size_t i = 0; i < server->loops_count; i++) {
         struct tls_mail *letter = object_zalloc(sizeof *letter);
         letter->mail.run = on_tls_mail;
@@ -208,4 +216,11 @@ int server_tls_reload(struct server *server)
         mailbox_post(server->loops[i].loop, &letter->mail);
     }
     return 0;
+}
+
+int server_tls_reload(struct server *server)
+{
+    const int clients = reload_for_clients(server);
+    const int nodes = server_peer_tls_reload(server);
+    return clients != 0 ? clients : nodes;
 }

@@ -1,4 +1,4 @@
-/* server_tls.h: the certificates that a server shows. */
+/* server_tls.h: the certificates that a server shows to devices and backends; reloading is of those for nodes as well. */
 #ifndef PETREL_PETRELD_SERVER_TLS_H
 #define PETREL_PETRELD_SERVER_TLS_H
 
@@ -12,8 +12,10 @@ struct server_loop;
 int server_tls_load(struct server *server);
 int server_tls_reload(struct server *server);
 void server_tls_open(struct server_loop *node);
+/* Say what there is, and until when. */
+void server_tls_log(const struct tls_server *tls);
 /* api_host's certificate and reload; ctx is the server; on the server's thread. */
-bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out);
+bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out, const char **use);
 int server_tls_host_reload(void *ctx);
 
 #endif

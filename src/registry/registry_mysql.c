@@ -204,6 +204,9 @@ static void registry_free(struct registry_base *base)
     free_text(config->user);
     free_text(config->password);
     free_text(config->database);
+    free_text(config->tls_ca);
+    free_text(config->tls_cert);
+    free_text(config->tls_key);
     free_text(self->config.copy_path);
     free(self);
 }
@@ -225,6 +228,9 @@ static void copy_config(struct registry_mysql *self, const struct registry_mysql
     copy->user = copy_of(copy->user);
     copy->password = copy_of(copy->password);
     copy->database = copy_of(copy->database);
+    copy->tls_ca = copy_of(copy->tls_ca);
+    copy->tls_cert = copy_of(copy->tls_cert);
+    copy->tls_key = copy_of(copy->tls_key);
     if (copy->connect_timeout_ms == 0)
         copy->connect_timeout_ms = REGISTRY_MYSQL_CONNECT_TIMEOUT_MS;
     if (copy->timeout_ms == 0)

@@ -26,6 +26,8 @@ static void free_store(struct store_redis *store)
     if (store->config.redis.password != NULL)
         explicit_bzero((void *)(uintptr_t)store->config.redis.password, strlen(store->config.redis.password));
     free((void *)(uintptr_t)store->config.redis.password);
+    tls_client_unref(store->config.redis.tls);
+    free((void *)(uintptr_t)store->config.redis.tls_name);
     free(store->seats);
     store->magic = 0;
     free(store);
@@ -307,6 +309,10 @@ int store_redis_open(struct store **out, const struct store_redis_config *config
         store->config.redis.username = object_strdup(config->redis.username);
     if (config->redis.password != NULL)
         store->config.redis.password = object_strdup(config->redis.password);
+    if (config->redis.tls != NULL)
+        store->config.redis.tls = tls_client_ref(config->redis.tls);
+    if (config->redis.tls_name != NULL)
+        store->config.redis.tls_name = object_strdup(config->redis.tls_name);
     pack_limits(store->limits, &config->limits);
     atomic_init(&store->refs, 1);
     store->seats = aligned_alloc(_Alignof(struct store_redis_seat), config->loops * sizeof *store->seats);

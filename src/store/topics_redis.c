@@ -24,6 +24,8 @@ static void free_topics(struct topics_redis *topics)
     if (topics->config.redis.password != NULL)
         explicit_bzero((void *)(uintptr_t)topics->config.redis.password, strlen(topics->config.redis.password));
     free((void *)(uintptr_t)topics->config.redis.password);
+    tls_client_unref(topics->config.redis.tls);
+    free((void *)(uintptr_t)topics->config.redis.tls_name);
     free(topics->seats);
     topics->magic = 0;
     free(topics);
@@ -233,6 +235,10 @@ int topics_redis_open(struct topics **out, const struct topics_redis_config *con
         topics->config.redis.username = object_strdup(config->redis.username);
     if (config->redis.password != NULL)
         topics->config.redis.password = object_strdup(config->redis.password);
+    if (config->redis.tls != NULL)
+        topics->config.redis.tls = tls_client_ref(config->redis.tls);
+    if (config->redis.tls_name != NULL)
+        topics->config.redis.tls_name = object_strdup(config->redis.tls_name);
     atomic_init(&topics->refs, 1);
     topics->seats = aligned_alloc(_Alignof(struct topics_redis_seat), config->loops * sizeof *topics->seats);
     petrel_assert(topics->seats != NULL);

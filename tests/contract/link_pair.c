@@ -5,6 +5,63 @@
 
 #include <stdio.h>
 
+/* ---- TLS ---- */
+
+/* Between link_pair_secure() and link_pair_plain(). */
+static struct {
+    struct tls_files files;
+    struct link_pair_ends ends;
+} all;
+
+struct link_pair_ends link_pair_ends_in(const char *cert, const char *key, const char *ca_file)
+{
+    struct link_pair_ends ends;
+    char why[TLS_WHY_SIZE];
+    const struct tls_identity identity = {cert, key};
+    const struct tls_server_config server = {.identities = &identity,
+                                             .identities_count = 1,
+                                             .min_version = TLS_VERSION_1_3,
+                                             .client_ca_file = ca_file,
+                                             .client_cert_required = true,
+                                             .nodes = true,
+                                             .compact = true};
+    const struct tls_client_config client = {.ca_file = ca_file, .cert_file = cert, .key_file = key, .compact = true};
+    int rc = tls_server_new(&ends.server, &server, why);
+    petrel_assert(rc == 0);
+    rc = tls_client_new(&ends.client, &client, why);
+    petrel_assert(rc == 0);
+    return ends;
+}
+
+struct link_pair_ends link_pair_ends_of(struct tls_files *ca, const char *names, const struct tls_files *trusted)
+{
+    struct tls_pair pair;
+    tls_files_issue(ca, "node", names, false, &pair);
+    return link_pair_ends_in(pair.cert, pair.key, trusted->ca);
+}
+
+void link_pair_ends_free(struct link_pair_ends *ends)
+{
+    tls_server_unref(ends->server);
+    tls_client_unref(ends->client);
+    *ends = (struct link_pair_ends){0};
+}
+
+int link_pair_secure(void **state)
+{
+    (void)state;
+    tls_files_make(&all.files);
+    all.ends = link_pair_ends_of(&all.files, "DNS:pair", &all.files);
+    return 0;
+}
+
+int link_pair_plain(void **state)
+{
+    (void)state;
+    link_pair_ends_free(&all.ends);
+    return tls_files_remove(&all.files), 0;
+}
+
 /* ---- roles ---- */
 
 static void fill_page(struct peer_page *page, struct buf *message)
@@ -94,6 +151,7 @@ struct link_tcp_config link_pair_config(uint32_t number, uint64_t incarnation, u
     config.name = "pair";
     config.roles = roles;
     config.secret = bytes_str(LINK_PAIR_SECRET);
+    config.tls = all.ends.server != NULL ? DISCOVERY_TLS_REQUIRED : DISCOVERY_TLS_OFF;
     config.heartbeat_ms = 100;
     config.silence_ms = 10000;
     config.call_timeout_ms = 30000;
@@ -118,24 +176,60 @@ static void listen_on(void *ctx)
     petrel_assert(rc == 0);
 }
 
-void link_pair_open(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port)
+struct securing {
+    struct link *link;
+    const struct link_pair_ends *ends;
+};
+
+static void secure(void *ctx)
+{
+    const struct securing *securing = ctx;
+    link_tcp_secure(securing->link, securing->ends->server, securing->ends->client);
+}
+
+void link_pair_change(struct link_pair_node *node, const struct link_pair_ends *ends)
+{
+    for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
+        struct securing securing = {node->at[i].link, ends};
+        loops_run_on(&node->loops, i, secure, &securing);
+    }
+}
+
+void link_pair_open_with(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port,
+                         const struct link_pair_ends *ends)
 {
     memset(node, 0, sizeof *node);
     node->number = config->node;
     node->incarnation = config->incarnation;
     node->roles = config->roles;
     node->port = port;
+    node->tls = config->tls;
+    snprintf(node->name, sizeof node->name, "%s", config->name);
     loops_open(&node->loops, LINK_PAIR_LOOPS);
-    const int rc = link_tcp_new(&node->set, config, node->loops.loops, LINK_PAIR_LOOPS);
-    petrel_assert(rc == 0);
+    petrel_assert(link_tcp_new(&node->set, config, node->loops.loops, LINK_PAIR_LOOPS) == 0);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
         node->at[i].node = node;
         node->at[i].link = link_tcp_at(node->set, i);
         serve(&node->at[i]);
     }
     loops_start(&node->loops);
+    if (config->tls != DISCOVERY_TLS_OFF)
+        link_pair_change(node, ends);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
         loops_run_on(&node->loops, i, listen_on, &node->at[i]);
+}
+
+void link_pair_open(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port)
+{
+    link_pair_open_with(node, config, port, &all.ends);
+}
+
+struct link_pair_node link_pair_behind(const struct link_pair_node *node, uint16_t port)
+{
+    struct link_pair_node far = {
+        .number = node->number, .roles = node->roles, .incarnation = node->incarnation, .tls = node->tls, .port = port};
+    snprintf(far.name, sizeof far.name, "%s", node->name);
+    return far;
 }
 
 struct showing {
@@ -155,8 +249,11 @@ void link_pair_view(struct link_pair_node *node, struct link_pair_node *const *o
     atomic_init(&view->refs, 1);
     view->count = count;
     for (size_t i = 0; i < count; i++) {
-        view->nodes[i] = (struct discovery_node){
-            .number = others[i]->number, .roles = others[i]->roles, .incarnation = others[i]->incarnation};
+        view->nodes[i] = (struct discovery_node){.number = others[i]->number,
+                                                 .roles = others[i]->roles,
+                                                 .incarnation = others[i]->incarnation,
+                                                 .peer_tls = others[i]->tls};
+        snprintf(view->nodes[i].name, sizeof view->nodes[i].name, "%s", others[i]->name);
         snprintf(view->nodes[i].peer_address, sizeof view->nodes[i].peer_address, "127.0.0.1:%u", others[i]->port);
     }
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
@@ -206,6 +303,8 @@ static void look(void *ctx)
     looking->counts.under_way = stats.calls;
     looking->counts.dropped = stats.dropped;
     looking->counts.refused = stats.refused;
+    looking->counts.secure = stats.secure;
+    looking->counts.plain = stats.plain;
 }
 
 struct link_pair_counts link_pair_look(struct link_pair_node *node, size_t loop)

@@ -6,6 +6,7 @@
 #include "base/object.h"
 #include "contract/loops.h"
 #include "discovery/link_tcp.h"
+#include "unit/tls_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +22,7 @@
 /* What one loop's roles and link have come to. */
 struct link_pair_counts {
     uint64_t peers, peers_up, called_by, known, under_way, dropped, refused; /* as link_tcp_stats */
+    uint64_t secure, plain;                                                  /* likewise */
     uint64_t calls;                                                          /* that came to its roles */
     uint64_t held;                                                           /* of them, unanswered */
     uint64_t topics;                                                         /* bytes of TOPIC_DELIVERs */
@@ -42,8 +44,16 @@ struct link_pair_role {
     char user[ROUTE_USER_MAX + 1]; /* of the last call */
 };
 
+/* What a node shows the others, and whom it trusts. */
+struct link_pair_ends {
+    struct tls_server *server;
+    struct tls_client *client;
+};
+
 struct link_pair_node {
     uint32_t number;
+    char name[DISCOVERY_NAME_MAX + 1];
+    enum discovery_tls tls;
     uint64_t incarnation;
     uint32_t roles;
     uint16_t port;
@@ -70,10 +80,26 @@ struct link_pair_ask {
     struct loops_tally done;
 };
 
+/* A certificate for these names (as subjectAltName has them), by ca, for one who trusts `trusted`'s authority. */
+struct link_pair_ends link_pair_ends_of(struct tls_files *ca, const char *names, const struct tls_files *trusted);
+/* The same of files that are there. */
+struct link_pair_ends link_pair_ends_in(const char *cert, const char *key, const char *ca_file);
+void link_pair_ends_free(struct link_pair_ends *ends);
+
+/* Group set-up and tear-down: all nodes that are opened in between must speak TLS, but for those opened with ends of their own. */
+int link_pair_secure(void **state);
+int link_pair_plain(void **state);
+
 /* Quick heartbeats and backoffs for tests. */
 struct link_tcp_config link_pair_config(uint32_t number, uint64_t incarnation, uint32_t roles);
 /* Start it; port 0: the kernel chooses. Both loops listen on it. */
 void link_pair_open(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port);
+void link_pair_open_with(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port,
+                         const struct link_pair_ends *ends);
+/* New connections have these. */
+void link_pair_change(struct link_pair_node *node, const struct link_pair_ends *ends);
+/* How a node stands in the view of those that reach it at another port. */
+struct link_pair_node link_pair_behind(const struct link_pair_node *node, uint16_t port);
 /* Tell a node of these others. */
 void link_pair_view(struct link_pair_node *node, struct link_pair_node *const *others, size_t count);
 /* Close its links, one by one, and stop its loops. */

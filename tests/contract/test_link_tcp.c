@@ -523,5 +523,7 @@ int main(void)
         cmocka_unit_test(a_node_with_both_roles_asks_itself_and_is_told_by_others),
         cmocka_unit_test(a_topic_reaches_each_loop_of_the_node_once),
     };
-    return cmocka_run_group_tests(cases, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("plain", cases, NULL, NULL);
+    failed += cmocka_run_group_tests_name("TLS", cases, link_pair_secure, link_pair_plain);
+    return failed;
 }

@@ -22,13 +22,6 @@ static void open_node(struct link_pair_node *node, uint32_t number, uint32_t rol
     link_pair_open(node, &config, 0);
 }
 
-/* How a node stands in the view of those that reach it through the relay only. */
-static struct link_pair_node behind(const struct link_pair_node *node, const struct relay *relay)
-{
-    return (struct link_pair_node){
-        .number = node->number, .roles = node->roles, .incarnation = node->incarnation, .port = relay_port(relay)};
-}
-
 static struct relay *relay_to(const struct link_pair_node *node)
 {
     struct relay *relay = relay_open(node->port);
@@ -125,7 +118,7 @@ static void a_hanging_link_ends_its_calls_and_others_serve(void **state)
     open_node(&other, 3, DISCOVERY_MESSAGE, SOON_MS);
     open_node(&session, 2, DISCOVERY_SESSION, SOON_MS);
     struct relay *relay = relay_to(&message);
-    struct link_pair_node far = behind(&message, relay);
+    struct link_pair_node far = link_pair_behind(&message, relay_port(relay));
     link_pair_view(&session, (struct link_pair_node *[]){&far}, 1);
     LINK_PAIR_IS(&session, 0, peers_up, 1);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
@@ -164,7 +157,7 @@ static void tells_over_a_cut_link_are_dropped_and_its_healing_is_a_reason_to_loo
     open_node(&message, 1, DISCOVERY_MESSAGE, NEVER_MS);
     open_node(&session, 2, DISCOVERY_SESSION, NEVER_MS);
     struct relay *relay = relay_to(&message);
-    struct link_pair_node far = behind(&message, relay);
+    struct link_pair_node far = link_pair_behind(&message, relay_port(relay));
     link_pair_view(&session, (struct link_pair_node *[]){&far}, 1);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
         LINK_PAIR_IS(&session, i, dirty, 1);
@@ -179,7 +172,7 @@ static void tells_over_a_cut_link_are_dropped_and_its_healing_is_a_reason_to_loo
     }
     assert_int_equal(link_pair_tell(&message, 0, &session, 1, 6, 5, NULL), 0);
     relay = relay_to(&message);
-    far = behind(&message, relay);
+    far = link_pair_behind(&message, relay_port(relay));
     link_pair_view(&session, (struct link_pair_node *[]){&far}, 1);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
         LINK_PAIR_IS(&session, i, dirty, 2);
@@ -202,7 +195,7 @@ static void who_is_called_is_followed_at_once_when_discovery_says_so(void **stat
     open_node(&old, 1, DISCOVERY_MESSAGE, NEVER_MS);
     open_node(&session, 2, DISCOVERY_SESSION, NEVER_MS);
     struct relay *relay = relay_to(&old);
-    struct link_pair_node far = behind(&old, relay);
+    struct link_pair_node far = link_pair_behind(&old, relay_port(relay));
     link_pair_view(&session, (struct link_pair_node *[]){&far}, 1);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
         LINK_PAIR_IS(&session, i, dirty, 1);
@@ -242,7 +235,7 @@ static void a_caller_s_newer_process_takes_the_place_of_the_old_at_once(void **s
     open_node(&message, 1, DISCOVERY_MESSAGE, NEVER_MS);
     open_node(&old, 2, DISCOVERY_SESSION, NEVER_MS);
     struct relay *relay = relay_to(&message);
-    struct link_pair_node far = behind(&message, relay);
+    struct link_pair_node far = link_pair_behind(&message, relay_port(relay));
     link_pair_view(&old, (struct link_pair_node *[]){&far}, 1);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
         LINK_PAIR_IS(&message, i, known, LINK_PAIR_LOOPS);
@@ -334,5 +327,7 @@ int main(void)
         cmocka_unit_test(a_caller_s_newer_process_takes_the_place_of_the_old_at_once),
         cmocka_unit_test(an_api_node_reaches_the_sessions_and_serves_no_calls),
     };
-    return cmocka_run_group_tests(cases, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("plain", cases, NULL, NULL);
+    failed += cmocka_run_group_tests_name("TLS", cases, link_pair_secure, link_pair_plain);
+    return failed;
 }

@@ -234,9 +234,10 @@ static void render_config(void *ctx, struct bytebuf *out)
     bytes_append_str(out, "{\"api.port\":7480}");
 }
 
-static bool certificate(void *ctx, size_t index, struct tls_certificate *out)
+static bool certificate(void *ctx, size_t index, struct tls_certificate *out, const char **use)
 {
     (void)ctx;
+    *use = "nodes";
     *out = (struct tls_certificate){
         .file = "push.crt", .names = "push.test", .key = "EC", .not_before_s = 1, .not_after_s = 1800000000};
     return index == 0;

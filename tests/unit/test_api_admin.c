@@ -170,6 +170,7 @@ static void certificates_are_shown_and_read_again(void **state)
         assert_int_equal(json_array_size(list), 1);
         const json_t *first = json_array_get(list, 0);
         assert_string_equal(json_string_value(json_object_get(first, "names")), "push.test");
+        assert_string_equal(json_string_value(json_object_get(first, "use")), "nodes");
         assert_string_equal(json_string_value(json_object_get(first, "not_after")), "2027-01-15T08:00:00.000Z");
         api_client_free(&reply);
     }

@@ -14,7 +14,8 @@ static const struct discovery_node nodes[] = {
      .roles = DISCOVERY_MESSAGE | DISCOVERY_API,
      .incarnation = 99,
      .name = "message-1",
-     .peer_address = "127.0.0.1:7"},
+     .peer_address = "127.0.0.1:7",
+     .peer_tls = DISCOVERY_TLS_REQUIRED},
     {.number = 1,
      .roles = DISCOVERY_SESSION,
      .incarnation = 77,
@@ -79,6 +80,7 @@ static void nodes_are_listed_and_counted(void **state)
     assert_null(api_client_at(&reply, "nodes.0.left"));
     assert_string_equal(api_client_text(&reply, "nodes.1.roles.0"), "message");
     assert_string_equal(api_client_text(&reply, "nodes.1.peer_address"), "127.0.0.1:7");
+    assert_string_equal(api_client_text(&reply, "nodes.1.peer_tls"), "required");
     assert_null(api_client_at(&reply, "nodes.1.sessions"));
     assert_true(json_is_true(api_client_at(&reply, "nodes.2.counted")));
     assert_int_equal(number(&reply, "nodes.2.sessions"), 7); /* not the 5 of the view */

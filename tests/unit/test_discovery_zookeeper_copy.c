@@ -15,9 +15,10 @@
 static const char *const whole =
     "petrel nodes 1\nroot=/petrel\nas_of_ms=1700000000123\ncount=2\n\n"
     "petrel 1\nname=end\nnumber=7\nincarnation=1700000000000\nroles=message\nstate=up\nsessions=0\nmax_sessions=0\n"
-    "connects_per_second=0\nloops=0\nsession_address=\npeer_address=10.0.0.7:7490\n\n"
+    "connects_per_second=0\nloops=0\nsession_address=\npeer_address=10.0.0.7:7490\npeer_tls=off\n\n"
     "petrel 1\nname=b\nnumber=8\nincarnation=1700000000001\nroles=session\nstate=draining\nsessions=3\nmax_sessions=9\n"
-    "connects_per_second=50\nloops=4\nsession_address=push.example:7400\npeer_address=10.0.0.8:7490\nend\n";
+    "connects_per_second=50\nloops=4\nsession_address=push.example:7400\npeer_address=10.0.0.8:7490\npeer_tls="
+    "required\nend\n";
 
 static int unpack(const char *text, const char *root, struct discovery_zookeeper_copy *copy)
 {

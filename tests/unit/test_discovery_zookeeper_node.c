@@ -11,7 +11,7 @@
 static const char *const whole =
     "petrel 1\nname=node-7\nnumber=7\nincarnation=1700000000000\nroles=session,api\nstate=draining\nsessions=12\n"
     "max_sessions=1000\nconnects_per_second=50\nloops=4\nsession_address=push.example:7400\npeer_address=10.0.0.7:"
-    "7490\n";
+    "7490\npeer_tls=optional\n";
 
 static int unpack(const char *text, struct discovery_node *node)
 {
@@ -35,6 +35,7 @@ static void a_node_reads_as_it_was_packed(void **state)
     assert_int_equal(node.loops, 4);
     assert_string_equal(node.session_address, "push.example:7400");
     assert_string_equal(node.peer_address, "10.0.0.7:7490");
+    assert_int_equal(node.peer_tls, DISCOVERY_TLS_OPTIONAL);
     discovery_zookeeper_node_pack(&node, &out);
     assert_true(bytes_equal_str(bytes_view(&out), whole));
     bytes_reset(&out);
@@ -84,9 +85,9 @@ static void nodes_are_the_same_in_everything_that_is_packed(void **state)
 {
     (void)state;
     struct discovery_node node;
-    struct discovery_node others[11];
+    struct discovery_node others[12];
     assert_int_equal(unpack(whole, &node), 0);
-    for (size_t i = 0; i < 11; i++)
+    for (size_t i = 0; i < 12; i++)
         others[i] = node;
     assert_true(discovery_zookeeper_node_same(&node, &others[0]));
     others[0].number++;
@@ -100,8 +101,32 @@ static void nodes_are_the_same_in_everything_that_is_packed(void **state)
     others[8].name[0] = 'm';
     others[9].session_address[0] = 'q';
     others[10].peer_address[0] = '2';
-    for (size_t i = 0; i < 11; i++)
+    others[11].peer_tls = DISCOVERY_TLS_REQUIRED;
+    for (size_t i = 0; i < 12; i++)
         assert_false(discovery_zookeeper_node_same(&node, &others[i]));
+}
+
+/* Nodes of versions before and after this one are in its cluster while that is upgraded. */
+static void what_links_speak_is_told_across_versions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        enum discovery_tls tls;
+    } cases[] = {
+        {"", DISCOVERY_TLS_OFF},
+        {"peer_tls=off\n", DISCOVERY_TLS_OFF},
+        {"peer_tls=required\n", DISCOVERY_TLS_REQUIRED},
+        {"peer_tls=quantum\n", DISCOVERY_TLS_OPTIONAL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct discovery_node node;
+        struct bytebuf text = {0};
+        bytes_printf(&text, "petrel 1\nname=a\nnumber=1\nincarnation=5\n%s", cases[i].line);
+        assert_int_equal(discovery_zookeeper_node_unpack(bytes_view(&text), &node), 0);
+        assert_int_equal(node.peer_tls, cases[i].tls);
+        bytes_reset(&text);
+    }
 }
 
 static void what_is_no_node_is_refused(void **state)
@@ -179,6 +204,7 @@ int main(void)
         cmocka_unit_test(the_largest_values_fit),
         cmocka_unit_test(keys_that_are_not_known_are_passed_over),
         cmocka_unit_test(nodes_are_the_same_in_everything_that_is_packed),
+        cmocka_unit_test(what_links_speak_is_told_across_versions),
         cmocka_unit_test(what_is_no_node_is_refused),
         cmocka_unit_test(a_text_that_is_too_long_is_refused),
         cmocka_unit_test(a_node_that_is_cut_is_refused_or_lacks_what_was_cut),

@@ -140,7 +140,7 @@ static int read_view(const char *text, struct redis_view **view)
     struct redis_codec *codec = redis_codec_new();
     const struct redis_value *reply = NULL;
     assert_int_equal(read_all(codec, text, &reply), 1);
-    const int err = redis_slots_read(reply, "10.0.0.9", view);
+    const int err = redis_slots_read(reply, "10.0.0.9", false, view);
     redis_codec_free(&codec);
     return err;
 }

@@ -25,5 +25,9 @@ void tls_files_remove(struct tls_files *files);
 /* Certify a new key for hosts, as subjectAltName has them ("DNS:a.test,DNS:*.b.test,IP:127.0.0.1"), in the files <name>.crt and
  * <name>.key. */
 void tls_files_issue(struct tls_files *files, const char *name, const char *hosts, bool rsa, struct tls_pair *out);
+/* The same with an EC key, until so many days from now (below 0: until then), for such a use only, as extendedKeyUsage has it (NULL:
+ * any). */
+void tls_files_issue_for(struct tls_files *files, const char *name, const char *hosts, int days, const char *use,
+                         struct tls_pair *out);
 
 #endif

@@ -123,7 +123,7 @@ static bool add_cuts(struct cluster *cluster)
 
 bool cluster_set_up(struct cluster *cluster, struct ledger *ledger, char **tokens)
 {
-    static const char *const up[] = {"up", NULL};
+    const char *const up[] = {"up", ledger->options.tls ? "--tls" : NULL, NULL};
     char admin[LEDGER_ADDRESS_MAX], token[100];
     *cluster = (struct cluster){.ledger = ledger};
     if (!choose_dir(cluster)) {
@@ -132,6 +132,7 @@ bool cluster_set_up(struct cluster *cluster, struct ledger *ledger, char **token
     }
     operate_init(&cluster->operate, &ledger->loop, cluster->dir, ledger->options.bin);
     printf("deploy/cluster up in %s\n", cluster->dir);
+    snprintf(ledger->ca, sizeof ledger->ca, "%s/tls/ca.crt", cluster->dir);
     cluster->up = true;
     if (!run(cluster, true, up) || !add_cuts(cluster) || !read_admin_token(cluster, token, sizeof token)) {
         ledger_fail(ledger, "the cluster did not come up");
