@@ -11,9 +11,9 @@
 static const struct command_option globals[] = {
     {"data-dir", COMMAND_FOLDER, "DIR", "the server's data directory, where petreld.json and admin.token are "
         "(PETREL_DATA_DIR, else /var/lib/petrel)", 0},
-    {"admin", COMMAND_TEXT, "URL", "the admin API (PETREL_ADMIN, else what petreld.json says)", 0},
+    {"admin", COMMAND_TEXT, "URL", "the admin API, or unix:PATH (PETREL_ADMIN, else what petreld.json says: its socket where you may use it)", 0},
     {"admin-ca", COMMAND_FILE, "FILE", "trust these certificates (PEM) of an https://HOST:PORT in --admin instead of the system's", 0},
-    {"token-file", COMMAND_FILE, "FILE", "holds the admin token (admin.token in the data directory)", 0},
+    {"token-file", COMMAND_FILE, "FILE", "holds the admin token (admin.token in the data directory; a socket needs none)", 0},
     {"output", COMMAND_CHOICE, "table|json", "for people, or for machines", 'o'},
     {"timeout", COMMAND_DURATION, "TIME", "how long one request may take: 500ms, 10s, 1m (10s; a backup: 1h)", 0},
     {"help", COMMAND_FLAG, NULL, "tell how it is used", 'h'},

@@ -12,6 +12,7 @@
 /* clang-format off */
 #define CONFIG_TABLE(X) \
     X("data_dir", data_dir, TEXT, "/var/lib/petrel", 0, 0, "Directory of the embedded stores and of admin.token; made when absent, mode 0700") \
+    X("user", user, TEXT, "petrel", 0, 0, "Whom a petreld that is started as root becomes before it opens anything; root: it stays root; started as anyone else it is that user anyway") \
     X("node_name", node_name, TEXT, "", 0, 0, "Name of this node in logs and to clients; empty: the host name") \
     X("roles", roles, TEXT, "session,message,api", 0, 0, "What this process does, by commas; where not all of them, the others are on nodes that discovery names") \
     X("loops", loops, COUNT, "0", 0, 256, "Event loops, a thread each; 0: one per core, and more where the limit of descriptors is short of session.max_sessions") \
@@ -58,9 +59,11 @@
     X("api.key_rate", api_key_rate, COUNT, "0", 0, 1000000000, "The same for each of the app's API keys") \
     X("api.rate_burst", api_rate_burst, DURATION, "1s", 1, 3600 * CONFIG_SECOND, "What of such a limit may come at once after a rest: the requests of so long") \
     X("api.token_ttl", api_token_ttl, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Life of device tokens that register mints") \
-    X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; keep it on loopback") \
+    X("admin.socket", admin_socket, TEXT, "admin.sock", 0, 0, "Unix socket of the admin API, in data_dir unless it begins with /; root, the server's own user and admin.socket_group show no token there; empty: none") \
+    X("admin.socket_group", admin_socket_group, TEXT, "", 0, 0, "Group whose members may use that socket as well; empty: nobody else") \
+    X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; any but loopback needs admin.tls = required; empty: only the socket") \
     X("admin.port", admin_port, COUNT, "7481", 0, 65535, "Its port; 0: the kernel chooses") \
-    X("admin.tls", admin_tls, CHOICE, "optional", 0, 0, "optional|required|off; The same for the admin API; on any address but loopback it should be required") \
+    X("admin.tls", admin_tls, CHOICE, "optional", 0, 0, "optional|required|off; The same for the address of the admin API") \
     X("peer.host", peer_host, TEXT, "0.0.0.0", 0, 0, "Address that other nodes connect to: numeric") \
     X("peer.port", peer_port, COUNT, "7482", 0, 65535, "Its port; 0: the kernel chooses") \
     X("peer.advertise", peer_advertise, TEXT, "", 0, 0, "host:port that discovery gives to other nodes, numeric; empty: peer.host and port") \

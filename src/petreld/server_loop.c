@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "loop/capabilities.h"
 #include "petreld/server_tls.h"
 #include "wire/peer_record.h"
 
@@ -83,6 +84,8 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.version = PETREL_VERSION;
     out.started_ms = server->started_ms;
     out.admin_token = datadir_token(server->dir);
+    out.socket = server->admin_socket;
+    out.operators = server->operators;
     out.max_connections =
         share(config->api_max_connections, kind == API_SEND ? server->api_loops : server->loops_count);
     out.max_body_bytes = (uint32_t)config->api_max_body;
@@ -136,11 +139,30 @@ static int open_api(struct server_loop *node, enum api_kind kind, struct api_rol
     return api_role_listen(*role, port);
 }
 
+static int open_socket(const struct server_loop *node)
+{
+    const struct server *server = node->server;
+    const int err = api_role_listen_local(node->admin);
+    if (err != 0)
+        log_at(LOG_ERROR, "server", "the admin socket can't be opened", LOG_STR("path", server->admin_socket),
+               LOG_STR("error", err == PETREL_E_EXISTS      ? "another process serves there; give each its own admin.socket"
+                                : err == PETREL_E_INVALID   ? "something else than a socket stands there"
+                                : err == PETREL_E_NOT_FOUND ? "no such directory"
+                                : err == PETREL_E_FORBIDDEN
+                                    ? "the directory must be the server's to write, and admin.socket_group one of its groups"
+                                    : err_text(err)));
+    return err;
+}
+
 static int explain(int err, const char *what, const char *host, uint64_t port)
 {
+    const char *why = err == PETREL_E_EXISTS ? "address in use"
+                      : err == PETREL_E_FORBIDDEN
+                          ? "ports below 1024 are root's to open: start petreld as root (it becomes user), or with CAP_NET_BIND_SERVICE"
+                          : err_text(err);
     if (err != 0)
         log_at(LOG_ERROR, "server", "a listener can't be opened", LOG_STR("for", what), LOG_STR("host", host),
-               LOG_NUM("port", port), LOG_STR("error", err == PETREL_E_EXISTS ? "address in use" : err_text(err)));
+               LOG_NUM("port", port), LOG_STR("error", why));
     return err;
 }
 
@@ -155,7 +177,7 @@ static int probe_ports(const struct server *server)
     } wanted[] = {
         {"sessions", config->session_host, (server->roles & DISCOVERY_SESSION) != 0 ? config->session_port : 0},
         {"send API", config->api_host, (server->roles & DISCOVERY_API) != 0 ? config->api_port : 0},
-        {"admin API", config->admin_host, config->admin_port},
+        {"admin API", config->admin_host, config->admin_host[0] != '\0' ? config->admin_port : 0},
         {"other nodes", config->peer_host, server_links_called(server) ? config->peer_port : 0},
     };
     int err = 0;
@@ -209,6 +231,8 @@ static int open_apis(struct server_loop *node)
     if (err == 0 && first)
         err = explain(open_api(node, API_ADMIN, &node->admin, &server->admin_port), "admin API", config->admin_host,
                       config->admin_port);
+    if (err == 0 && first)
+        err = open_socket(node);
     return err;
 }
 
@@ -296,6 +320,7 @@ void server_loop_enter(struct server_loop *node, enum server_phase phase)
         loop_stop(node->loop);
         break;
     case SERVER_SERVE:
+        capabilities_shed();
         finish(node, 0);
         break;
     }

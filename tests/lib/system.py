@@ -125,7 +125,7 @@ class Server:
         self.starts += 1
         flags = [word for kind, port in self.ports.items() for word in (f"--{kind}-host", "127.0.0.1",
                                                                          f"--{kind}-port", str(port))]
-        self.background = Background([PETRELD, "--data-dir", self.data, "--shutdown-grace", "1s", "--shutdown-spread", "1s",
+        self.background = Background([PETRELD, "--user", "root", "--data-dir", self.data, "--shutdown-grace", "1s", "--shutdown-spread", "1s",
                                       *flags, *self.flags], self.folder, f"{self.name}-petreld-{self.starts}")
         addresses = self.background.until(self._addresses, "petreld.json of this petreld")
         self.ports = {kind: int(addresses[kind].rsplit(":", 1)[1]) for kind in self.ports}
