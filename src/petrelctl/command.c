@@ -43,6 +43,12 @@ static const struct command_option app_limit[] = {
     {NULL},
 };
 
+static const struct command_option app_set[] = {
+    {"origins", COMMAND_TEXT, "LIST", "origins of the pages that may connect, by commas: https://app.example; *: all; none: no page (the server's session.origins)", 0},
+    {"connects", COMMAND_NUMBER, "N", "connects a second of its devices on each node (the server's session.app_connects_per_second)", 0},
+    {NULL},
+};
+
 static const struct command_option token_key_add[] = {
     {"kid", COMMAND_TEXT, "TEXT", "what the header of tokens calls the key; needs --pem", 0},
     {"pem", COMMAND_FILE, "FILE", "a public key: EC on P-256 (ES256), RSA of 2048 to 4096 bits (RS256); - is standard input", 0},
@@ -128,6 +134,10 @@ static const struct command commands[] = {
         command_app_limit, "app limit shop --rate 500 --key-rate 100",
         "A limit is each node's: an app that asks three nodes may make three times as many. `petrelctl app show` tells what this node has left\n"
         "and has refused."},
+    {"app set", "APP", "set what the app's devices meet where they connect; what is not named is the server's again", app_set,
+        command_app_set, "app set shop --origins https://shop.example,https://www.shop.example",
+        "A page of another origin is refused as its browser connects (403), or, where another app lets it in, when its token names this app (3514).\n"
+        "Clients that are no browsers name no origin and may always."},
     {"app delete", "APP", "delete an app with its keys and devices", yes, command_app_delete, "app delete shop --yes", NULL},
     {"token-key list", "APP", "list the keys that sign the app's device tokens, without the secrets", NULL, command_token_key_list,
         "token-key list shop", NULL},

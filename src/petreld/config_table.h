@@ -28,6 +28,7 @@
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
     X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address") \
     X("session.bad_tokens", session_bad_tokens, COUNT, "64", 0, 1000000, "Bad tokens that one address may show; each more has it wait, from 1 s to 60 s (3002), and each good token makes up for one; 0: no limit") \
+    X("session.app_connects_per_second", session_app_connects_per_second, COUNT, "0", 0, 10000000, "Connects a second of one app on this node, tokens checked; more are told to come again (3002); 0: no limit; an app may have its own (petrelctl app set)") \
     X("session.max_frames_per_second", session_max_frames_per_second, COUNT, "1000", 0, 1000000, "Frames that one device may send in a second, acks of what it was sent aside; beyond it is closed (3513); 0: no limit") \
     X("session.max_bytes_per_second", session_max_bytes_per_second, BYTES, "2MiB", 0, CONFIG_GIB, "Bytes, likewise; more than session.max_frame") \
     X("session.heartbeat", session_heartbeat, DURATION, "4m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Interval told to clients that wish for none") \
@@ -38,7 +39,7 @@
     X("session.high_water", session_high_water, BYTES, "64KiB", CONFIG_KIB, 16 * CONFIG_MIB, "Unsent bytes from which a session refills from the log instead") \
     X("session.slow_timeout", session_slow_timeout, DURATION, "1m", CONFIG_SECOND, CONFIG_DAY, "A socket that takes nothing for so long is closed (3008)") \
     X("session.backoff", session_backoff, DURATION, "1s", 100, 600 * CONFIG_SECOND, "First wait told to clients that are to reconnect") \
-    X("session.origins", session_origins, TEXT, "*", 0, 0, "Origins of the pages whose browsers may connect by WebSocket, as https://app.example, by commas; *: all; empty: none; clients that are no browsers name none and may always") \
+    X("session.origins", session_origins, TEXT, "*", 0, 0, "Origins of the pages whose browsers may connect by WebSocket, as https://app.example, by commas; *: all; empty: none; clients that are no browsers name none and may always; an app may have its own (petrelctl app set)") \
     X("session.proxy_from", session_proxy_from, TEXT, "", 0, 0, "Addresses and networks of proxies, as 10.0.0.0/8, by commas: connections from there begin with a PROXY header, of version 1 or 2, others may not; empty: no proxies") \
     X("api.host", api_host, TEXT, "0.0.0.0", 0, 0, "Address of the send API") \
     X("api.port", api_port, COUNT, "7480", 0, 65535, "Its port; 0: the kernel chooses") \

@@ -45,6 +45,7 @@ static struct session_config session_config_of(const struct server *server)
     out.broadcasts = server->broadcasts;
     out.connects_per_second =
         config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
+    out.app_connects_per_second = (uint32_t)config->session_app_connects_per_second;
     out.max_handshakes = share(config->session_max_handshakes, server->loops_count);
     out.bind_target_ms = (uint32_t)config->session_bind_target;
     out.memory_short = &server->memory.is_short;
@@ -177,11 +178,13 @@ static int probe_ports(const struct server *server)
     } wanted[] = {
         {"sessions", config->session_host, (server->roles & DISCOVERY_SESSION) != 0 ? config->session_port : 0},
         {"send API", config->api_host, (server->roles & DISCOVERY_API) != 0 ? config->api_port : 0},
-        {"admin API", config->admin_host, config->admin_host[0] != '\0' ? config->admin_port : 0},
+        {"admin API", config->admin_host, config->admin_port},
         {"other nodes", config->peer_host, server_links_called(server) ? config->peer_port : 0},
     };
     int err = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && err == 0; i++) {
+        if (wanted[i].host[0] == '\0')
+            continue;
         struct listener_config listener = {.host = wanted[i].host, .port = (uint16_t)wanted[i].port};
         err = explain(listener_probe(&listener), wanted[i].what, wanted[i].host, wanted[i].port);
     }
@@ -346,6 +349,8 @@ static void lend_app(const struct snapshot *snapshot, const struct snapshot_app 
     for (size_t i = 0; i < from->secrets_count; i++)
         to->keys[i] = (struct peer_app_key){bytes_str(from->secrets[i].kid),
                                             bytes_of(from->secrets[i].secret, sizeof from->secrets[i].secret)};
+    to->origins = bytes_str(from->edge.origins);
+    to->connects_per_second = from->edge.connects_per_second;
     for (size_t i = 0; i < to->public_keys_count; i++)
         to->public_keys[i] =
             (struct peer_public_key){bytes_str(keys[i].kid), keys[i].algorithm, bytes_of(keys[i].der, keys[i].der_len)};

@@ -236,7 +236,7 @@ static void keys_of_the_first_schema_keep_their_rights(void **state)
     registry_rig_open(&world, *state);
     assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
     assert_int_equal(registry_rig_create_key(&world, "demo", NULL, text, id), 0);
-    registry_rig_sql(&world, "DROP TABLE app_token_key, app_limit, api_key_grant, audit");
+    registry_rig_sql(&world, "DROP TABLE app_token_key, app_limit, app_edge, api_key_grant, audit");
     registry_rig_sql(&world, "UPDATE petrel_schema SET version = 1");
     registry_rig_reopen(&world);
     assert_int_equal(registry_rig_number(&world, "SELECT version FROM petrel_schema"), NEWEST);

@@ -128,7 +128,7 @@ class Server:
         self.background = Background([PETRELD, "--user", "root", "--data-dir", self.data, "--shutdown-grace", "1s", "--shutdown-spread", "1s",
                                       *flags, *self.flags], self.folder, f"{self.name}-petreld-{self.starts}")
         addresses = self.background.until(self._addresses, "petreld.json of this petreld")
-        self.ports = {kind: int(addresses[kind].rsplit(":", 1)[1]) for kind in self.ports}
+        self.ports.update({kind: int(addresses[kind].rsplit(":", 1)[1]) for kind in self.ports if kind in addresses})
         return self
 
     def _addresses(self):
