@@ -267,8 +267,9 @@ static int read_edge(struct bytes text, struct snapshot_edge *out, struct api_er
         return PETREL_E_INVALID;
     int rc = api_json_read(object, "", edge_fields, sizeof edge_fields / sizeof edge_fields[0], &body, error);
     if (rc == 0 && !websocket_upgrade_valid_origins(body.origins))
-        rc = api_error_set(error, API_ERROR_INVALID, "origins",
-                           "must be origins by commas, as https://app.example, or * for all, or none; no path, no slash at the end");
+        rc = api_error_set(
+            error, API_ERROR_INVALID, "origins",
+            "must be origins by commas, as https://app.example, or * for all, or none; no path, no slash at the end");
     *out = (struct snapshot_edge){.connects_per_second = (uint32_t)body.connects_per_second.value};
     if (rc == 0 && body.origins.len > 0)
         memcpy(out->origins, body.origins.ptr, body.origins.len);

@@ -420,12 +420,12 @@ static const struct stream_ops stream_ops = {
 static void meet_operator(struct api_conn *conn)
 {
     const struct api_operators *may = &conn->role->config.operators;
-    struct api_operator *operator = &conn->operator;
+    struct api_operator *operator= & conn->operator;
     if (conn->role->config.kind != API_ADMIN || !stream_peer_user(conn->stream, &operator->uid))
         return;
     conn->knows_tls = true;
-    operator->trusted = operator->uid == 0 || operator->uid == may->uid ||
-                        (may->gid != LISTENER_NO_GROUP && stream_peer_in_group(conn->stream, may->gid));
+    operator->trusted = operator->uid == 0 || operator->uid ==
+        may->uid ||(may->gid != LISTENER_NO_GROUP && stream_peer_in_group(conn->stream, may->gid));
 }
 
 void api_conn_accept(void *ctx, struct stream *stream)

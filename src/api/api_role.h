@@ -57,11 +57,11 @@ struct api_config {
     enum api_kind kind;
     const char *host; /* API_ADMIN: empty: only the socket */
     uint16_t port;
-    const char *socket;            /* API_ADMIN: path of a Unix socket; empty: none */
+    const char *socket;             /* API_ADMIN: path of a Unix socket; empty: none */
     struct api_operators operators; /* who needs no token there */
-    struct netaddr_set proxy_from; /* who begins with a PROXY header, and must; default: nobody */
-    enum api_tls tls;              /* default API_TLS_OPTIONAL: where there are certificates */
-    size_t loops;                  /* of this process: where sessions live */
+    struct netaddr_set proxy_from;  /* who begins with a PROXY header, and must; default: nobody */
+    enum api_tls tls;               /* default API_TLS_OPTIONAL: where there are certificates */
+    size_t loops;                   /* of this process: where sessions live */
     uint32_t node;
     const char *node_name;
     const char *version;

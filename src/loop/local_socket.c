@@ -34,9 +34,9 @@ static int address_of(const char *path, struct sockaddr_un *out)
 static int lock_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL    ? object_strdup(".")
-                   : slash == path  ? object_strdup("/")
-                                    : object_strndup(path, (size_t)(slash - path));
+    char *folder = slash == NULL   ? object_strdup(".")
+                   : slash == path ? object_strdup("/")
+                                   : object_strndup(path, (size_t)(slash - path));
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = fd >= 0 ? fd : err_from_errno(errno);
     free(folder);

@@ -62,7 +62,8 @@ bool stream_peer_in_group(const struct stream *stream, uint32_t gid)
     if (peer.gid == gid)
         return true;
     socklen_t size = 0;
-    (void)getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size); /* says how large; fails unless there are none */
+    (void)getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, NULL,
+                     &size); /* says how large; fails unless there are none */
     gid_t *groups = object_alloc(size + sizeof *groups);
     bool found = false;
     if (size > 0 && getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0) {

@@ -2,8 +2,8 @@
 
 #include "base/err.h"
 #include "base/object.h"
-#include "loop/loop_impl.h"
 #include "loop/capabilities.h"
+#include "loop/loop_impl.h"
 #include "loop/thread.h"
 
 #include <errno.h>

@@ -16,7 +16,7 @@
 #define DEFAULT_TIMEOUT_MS 10000
 #define HTTP_SCHEME "http://"
 #define SOCKET_SCHEME "unix:"
-#define SOCKET_URL "http://localhost" /* what HTTP says to a socket */
+#define SOCKET_URL "http://localhost"          /* what HTTP says to a socket */
 #define SYSTEM_SOCKET "/run/petrel/admin.sock" /* the systemd unit's */
 #define ANSWER_MAX (64U * 1024 * 1024)
 #define PAGES_MAX 100000 /* a server whose list never ends */
@@ -85,7 +85,8 @@ static enum command_exit take_addresses(struct admin *admin, const char *path, c
     else if (address != NULL)
         admin->url = format_text("%s%s", HTTP_SCHEME, address);
     else
-        return command_fail(COMMAND_FAILED, "%s can't be used: %s; run as root or as the server's user, or be in admin.socket_group",
+        return command_fail(COMMAND_FAILED,
+                            "%s can't be used: %s; run as root or as the server's user, or be in admin.socket_group",
                             file, strerror(errno));
     return COMMAND_OK;
 }
@@ -104,7 +105,8 @@ static enum command_exit read_addresses(struct admin *admin)
         code = take_addresses(admin, path, addresses);
         json_decref(addresses);
     } else if (errnum != ENOENT && strcmp(admin->data_dir, DEFAULT_DATA_DIR) == 0 && may_use_socket(SYSTEM_SOCKET)) {
-        use_socket(admin, SYSTEM_SOCKET); /* the data directory is the server's own, its socket may be for others, too */
+        use_socket(admin,
+                   SYSTEM_SOCKET); /* the data directory is the server's own, its socket may be for others, too */
     } else if (errnum == ENOENT) {
         code = command_fail(
             COMMAND_UNREACHABLE,
@@ -191,8 +193,8 @@ enum command_exit admin_open(struct admin **out, const struct invocation *call)
     if (code == COMMAND_OK && (admin->socket == NULL || token_file != NULL))
         code = read_token(admin);
     if (code == COMMAND_OK)
-        admin->place = admin->socket != NULL ? format_text("%s%s", SOCKET_SCHEME, admin->socket)
-                                             : object_strdup(admin->url);
+        admin->place =
+            admin->socket != NULL ? format_text("%s%s", SOCKET_SCHEME, admin->socket) : object_strdup(admin->url);
     if (code != COMMAND_OK) {
         admin_close(&admin);
         return code;
@@ -307,10 +309,11 @@ static enum command_exit explain_refusal(const struct admin *admin, long http, c
         return command_fail(COMMAND_FAILED, "%s answered %ld and no error of petreld's; is that an admin API?",
                             admin->place, http);
     if (http == 401 && !admin->shows_token)
-        return command_fail(COMMAND_FAILED,
-                            "%s does not know this user as an operator (%s: %s); run as root or as the server's user, be in "
-                            "admin.socket_group, or name the file of the admin token with --token-file",
-                            admin->place, status, message);
+        return command_fail(
+            COMMAND_FAILED,
+            "%s does not know this user as an operator (%s: %s); run as root or as the server's user, be in "
+            "admin.socket_group, or name the file of the admin token with --token-file",
+            admin->place, status, message);
     if (http == 401)
         return command_fail(COMMAND_FAILED,
                             "%s does not take the admin token of %s (%s: %s); name the file of this server's with "

@@ -115,7 +115,8 @@ enum command_exit command_app_set(const struct invocation *call)
         return command_fail(COMMAND_USAGE, "--origins: not UTF-8");
     enum command_exit code = admin_open(&admin, call);
     if (code == COMMAND_OK)
-        code = admin_request(admin, "PUT", json_incref(body), &app, "/admin/v1/apps/%s/edge", invocation_argument(call, 0));
+        code = admin_request(admin, "PUT", json_incref(body), &app, "/admin/v1/apps/%s/edge",
+                             invocation_argument(call, 0));
     json_decref(body);
     admin_close(&admin);
     return print_app(call, code, app);

@@ -228,7 +228,8 @@ static const char *check_admin(const struct config *config)
     if (config->admin_host[0] == '\0' && config->admin_socket[0] == '\0')
         return "admin.host and admin.socket are both empty: nobody could reach the admin API";
     if (config->admin_host[0] != '\0' && !is_loopback(config->admin_host) && !required)
-        return "admin.host is no loopback address: the admin token would cross the network in the clear. Set admin.tls = "
+        return "admin.host is no loopback address: the admin token would cross the network in the clear. Set admin.tls "
+               "= "
                "required (with tls.cert and tls.key), or keep it on 127.0.0.1 or ::1";
     if (config->user[0] == '\0')
         return "user is empty: say whom petreld becomes when it is started as root";

@@ -42,8 +42,8 @@ static int give(int fd, const char *path, bool made, const struct passwd *user)
     if (info.st_uid == user->pw_uid)
         return 0;
     char why[256];
-    (void)snprintf(why, sizeof why, "it is not of the user %s, whom petreld becomes (user): chown -R %s it", user->pw_name,
-                   user->pw_name);
+    (void)snprintf(why, sizeof why, "it is not of the user %s, whom petreld becomes (user): chown -R %s it",
+                   user->pw_name, user->pw_name);
     return refuse(PETREL_E_FORBIDDEN, "a directory belongs to another", path, why);
 }
 
@@ -106,8 +106,8 @@ static int become(const struct passwd *user, bool low_port)
     const bool done = (!low_port || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0) &&
                       initgroups(user->pw_name, user->pw_gid) == 0 &&
                       setresgid(user->pw_gid, user->pw_gid, user->pw_gid) == 0 &&
-                      setresuid(user->pw_uid, user->pw_uid, user->pw_uid) == 0 && (!low_port || capabilities_keep_bind()) &&
-                      prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0;
+                      setresuid(user->pw_uid, user->pw_uid, user->pw_uid) == 0 &&
+                      (!low_port || capabilities_keep_bind()) && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0;
     if (!done)
         return refuse_errno("the user can't be taken on", user->pw_name, errno);
     petrel_assert(setuid(0) != 0 && geteuid() == user->pw_uid); /* there is no way back */
@@ -122,7 +122,8 @@ static int find_user(const char *name, struct passwd *out, char texts[LOOKUP_BYT
     (void)getpwnam_r(name, out, texts, LOOKUP_BYTES, &found);
     if (found != NULL)
         return 0;
-    return refuse(PETREL_E_NOT_FOUND, "started as root, petreld becomes another user, and there is none of that name", name,
+    return refuse(PETREL_E_NOT_FOUND, "started as root, petreld becomes another user, and there is none of that name",
+                  name,
                   "make it (useradd --system petrel), name another (user), or have petreld stay root (--user root)");
 }
 

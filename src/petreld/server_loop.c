@@ -146,21 +146,22 @@ static int open_socket(const struct server_loop *node)
     const int err = api_role_listen_local(node->admin);
     if (err != 0)
         log_at(LOG_ERROR, "server", "the admin socket can't be opened", LOG_STR("path", server->admin_socket),
-               LOG_STR("error", err == PETREL_E_EXISTS      ? "another process serves there; give each its own admin.socket"
-                                : err == PETREL_E_INVALID   ? "something else than a socket stands there"
-                                : err == PETREL_E_NOT_FOUND ? "no such directory"
-                                : err == PETREL_E_FORBIDDEN
-                                    ? "the directory must be the server's to write, and admin.socket_group one of its groups"
-                                    : err_text(err)));
+               LOG_STR("error",
+                       err == PETREL_E_EXISTS      ? "another process serves there; give each its own admin.socket"
+                       : err == PETREL_E_INVALID   ? "something else than a socket stands there"
+                       : err == PETREL_E_NOT_FOUND ? "no such directory"
+                       : err == PETREL_E_FORBIDDEN
+                           ? "the directory must be the server's to write, and admin.socket_group one of its groups"
+                           : err_text(err)));
     return err;
 }
 
 static int explain(int err, const char *what, const char *host, uint64_t port)
 {
-    const char *why = err == PETREL_E_EXISTS ? "address in use"
-                      : err == PETREL_E_FORBIDDEN
-                          ? "ports below 1024 are root's to open: start petreld as root (it becomes user), or with CAP_NET_BIND_SERVICE"
-                          : err_text(err);
+    const char *why = err == PETREL_E_EXISTS      ? "address in use"
+                      : err == PETREL_E_FORBIDDEN ? "ports below 1024 are root's to open: start petreld as root (it "
+                                                    "becomes user), or with CAP_NET_BIND_SERVICE"
+                                                  : err_text(err);
     if (err != 0)
         log_at(LOG_ERROR, "server", "a listener can't be opened", LOG_STR("for", what), LOG_STR("host", host),
                LOG_NUM("port", port), LOG_STR("error", why));

@@ -31,7 +31,8 @@ struct snapshot_limits {
 /* What devices of an app meet where they connect. */
 struct snapshot_edge {
     uint32_t connects_per_second; /* of the app on each node; 0: as the server is configured */
-    char origins[SNAPSHOT_ORIGINS_MAX + 1]; /* as session.origins, for this app's; "none": no page; empty: as the server is configured */
+    char origins[SNAPSHOT_ORIGINS_MAX +
+                 1]; /* as session.origins, for this app's; "none": no page; empty: as the server is configured */
 };
 struct snapshot_secret {
     char kid[17];

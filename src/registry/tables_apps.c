@@ -108,8 +108,8 @@ int tables_apps_delete(struct tables *tables, struct registry_request *request)
     /* Keys and secrets are few. An app's devices may be millions: they are out of reach at once, since the app's number is
      * never used again, and go little by little (tables_purge). */
     static const enum tables_statement steps[] = {TABLES_APP_RETIRE,       TABLES_APP_DELETE,   TABLES_SECRET_DELETE,
-                                                  TABLES_TOKEN_KEY_DELETE, TABLES_LIMIT_DELETE, TABLES_EDGE_DELETE, TABLES_KEY_GRANT_DELETE,
-                                                  TABLES_KEY_DELETE,       TABLES_PURGE_ADD};
+                                                  TABLES_TOKEN_KEY_DELETE, TABLES_LIMIT_DELETE, TABLES_EDGE_DELETE,
+                                                  TABLES_KEY_GRANT_DELETE, TABLES_KEY_DELETE,   TABLES_PURGE_ADD};
     int64_t app_id;
     int status = tables_apps_find(tables, request->in.app, &app_id);
     for (size_t i = 0; status == 0 && i < sizeof steps / sizeof steps[0]; i++) {

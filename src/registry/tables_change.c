@@ -103,7 +103,8 @@ static int set_edge(struct tables *tables, int64_t app_id, const struct snapshot
     const struct bytes origins = bytes_str(edge->origins);
     if (!websocket_upgrade_valid_origins(origins))
         return PETREL_E_INVALID;
-    TABLES_BIND(tables, TABLES_EDGE_PUT, tables_int(app_id), tables_int(edge->connects_per_second), tables_text(origins));
+    TABLES_BIND(tables, TABLES_EDGE_PUT, tables_int(app_id), tables_int(edge->connects_per_second),
+                tables_text(origins));
     return tables_run(tables, TABLES_EDGE_PUT);
 }
 

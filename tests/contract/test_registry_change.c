@@ -177,14 +177,17 @@ static void limits_are_kept_and_meters_go_on(void **state)
 
 static void origins_and_connects_are_kept(void **state)
 {
-    static const char *const wrong[] = {"app.example", "https://app.example/", "https://", "://x", "https://a b", "https://*.example",
-                                        "https://a.example,", ",https://a.example", "https://a.example, ,"};
+    static const char *const wrong[] = {
+        "app.example",         "https://app.example/", "https://",           "://x",
+        "https://a b",         "https://*.example",    "https://a.example,", ",https://a.example",
+        "https://a.example, ,"};
     struct registry_rig world;
     open_with_app(&world, state);
     assert_string_equal(app_of(&world)->edge.origins, "");
     struct registry_ask *ask = registry_rig_ask_new("demo");
     ask->request.in.change = REGISTRY_CHANGE_EDGE;
-    ask->request.in.edge = (struct snapshot_edge){.connects_per_second = 40, .origins = "https://a.example, https://b.example:8443"};
+    ask->request.in.edge =
+        (struct snapshot_edge){.connects_per_second = 40, .origins = "https://a.example, https://b.example:8443"};
     assert_int_equal(registry_rig_ask(&world, ask, world.registry->ops->app_change), 0);
     assert_string_equal(ask->apps[0].edge.origins, "https://a.example, https://b.example:8443");
     assert_int_equal(ask->apps[0].edge.connects_per_second, 40);

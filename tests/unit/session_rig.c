@@ -335,7 +335,8 @@ struct apps_args {
 static void do_tell_app(struct rig *rig, void *arg)
 {
     const struct apps_args *args = arg;
-    struct peer_app app = {.name = bytes_str(args->app), .keys_count = 1, .connects_per_second = args->connects_per_second};
+    struct peer_app app = {
+        .name = bytes_str(args->app), .keys_count = 1, .connects_per_second = args->connects_per_second};
     app.keys[0] = (struct peer_app_key){.kid = bytes_str("k1"), .secret = bytes_of(secret, sizeof secret)};
     static const char *const pems[] = {TOKEN_SAMPLES_PEM_EC, TOKEN_SAMPLES_PEM_RSA};
     static const char *const kids[] = {"es-1", "rs-1"};

@@ -28,7 +28,7 @@ static void an_app_has_so_many_connects_a_second(void **state)
     static const uint32_t own[] = {0, 2}; /* the node's 3, the app's 2 */
     for (uint64_t round = 0; round < 2; round++) {
         const uint32_t may = own[round] != 0 ? own[round] : config.app_connects_per_second;
-        rig_limit_app(scene.rig, "demo", 100 + round, own[round]);
+        rig_limit_app(scene.rig, "demo", 100 + 2 * round, own[round]);
         rig_advance(scene.rig, SECOND_MS);
         for (uint32_t i = 0; i < may + 2; i++) {
             client_open(&scene.client, scene.rig->port);
@@ -43,7 +43,7 @@ static void an_app_has_so_many_connects_a_second(void **state)
             client_close(&scene.client);
         }
         /* What was used is not forgotten with the next list of apps. */
-        rig_limit_app(scene.rig, "demo", 200 + round, own[round]);
+        rig_limit_app(scene.rig, "demo", 101 + 2 * round, own[round]);
         client_open(&scene.client, scene.rig->port);
         client_connect(&scene.client, scene.rig, "phone", 100, (struct position){0, 0});
         client_take_error(&scene.client, SESSION_CODE_OVERLOADED);

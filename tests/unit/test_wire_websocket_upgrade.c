@@ -84,8 +84,9 @@ static void lists_of_origins_are_judged(void **state)
 {
     (void)state;
     static const char *const right[] = {"", "*", "none", "https://a.example", "https://a.example, http://[::1]:8080"};
-    static const char *const wrong[] = {"a.example", "https://a.example/", "https://", "://a", "https://a b", "https://u@a", "https://*.a",
-                                        ",", "https://a,", "https://a,,https://b", "https://a\x01"};
+    static const char *const wrong[] = {"a.example",   "https://a.example/",   "https://",     "://a",
+                                        "https://a b", "https://u@a",          "https://*.a",  ",",
+                                        "https://a,",  "https://a,,https://b", "https://a\x01"};
     for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
         assert_true(websocket_upgrade_valid_origins(bytes_str(right[i])));
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
