@@ -8,7 +8,7 @@
 
 #define SEEN_MS 30000
 #define NODES 6
-#define NEWEST 2 /* version of the schema */
+#define NEWEST 3 /* version of the schema */
 #define PURGED 1300
 
 static void open_two(struct registry_rig *here, struct registry_rig *there, void *backend)
@@ -280,6 +280,7 @@ static void apply_schema(struct registry_rig *world)
 {
     apply_file(world, "deploy/sql/registry/001.sql");
     apply_file(world, "deploy/sql/registry/002.sql");
+    apply_file(world, "deploy/sql/registry/003.sql");
 }
 
 static void the_operators_file_makes_the_same_schema(void **state)
