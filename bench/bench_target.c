@@ -82,6 +82,8 @@ static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
     snprintf(cert, sizeof cert, "%s/tls.crt", bench->target.dir);
     snprintf(key, sizeof key, "%s/tls.key", bench->target.dir);
     const char *const always[] = {"petreld",
+                                  "--user", /* started by root it may stay root: it lives for this run only */
+                                  "root",
                                   "--data-dir",
                                   bench->target.dir,
                                   "--loops",

@@ -4,6 +4,7 @@
 #include "api/api_query.h"
 #include "api/api_routes.h"
 #include "base/err.h"
+#include "wire/websocket_upgrade.h"
 
 #include <inttypes.h>
 
@@ -18,6 +19,8 @@ static void put_app(struct bytebuf *out, const struct registry_app *app)
     bytes_printf(out, ",\"secrets\":%u,\"public_keys\":%u,\"idempotency_window_s\":%" PRIu64, app->secrets_count,
                  app->public_keys_count, app->key_window_ms / 1000);
     bytes_printf(out, ",\"rate\":%u,\"key_rate\":%u", app->limits.per_second, app->limits.key_per_second);
+    bytes_printf(out, ",\"connects_per_second\":%u,\"origins\":", app->edge.connects_per_second);
+    api_json_put_text(out, bytes_str(app->edge.origins));
 }
 
 static void put_meter(struct bytebuf *out, const struct rate_meter *meter, const struct rate_limit *limit,
@@ -241,6 +244,49 @@ void api_admin_apps_limit(struct api_exchange *exchange, const struct api_reques
     }
     exchange->registry.in.app = bytes_str(exchange->target.app);
     exchange->registry.in.change = REGISTRY_CHANGE_LIMITS;
+    api_exchange_registry(exchange, exchange->role->registry->ops->app_change, on_limited);
+}
+
+/* ---- what its devices meet where they connect ---- */
+
+struct edge_body {
+    struct api_json_uint connects_per_second;
+    struct bytes origins;
+};
+
+static const struct api_json_field edge_fields[] = {
+    {"connects_per_second", API_JSON_UINT, offsetof(struct edge_body, connects_per_second), 0, RATE_PER_SECOND_MAX},
+    {"origins", API_JSON_TEXT, offsetof(struct edge_body, origins), 0, SNAPSHOT_ORIGINS_MAX},
+};
+
+static int read_edge(struct bytes text, struct snapshot_edge *out, struct api_error *error)
+{
+    struct edge_body body = {0};
+    json_t *object = api_json_parse(text, error);
+    if (object == NULL)
+        return PETREL_E_INVALID;
+    int rc = api_json_read(object, "", edge_fields, sizeof edge_fields / sizeof edge_fields[0], &body, error);
+    if (rc == 0 && !websocket_upgrade_valid_origins(body.origins))
+        rc = api_error_set(
+            error, API_ERROR_INVALID, "origins",
+            "must be origins by commas, as https://app.example, or * for all, or none; no path, no slash at the end");
+    *out = (struct snapshot_edge){.connects_per_second = (uint32_t)body.connects_per_second.value};
+    if (rc == 0 && body.origins.len > 0)
+        memcpy(out->origins, body.origins.ptr, body.origins.len);
+    json_decref(object);
+    return rc;
+}
+
+void api_admin_apps_edge(struct api_exchange *exchange, const struct api_request *request)
+{
+    struct api_error error;
+    if (api_role_check_object(exchange->role, request->http->body, &error) != 0 ||
+        read_edge(request->http->body, &exchange->registry.in.edge, &error) != 0) {
+        api_exchange_fail(exchange, &error);
+        return;
+    }
+    exchange->registry.in.app = bytes_str(exchange->target.app);
+    exchange->registry.in.change = REGISTRY_CHANGE_EDGE;
     api_exchange_registry(exchange, exchange->role->registry->ops->app_change, on_limited);
 }
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WHO "admin.token" /* the only credential that the admin listener takes */
+#define WHO_TOKEN "admin.token" /* nobody else is known to hold it */
 #define HANDLER_PREFIX "api_"
 #define ADMIN_PREFIX "admin_"
 
@@ -49,7 +49,19 @@ static void name_action(const char *handler, char out[REGISTRY_AUDIT_TEXT_MAX + 
         *last = '.';
 }
 
-void api_audit_begin(struct api_exchange *exchange, const struct api_request *request)
+/* By the token, or by what the kernel says: names of users that are not root or our own are not looked up, which may take long. */
+static void name_operator(const struct api_exchange *exchange, const struct api_caller *caller, char *out, size_t size)
+{
+    const struct api_operators *known = &exchange->role->config.operators;
+    const uint32_t uid = exchange->conn->operator.uid;
+    const char *name = uid == 0 ? "root" : uid == known->uid ? known->name : "";
+    if (caller->by_token)
+        (void)snprintf(out, size, "%s", WHO_TOKEN);
+    else
+        (void)snprintf(out, size, name[0] != '\0' ? "%s (uid %u)" : "%suid %u", name, uid);
+}
+
+void api_audit_begin(struct api_exchange *exchange, const struct api_request *request, const struct api_caller *caller)
 {
     if (!is_recorded(exchange))
         return;
@@ -58,7 +70,7 @@ void api_audit_begin(struct api_exchange *exchange, const struct api_request *re
     exchange->audit = audit;
     audit->exchange = exchange;
     stream_peer(exchange->conn->stream, origin);
-    (void)snprintf(audit->row.who, sizeof audit->row.who, "%s", WHO);
+    name_operator(exchange, caller, audit->row.who, sizeof audit->row.who);
     (void)snprintf(audit->row.origin, sizeof audit->row.origin, "%s", origin);
     (void)snprintf(audit->row.node, sizeof audit->row.node, "%.*s", REGISTRY_AUDIT_TEXT_MAX,
                    exchange->role->config.node_name);

@@ -1,4 +1,5 @@
-/* api_auth.h: who may do what: an app's own API keys for the app, the admin token for everything. Private to this room. */
+/* api_auth.h: who may do what: an app's own API keys for the app, the admin token for everything, and so
+ * who comes through the admin socket and is one of the operators. Private to this room. */
 #ifndef PETREL_API_API_AUTH_H
 #define PETREL_API_API_AUTH_H
 
@@ -7,8 +8,8 @@
 
 enum api_access {
     API_ACCESS_OPEN,  /* anyone, on both listeners */
-    API_ACCESS_APP,   /* one of the app's keys; on the admin listener the admin token */
-    API_ACCESS_ADMIN, /* the admin token, on the admin listener */
+    API_ACCESS_APP,   /* one of the app's keys; on the admin listener an operator */
+    API_ACCESS_ADMIN, /* an operator, on the admin listener */
 };
 
 #define API_AUTH_UNKNOWN 1
@@ -16,7 +17,8 @@ enum api_access {
 /* Who asks. Both NULL where nobody in particular does; valid as long as the role's snapshot is. */
 struct api_caller {
     const struct snapshot_app *app; /* the path's; NULL when it names none, or where there is no registry */
-    const struct snapshot_key *key; /* NULL: the admin token */
+    const struct snapshot_key *key; /* NULL: an operator */
+    bool by_token;                  /* an operator that showed the admin token; else the socket told who it is */
 };
 
 /* Judge the request's Authorization header. app is the path's; absent when the path names none. scopes: of enum snapshot_scope, any of

@@ -416,6 +416,18 @@ static const struct stream_ops stream_ops = {
     .on_closed = on_closed,
 };
 
+/* The kernel says who a process of this machine is: those that may do everything show nothing. It speaks no TLS. */
+static void meet_operator(struct api_conn *conn)
+{
+    const struct api_operators *may = &conn->role->config.operators;
+    struct api_operator *operator= & conn->operator;
+    if (conn->role->config.kind != API_ADMIN || !stream_peer_user(conn->stream, &operator->uid))
+        return;
+    conn->knows_tls = true;
+    operator->trusted = operator->uid == 0 || operator->uid ==
+        may->uid ||(may->gid != LISTENER_NO_GROUP && stream_peer_in_group(conn->stream, may->gid));
+}
+
 void api_conn_accept(void *ctx, struct stream *stream)
 {
     struct api_role *role = ctx;
@@ -439,7 +451,10 @@ void api_conn_accept(void *ctx, struct stream *stream)
     uint8_t address[16];
     stream_peer_key(stream, address);
     conn->awaits_proxy = netaddr_set_has(&role->config.proxy_from, address);
+    meet_operator(conn);
     admit(conn, conn->awaits_proxy ? NULL : address);
+    if (conn->operator.trusted)
+        api_conn_trusted(conn);
     if (!conn->last)
         arm(conn);
 }

@@ -35,6 +35,12 @@ struct api_auth {
     const struct snapshot_key *key;
 };
 
+/* Who is at the other end of a Unix socket. */
+struct api_operator {
+    bool trusted; /* needs no token */
+    uint32_t uid;
+};
+
 struct api_speech {
     /* Bytes came. */
     void (*hear)(struct api_conn *conn, struct bytes data);
@@ -101,6 +107,7 @@ struct api_conn {
     bool paused;
     bool ended;                    /* the peer has shut down its side */
     struct api_stranger *stranger; /* NULL once a valid key was shown */
+    struct api_operator operator;
     struct api_auth auth;
     struct api_exchange *waiting; /* its request stands until the registry was looked at; or NULL */
     struct list wait_node;

@@ -40,6 +40,7 @@ struct api_role {
     uint64_t snapshots;        /* how many there were */
     struct api_refresh refresh;
     struct listener *listener;
+    struct listener *local; /* of the Unix socket */
     struct tls_server *tls; /* NULL: none is spoken */
     struct lookup_pacer *pacer;
     struct list conns;

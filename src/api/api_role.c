@@ -12,6 +12,8 @@
 struct api_config api_role_defaults(void)
 {
     return (struct api_config){
+        .socket = "",
+        .operators.gid = LISTENER_NO_GROUP,
         .max_connections = 4096,
         .max_strangers_per_address = 256,
         .max_body_bytes = 4U << 20,
@@ -33,6 +35,7 @@ struct api_config api_role_defaults(void)
 static void free_role(struct api_role *role)
 {
     free((char *)(uintptr_t)role->config.host);
+    free((char *)(uintptr_t)role->config.socket);
     free((char *)(uintptr_t)role->config.node_name);
     free((char *)(uintptr_t)role->config.version);
     snapshot_unref(role->snapshot);
@@ -105,6 +108,7 @@ int api_role_new(struct api_role **out, struct loop *loop, struct link *link, st
     role->host = *host;
     role->config = *config;
     role->config.host = object_strdup(config->host);
+    role->config.socket = object_strdup(config->socket);
     role->config.node_name = object_strdup(config->node_name);
     role->config.version = object_strdup(config->version);
     role->config.admin_token = NULL; /* its digest will do */
@@ -140,12 +144,24 @@ void api_role_set_tls(struct api_role *role, struct tls_server *tls)
 int api_role_listen(struct api_role *role, uint16_t *port)
 {
     object_check(role, API_ROLE_MAGIC);
+    *port = 0;
+    if (role->config.host[0] == '\0')
+        return 0;
     const struct listener_config config = {.host = role->config.host, .port = role->config.port};
     int rc = listener_open(&role->listener, role->loop, &config, api_conn_accept, role);
     if (rc != 0)
         return rc;
     *port = listener_port(role->listener);
     return 0;
+}
+
+int api_role_listen_local(struct api_role *role)
+{
+    object_check(role, API_ROLE_MAGIC);
+    const struct listener_local local = {.path = role->config.socket, .group = role->config.operators.gid};
+    if (role->config.socket[0] == '\0')
+        return 0;
+    return listener_open_local(&role->local, role->loop, &local, api_conn_accept, role);
 }
 
 void api_role_close(struct api_role **inside, void (*done)(void *ctx), void *ctx)
@@ -158,6 +174,7 @@ void api_role_close(struct api_role **inside, void (*done)(void *ctx), void *ctx
     role->done = done;
     role->done_ctx = ctx;
     listener_close(&role->listener);
+    listener_close(&role->local);
     struct list *node, *tmp;
     LIST_FOREACH(node, tmp, &role->conns)
     api_conn_finish(container_of(node, struct api_conn, node));

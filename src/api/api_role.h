@@ -23,6 +23,8 @@ struct api_role;
 
 enum api_kind { API_SEND, API_ADMIN };
 
+#define API_OPERATOR_NAME_SIZE 33
+
 /* What the admin API can have done by the process around it. Each answers on the loop that asked. */
 struct api_host {
     void *ctx;
@@ -45,13 +47,22 @@ enum api_tls { API_TLS_OPTIONAL, API_TLS_REQUIRED, API_TLS_OFF };
 /* From whom HTTP/2 without TLS is taken. */
 enum api_cleartext { API_CLEARTEXT_LOOPBACK, API_CLEARTEXT_ANYWHERE, API_CLEARTEXT_NEVER };
 
+/* Whose processes may do everything through the Unix socket, besides root's: the kernel says who they are. */
+struct api_operators {
+    uint32_t uid;
+    char name[API_OPERATOR_NAME_SIZE]; /* of that user; empty: it has none */
+    uint32_t gid;                      /* whose members; LISTENER_NO_GROUP: nobody else */
+};
+
 struct api_config {
     enum api_kind kind;
-    const char *host;
+    const char *host; /* API_ADMIN: empty: only the socket */
     uint16_t port;
-    struct netaddr_set proxy_from; /* who begins with a PROXY header, and must; default: nobody */
-    enum api_tls tls;              /* default API_TLS_OPTIONAL: where there are certificates */
-    size_t loops;                  /* of this process: where sessions live */
+    const char *socket;             /* API_ADMIN: path of a Unix socket; empty: none */
+    struct api_operators operators; /* who needs no token there */
+    struct netaddr_set proxy_from;  /* who begins with a PROXY header, and must; default: nobody */
+    enum api_tls tls;               /* default API_TLS_OPTIONAL: where there are certificates */
+    size_t loops;                   /* of this process: where sessions live */
     uint32_t node;
     const char *node_name;
     const char *version;
@@ -90,7 +101,9 @@ int api_role_new(struct api_role **out, struct loop *loop, struct link *link, st
 void api_role_set_snapshot(struct api_role *role, struct snapshot *snapshot);
 /* The certificates that are shown from now on; a reference is taken. NULL: no TLS, as before the first. On the loop. */
 void api_role_set_tls(struct api_role *role, struct tls_server *tls);
+/* The address, if there is one (*port is 0 else), and the socket. Errors of listener_open() and listener_open_local(). */
 int api_role_listen(struct api_role *role, uint16_t *port);
+int api_role_listen_local(struct api_role *role);
 /* Stop accepting; answer what is under way with "Connection: close"; then close, free, done(ctx). On the loop. */
 void api_role_close(struct api_role **role, void (*done)(void *ctx), void *ctx);
 

@@ -183,6 +183,6 @@ void api_routes_dispatch(struct api_exchange *exchange, const struct http_reques
         return;
     }
     api_address_set_target(&exchange->target, params.app, params.user, params.device);
-    api_audit_begin(exchange, &shown);
+    api_audit_begin(exchange, &shown, &caller);
     exchange->route->handler(exchange, &shown);
 }

@@ -50,6 +50,7 @@
     X(GET, API_ROUTES_MANAGED, ADMIN, api_admin_apps_show)                                                             \
     X(DELETE, API_ROUTES_MANAGED, ADMIN, api_admin_apps_delete)                                                        \
     X(PUT, API_ROUTES_MANAGED "/limits", ADMIN, api_admin_apps_limit)                                                  \
+    X(PUT, API_ROUTES_MANAGED "/edge", ADMIN, api_admin_apps_edge)                                                     \
     X(GET, API_ROUTES_MANAGED "/secrets", ADMIN, api_admin_apps_secrets)                                               \
     X(GET, API_ROUTES_MANAGED "/token-keys", ADMIN, api_admin_token_keys_list)                                         \
     X(POST, API_ROUTES_MANAGED "/token-keys", ADMIN, api_admin_token_keys_add)                                         \

@@ -12,7 +12,7 @@ struct mysqldb;      /* a connection */
 struct mysqldb_stmt; /* a prepared statement: prepared once, reused, freed with the connection */
 
 #define MYSQLDB_COLUMN_MAX 1024 /* bytes of a text or blob in a result */
-#define MYSQLDB_PLACES_MAX 9    /* parameters of a statement; columns of its result */
+#define MYSQLDB_PLACES_MAX 10   /* parameters of a statement; columns of its result */
 
 /* Text is copied by whoever needs it longer; the password is never logged. */
 struct mysqldb_config {

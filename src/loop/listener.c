@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "loop/address.h"
+#include "loop/local_socket.h"
 #include "loop/loop_impl.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ struct listener {
     bool paused;
     bool exhausted; /* said so; until an accept succeeds again */
     bool closed;
+    struct local_socket *file; /* of a Unix socket; else NULL */
 };
 
 static bool switch_on(int fd, int level, int option)
@@ -60,6 +62,24 @@ static int bind_and_listen(int fd, union address *address, socklen_t size, const
     if (listen(fd, config->backlog > 0 ? config->backlog : LISTENER_BACKLOG) != 0)
         return err_from_errno(errno);
     return getsockname(fd, &address->any, &size) == 0 ? 0 : PETREL_E_IO;
+}
+
+/* fd listens: watch it. Takes it over, if it works. */
+static int begin(struct listener *listener, struct loop *loop, int fd, const struct listener_config *config,
+                 listener_accept_fn *accept, void *ctx)
+{
+    listener->endpoint = (struct endpoint){LISTENER_MAGIC, fd};
+    listener->part = config->crowd ? POLLSET_OF_ALL : POLLSET_OF_FEW;
+    listener->loop = loop;
+    listener->accept = accept;
+    listener->ctx = ctx;
+    listener->lag_ms = config->lag_ms;
+    listener->accepts_max = LISTENER_ACCEPTS_MAX;
+    list_init(&listener->node);
+    const int rc = pollset_add(loop, listener->part, &listener->endpoint, EPOLLIN);
+    if (rc == 0)
+        loop->open++;
+    return rc;
 }
 
 static void watch(struct listener *listener)
@@ -160,24 +180,37 @@ int listener_open(struct listener **out, struct loop *loop, const struct listene
     if (fd < 0)
         return err_from_errno(errno);
     struct listener *listener = object_zalloc(sizeof *listener);
-    listener->endpoint = (struct endpoint){LISTENER_MAGIC, fd};
-    listener->part = config->crowd ? POLLSET_OF_ALL : POLLSET_OF_FEW;
     rc = bind_and_listen(fd, &address, size, config);
+    listener->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
     if (rc == 0)
-        rc = pollset_add(loop, listener->part, &listener->endpoint, EPOLLIN);
+        rc = begin(listener, loop, fd, config, accept, ctx);
     if (rc != 0) {
         (void)close(fd);
         free(listener);
         return rc;
     }
-    listener->loop = loop;
-    listener->accept = accept;
-    listener->ctx = ctx;
-    listener->lag_ms = config->lag_ms;
-    listener->accepts_max = LISTENER_ACCEPTS_MAX;
-    listener->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
-    list_init(&listener->node);
-    loop->open++;
+    *out = listener;
+    return 0;
+}
+
+int listener_open_local(struct listener **out, struct loop *loop, const struct listener_local *local,
+                        listener_accept_fn *accept, void *ctx)
+{
+    object_check(loop, LOOP_MAGIC);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    struct listener *listener = object_zalloc(sizeof *listener);
+    const struct listener_config config = {0};
+    int rc = local_socket_listen(&listener->file, fd, local->path, local->group, LISTENER_BACKLOG);
+    if (rc == 0)
+        rc = begin(listener, loop, fd, &config, accept, ctx);
+    if (rc != 0) {
+        local_socket_remove(&listener->file);
+        (void)close(fd);
+        free(listener);
+        return rc;
+    }
     *out = listener;
     return 0;
 }
@@ -211,6 +244,7 @@ void listener_close(struct listener **inside)
     *inside = NULL;
     listener->closed = true;
     timer_stop(&listener->retry);
+    local_socket_remove(&listener->file);
     pollset_remove(listener->loop, listener->part, &listener->endpoint);
     (void)close(listener->endpoint.fd);
     list_push_back(&listener->loop->closed_listeners, &listener->node);

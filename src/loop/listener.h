@@ -1,5 +1,5 @@
-/* listener.h: a TCP listener on a loop. Every loop opens its own on the same port (SO_REUSEPORT), so the kernel spreads
- * connections and no descriptor crosses threads. */
+/* listener.h: a listener on a loop. Of TCP every loop opens its own on the same port (SO_REUSEPORT), so the kernel spreads
+ * connections and no descriptor crosses threads. A Unix socket is one loop's. */
 #ifndef PETREL_LOOP_LISTENER_H
 #define PETREL_LOOP_LISTENER_H
 
@@ -29,10 +29,20 @@ typedef void listener_accept_fn(void *ctx, struct stream *stream);
  * 1024); PETREL_E_IO. When the process is out of descriptors, accepting pauses for 100 ms at a time and says so once. */
 int listener_open(struct listener **out, struct loop *loop, const struct listener_config *config,
                   listener_accept_fn *accept, void *ctx);
+/* The same on a Unix socket, which processes of this machine find as the file `path`. A file of a server that died is replaced. */
+struct listener_local {
+    const char *path;
+    uint32_t group; /* whose members may connect besides the owner and root; LISTENER_NO_GROUP: nobody's */
+};
+#define LISTENER_NO_GROUP UINT32_MAX
+/* 0; PETREL_E_INVALID: the path is too long for a Unix socket, or something else stands there; PETREL_E_EXISTS: a process answers there;
+ * PETREL_E_NOT_FOUND: no such directory; PETREL_E_FORBIDDEN: the directory may not be written, or the group not be given; PETREL_E_IO. */
+int listener_open_local(struct listener **out, struct loop *loop, const struct listener_local *local,
+                        listener_accept_fn *accept, void *ctx);
 /* Whether the address is free, before the first of a process's listeners on it: SO_REUSEPORT would let two processes of one user
  * share a port, and each would get some of the other's connections. 0, or an error of listener_open(). Any thread. */
 int listener_probe(const struct listener_config *config);
-uint16_t listener_port(const struct listener *listener);
+uint16_t listener_port(const struct listener *listener); /* 0: a Unix socket */
 /* Stop accepting, leave the backlog alone; and begin again. */
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "loop/capabilities.h"
 #include "loop/descriptors.h"
 #include "loop/loop_impl.h"
 #include "loop/thread.h"
@@ -106,6 +107,7 @@ int loop_new(struct loop **out, const struct loop_config *config)
     loop->index = config->index;
     loop->clock = config->clock != NULL ? config->clock : clock_system();
     loop->own_descriptors = config->own_descriptors;
+    loop->opens_low_ports = config->opens_low_ports;
     rng_seed_system(&loop->rng);
     list_init(&loop->deferred);
     list_init(&loop->turn_end);
@@ -166,6 +168,8 @@ void loop_free(struct loop **inside)
 static void *run_thread(void *arg)
 {
     struct loop *loop = arg;
+    if (!loop->opens_low_ports)
+        capabilities_shed();
     if (loop->own_descriptors && descriptors_unshare() != 0)
         log_at(LOG_ERROR, "loop", "no table of descriptors of its own: fewer sockets fit",
                LOG_NUM("loop", loop->index));

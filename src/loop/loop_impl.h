@@ -56,6 +56,7 @@ struct loop {
     uint16_t index;
     bool in_turn;
     bool has_thread;
+    bool opens_low_ports;
     bool own_descriptors;
     atomic_bool stopping;
     const struct clock *clock;

@@ -84,9 +84,12 @@ void stream_close(struct stream *stream);
  * meanwhile; what the peer still sends is read and dropped. Also for a stream that was never attached. */
 void stream_close_flushed(struct stream *stream, uint32_t timeout_ms);
 
-/* Address and port of the peer into out, also as 16 bytes (IPv4 mapped) by stream_peer_key(), for caps per address. */
+/* Address and port of the peer into out ("unix": it came through a Unix socket), also as 16 bytes (IPv4 mapped) by stream_peer_key(), for caps per address. */
 void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE]);
 void stream_peer_key(const struct stream *stream, uint8_t out[16]);
+/* Who the peer is, where it is a process of this machine that came through a Unix socket; false: it is not. */
+bool stream_peer_user(const struct stream *stream, uint32_t *uid);
+bool stream_peer_in_group(const struct stream *stream, uint32_t gid);
 struct loop *stream_loop(const struct stream *stream);
 
 #endif

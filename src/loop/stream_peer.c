@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -22,6 +23,8 @@ static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t 
         *port = ntohs(v6->sin6_port);
         return true;
     }
+    if (address.ss_family != AF_INET)
+        return false;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
     key[10] = 0xff;
     key[11] = 0xff;
@@ -30,13 +33,55 @@ static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t 
     return true;
 }
 
+static bool credentials(const struct stream *stream, struct ucred *out)
+{
+    const struct endpoint *endpoint = (const struct endpoint *)stream;
+    int family = 0;
+    socklen_t size = sizeof family;
+    if (getsockopt(endpoint->fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 || family != AF_UNIX)
+        return false;
+    size = sizeof *out;
+    return getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERCRED, out, &size) == 0 && out->uid != (uid_t)-1;
+}
+
+bool stream_peer_user(const struct stream *stream, uint32_t *uid)
+{
+    struct ucred peer;
+    if (!credentials(stream, &peer))
+        return false;
+    *uid = peer.uid;
+    return true;
+}
+
+bool stream_peer_in_group(const struct stream *stream, uint32_t gid)
+{
+    const struct endpoint *endpoint = (const struct endpoint *)stream;
+    struct ucred peer;
+    if (!credentials(stream, &peer))
+        return false;
+    if (peer.gid == gid)
+        return true;
+    socklen_t size = 0;
+    (void)getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, NULL,
+                     &size); /* says how large; fails unless there are none */
+    gid_t *groups = object_alloc(size + sizeof *groups);
+    bool found = false;
+    if (size > 0 && getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0) {
+        for (size_t i = 0; i < size / sizeof *groups && !found; i++)
+            found = groups[i] == gid;
+    }
+    free(groups);
+    return found;
+}
+
 void stream_peer(const struct stream *stream, char out[STREAM_ADDRESS_SIZE])
 {
     struct in6_addr address;
     uint16_t port;
     char host[INET6_ADDRSTRLEN];
+    uint32_t uid;
     if (!peer_address(stream, address.s6_addr, &port)) {
-        (void)snprintf(out, STREAM_ADDRESS_SIZE, "unknown");
+        (void)snprintf(out, STREAM_ADDRESS_SIZE, stream_peer_user(stream, &uid) ? "unix" : "unknown");
         return;
     }
     bool v4 = IN6_IS_ADDR_V4MAPPED(&address);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/object.h"
+#include "loop/capabilities.h"
 #include "loop/loop_impl.h"
 #include "loop/thread.h"
 
@@ -163,6 +164,7 @@ static void *run_thread(void *arg)
 {
     struct worker *worker = arg;
     const struct worker_config *config = &worker->config;
+    capabilities_shed();
     if (!report_start(worker, config->start(config->ctx)))
         return NULL;
     uint32_t wait_ms = 0;

@@ -9,10 +9,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_DATA_DIR "/var/lib/petrel"
 #define DEFAULT_TIMEOUT_MS 10000
 #define HTTP_SCHEME "http://"
+#define SOCKET_SCHEME "unix:"
+#define SOCKET_URL "http://localhost"          /* what HTTP says to a socket */
+#define SYSTEM_SOCKET "/run/petrel/admin.sock" /* the systemd unit's */
 #define ANSWER_MAX (64U * 1024 * 1024)
 #define PAGES_MAX 100000 /* a server whose list never ends */
 #define TOKEN_MAX 512
@@ -22,8 +27,12 @@ struct admin {
     const char *data_dir;
     bool named;          /* the URL was given, not found in the data directory */
     char *url;           /* "http://127.0.0.1:7481", no final slash */
+    char *socket;        /* the Unix socket that is spoken to; NULL: the URL's host */
+    char *place;         /* which of them, for messages: "unix:/run/petrel/admin.sock" */
+    char *lookup;        /* where the same server answers lookups, "host:port"; NULL: not known */
     const char *ca_file; /* NULL: the system's */
     char *token_path;
+    bool shows_token;
     struct curl_slist *headers; /* of every request */
     char *extra;                /* of the next one only */
     struct bytebuf answer;
@@ -50,23 +59,55 @@ static char *format_text(const char *format, ...)
     return text;
 }
 
+static bool may_use_socket(const char *path)
+{
+    return path != NULL && access(path, R_OK | W_OK) == 0;
+}
+
+static void use_socket(struct admin *admin, const char *path)
+{
+    admin->socket = object_strdup(path);
+    admin->url = object_strdup(SOCKET_URL);
+}
+
+/* The socket, where this user may open it: no token is needed there by who runs the server. Else the address. */
+static enum command_exit take_addresses(struct admin *admin, const char *path, const json_t *addresses)
+{
+    const char *address = json_string_value(json_object_get(addresses, "admin"));
+    const char *file = json_string_value(json_object_get(addresses, "admin_socket"));
+    const char *api = json_string_value(json_object_get(addresses, "api"));
+    if (address == NULL && file == NULL)
+        return command_fail(COMMAND_FAILED, "%s names no admin address; is it petreld's?", path);
+    if (address != NULL || api != NULL)
+        admin->lookup = object_strdup(address != NULL ? address : api);
+    if (may_use_socket(file))
+        use_socket(admin, file);
+    else if (address != NULL)
+        admin->url = format_text("%s%s", HTTP_SCHEME, address);
+    else
+        return command_fail(COMMAND_FAILED,
+                            "%s can't be used: %s; run as root or as the server's user, or be in admin.socket_group",
+                            file, strerror(errno));
+    return COMMAND_OK;
+}
+
 /* petreld.json: pid and addresses in use, there while the server is up. */
 static enum command_exit read_addresses(struct admin *admin)
 {
     char *path = format_text("%s/petreld.json", admin->data_dir);
     json_error_t error;
-    json_t *addresses = NULL;
     enum command_exit code = COMMAND_OK;
     FILE *file = fopen(path, "re");
+    const int errnum = errno;
     if (file != NULL) {
-        addresses = json_loadf(file, 0, &error);
+        json_t *addresses = json_loadf(file, 0, &error);
         fclose(file);
-        const char *url = json_string_value(json_object_get(addresses, "admin"));
-        if (url == NULL)
-            code = command_fail(COMMAND_FAILED, "%s names no admin address; is it petreld's?", path);
-        else
-            admin->url = format_text("%s%s", HTTP_SCHEME, url);
-    } else if (errno == ENOENT) {
+        code = take_addresses(admin, path, addresses);
+        json_decref(addresses);
+    } else if (errnum != ENOENT && strcmp(admin->data_dir, DEFAULT_DATA_DIR) == 0 && may_use_socket(SYSTEM_SOCKET)) {
+        use_socket(admin,
+                   SYSTEM_SOCKET); /* the data directory is the server's own, its socket may be for others, too */
+    } else if (errnum == ENOENT) {
         code = command_fail(
             COMMAND_UNREACHABLE,
             "no petreld runs on %s (there is no petreld.json in it); start it with `petreld --data-dir %s`, or "
@@ -75,9 +116,8 @@ static enum command_exit read_addresses(struct admin *admin)
     } else {
         code = command_fail(COMMAND_FAILED,
                             "%s can't be read: %s; run as the server's user, or name the admin API with --admin", path,
-                            strerror(errno));
+                            strerror(errnum));
     }
-    json_decref(addresses);
     free(path);
     return code;
 }
@@ -104,6 +144,7 @@ static enum command_exit read_token(struct admin *admin)
         return command_fail(COMMAND_FAILED, "%s holds no admin token", admin->token_path);
     char *header = format_text("Authorization: Bearer %s", token);
     admin->headers = curl_slist_append(admin->headers, header);
+    admin->shows_token = true;
     explicit_bzero(token, sizeof token);
     explicit_bzero(header, strlen(header));
     free(header);
@@ -120,6 +161,14 @@ static enum command_exit find_server(struct admin *admin, const struct invocatio
     admin->named = url != NULL && url[0] != '\0';
     if (!admin->named)
         return read_addresses(admin);
+    if (strncmp(url, SOCKET_SCHEME, strlen(SOCKET_SCHEME)) == 0) {
+        const char *path = url + strlen(SOCKET_SCHEME);
+        if (!may_use_socket(path))
+            return command_fail(errno == ENOENT ? COMMAND_UNREACHABLE : COMMAND_FAILED, "%s can't be used: %s", path,
+                                strerror(errno));
+        use_socket(admin, path);
+        return COMMAND_OK;
+    }
     admin->url = strstr(url, "://") != NULL ? object_strdup(url) : format_text("%s%s", HTTP_SCHEME, url);
     size_t len = strlen(admin->url);
     while (len > 0 && admin->url[len - 1] == '/')
@@ -140,8 +189,12 @@ enum command_exit admin_open(struct admin **out, const struct invocation *call)
     admin->curl = curl_easy_init();
     petrel_assert(admin->curl != NULL);
     enum command_exit code = find_server(admin, call);
-    if (code == COMMAND_OK)
+    /* Through the socket the kernel says who asks; a token is shown where one is named. */
+    if (code == COMMAND_OK && (admin->socket == NULL || token_file != NULL))
         code = read_token(admin);
+    if (code == COMMAND_OK)
+        admin->place =
+            admin->socket != NULL ? format_text("%s%s", SOCKET_SCHEME, admin->socket) : object_strdup(admin->url);
     if (code != COMMAND_OK) {
         admin_close(&admin);
         return code;
@@ -164,6 +217,9 @@ void admin_close(struct admin **ref)
     curl_easy_cleanup(admin->curl);
     bytes_reset(&admin->answer);
     free(admin->url);
+    free(admin->socket);
+    free(admin->place);
+    free(admin->lookup);
     free(admin->token_path);
     free(admin->extra);
     free(admin);
@@ -171,6 +227,8 @@ void admin_close(struct admin **ref)
 
 const char *admin_lookup(const struct admin *admin)
 {
+    if (admin->lookup != NULL || admin->socket != NULL)
+        return admin->lookup;
     const char *authority = admin->url + strlen(HTTP_SCHEME);
     bool plain = strncmp(admin->url, HTTP_SCHEME, strlen(HTTP_SCHEME)) == 0 && strpbrk(authority, "/?#@") == NULL;
     return plain ? authority : NULL;
@@ -217,7 +275,7 @@ static size_t take_answer(char *bytes, size_t size, size_t count, void *ctx)
 
 static enum command_exit explain_failure(const struct admin *admin, CURLcode rc)
 {
-    const char *host = strstr(admin->url, "://") + 3;
+    const char *host = admin->socket != NULL ? admin->place : strstr(admin->url, "://") + 3;
     const char *data_dir = admin->data_dir;
     switch (rc) {
     case CURLE_COULDNT_CONNECT:
@@ -236,7 +294,7 @@ static enum command_exit explain_failure(const struct admin *admin, CURLcode rc)
     case CURLE_WRITE_ERROR:
         return command_fail(COMMAND_FAILED, "the answer of %s is larger than %u MiB", host, ANSWER_MAX >> 20);
     default:
-        return command_fail(COMMAND_UNREACHABLE, "%s: %s; is that the URL of an admin API?", admin->url,
+        return command_fail(COMMAND_UNREACHABLE, "%s: %s; is that the URL of an admin API?", admin->place,
                             curl_easy_strerror(rc));
     }
 }
@@ -249,12 +307,18 @@ static enum command_exit explain_refusal(const struct admin *admin, long http, c
     const char *field = json_string_value(json_object_get(error, "field"));
     if (status == NULL || message == NULL)
         return command_fail(COMMAND_FAILED, "%s answered %ld and no error of petreld's; is that an admin API?",
-                            admin->url, http);
+                            admin->place, http);
+    if (http == 401 && !admin->shows_token)
+        return command_fail(
+            COMMAND_FAILED,
+            "%s does not know this user as an operator (%s: %s); run as root or as the server's user, be in "
+            "admin.socket_group, or name the file of the admin token with --token-file",
+            admin->place, status, message);
     if (http == 401)
         return command_fail(COMMAND_FAILED,
                             "%s does not take the admin token of %s (%s: %s); name the file of this server's with "
                             "--token-file",
-                            admin->url, admin->token_path, status, message);
+                            admin->place, admin->token_path, status, message);
     return command_fail(http == 404 ? COMMAND_NOT_FOUND : COMMAND_FAILED, "%s: %s%s%s%s", status, message,
                         field != NULL ? " (" : "", field != NULL ? field : "", field != NULL ? ")" : "");
 }
@@ -269,7 +333,7 @@ static enum command_exit judge(const struct admin *admin, long http, json_t **an
     if (http < 200 || http > 299)
         code = explain_refusal(admin, http, parsed);
     else if (answer != NULL && parsed == NULL)
-        code = command_fail(COMMAND_FAILED, "%s answered no JSON; is that an admin API?", admin->url);
+        code = command_fail(COMMAND_FAILED, "%s answered no JSON; is that an admin API?", admin->place);
     if (code == COMMAND_OK && answer != NULL)
         *answer = parsed;
     else
@@ -291,6 +355,8 @@ static enum command_exit perform(struct admin *admin, const char *method, const 
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (admin->socket != NULL)
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, admin->socket);
     if (admin->ca_file != NULL)
         curl_easy_setopt(curl, CURLOPT_CAINFO, admin->ca_file);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -377,7 +443,7 @@ static enum command_exit take_page(struct admin *admin, const char *key, json_t 
     json_t *part = json_object_get(page, key);
     const char *cursor = json_string_value(json_object_get(page, "cursor"));
     if (!json_is_array(part))
-        code = command_fail(COMMAND_FAILED, "%s answered no list of %s", admin->url, key);
+        code = command_fail(COMMAND_FAILED, "%s answered no list of %s", admin->place, key);
     else
         json_array_extend(rows, part);
     if (code == COMMAND_OK)
@@ -409,7 +475,7 @@ enum command_exit admin_list(struct admin *admin, const char *key, uint64_t limi
     bool more = true;
     for (int pages = 0; code == COMMAND_OK && more; pages++) {
         if (pages == PAGES_MAX)
-            code = command_fail(COMMAND_FAILED, "%s gives a list of %s without an end", admin->url, key);
+            code = command_fail(COMMAND_FAILED, "%s gives a list of %s without an end", admin->place, key);
         else
             code = take_page(admin, key, *rows, &whole, len, &more);
         more = more && (limit == 0 || json_array_size(*rows) < limit);

@@ -1,7 +1,8 @@
 /* admin.h: the admin API of a server, one request at a time, over libcurl. Errors are said on standard error: what, where, what to do.
  *
- * Where the server is: --admin, else PETREL_ADMIN, else what petreld.json in the data directory says. The token is read from
- * --token-file, else from admin.token in the data directory. */
+ * Where the server is: --admin, else PETREL_ADMIN, else what petreld.json in the data directory says: the Unix socket where this user may open
+ * it, else the address. Through a socket no token is shown, unless --token-file names one; else it is read from there, or from admin.token
+ * in the data directory. */
 #ifndef PETREL_PETRELCTL_ADMIN_H
 #define PETREL_PETRELCTL_ADMIN_H
 
@@ -32,7 +33,7 @@ void admin_header(struct admin *admin, const char *name, const char *value);
 enum command_exit admin_list(struct admin *admin, const char *key, uint64_t limit, json_t **rows, const char *path, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Where it is, "host:port": it serves lookups without the token as well. NULL when it is not plain HTTP at the top of a host. */
+/* Where the server answers lookups, "host:port", without the token. NULL: only a socket is known of it, or it is not plain HTTP at the top of a host. */
 const char *admin_lookup(const struct admin *admin);
 
 /* The data directory in force: --data-dir, PETREL_DATA_DIR, /var/lib/petrel. Borrowed from call or environment. */

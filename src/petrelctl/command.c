@@ -11,9 +11,9 @@
 static const struct command_option globals[] = {
     {"data-dir", COMMAND_FOLDER, "DIR", "the server's data directory, where petreld.json and admin.token are "
         "(PETREL_DATA_DIR, else /var/lib/petrel)", 0},
-    {"admin", COMMAND_TEXT, "URL", "the admin API (PETREL_ADMIN, else what petreld.json says)", 0},
+    {"admin", COMMAND_TEXT, "URL", "the admin API, or unix:PATH (PETREL_ADMIN, else what petreld.json says: its socket where you may use it)", 0},
     {"admin-ca", COMMAND_FILE, "FILE", "trust these certificates (PEM) of an https://HOST:PORT in --admin instead of the system's", 0},
-    {"token-file", COMMAND_FILE, "FILE", "holds the admin token (admin.token in the data directory)", 0},
+    {"token-file", COMMAND_FILE, "FILE", "holds the admin token (admin.token in the data directory; a socket needs none)", 0},
     {"output", COMMAND_CHOICE, "table|json", "for people, or for machines", 'o'},
     {"timeout", COMMAND_DURATION, "TIME", "how long one request may take: 500ms, 10s, 1m (10s; a backup: 1h)", 0},
     {"help", COMMAND_FLAG, NULL, "tell how it is used", 'h'},
@@ -40,6 +40,12 @@ static const struct command_option key_create[] = {
 static const struct command_option app_limit[] = {
     {"rate", COMMAND_NUMBER, "N", "requests a second of the app on each node (the server's api.app_rate)", 0},
     {"key-rate", COMMAND_NUMBER, "N", "requests a second of each of its keys on each node (the server's api.key_rate)", 0},
+    {NULL},
+};
+
+static const struct command_option app_set[] = {
+    {"origins", COMMAND_TEXT, "LIST", "origins of the pages that may connect, by commas: https://app.example; *: all; none: no page (the server's session.origins)", 0},
+    {"connects", COMMAND_NUMBER, "N", "connects a second of its devices on each node (the server's session.app_connects_per_second)", 0},
     {NULL},
 };
 
@@ -128,6 +134,10 @@ static const struct command commands[] = {
         command_app_limit, "app limit shop --rate 500 --key-rate 100",
         "A limit is each node's: an app that asks three nodes may make three times as many. `petrelctl app show` tells what this node has left\n"
         "and has refused."},
+    {"app set", "APP", "set what the app's devices meet where they connect; what is not named is the server's again", app_set,
+        command_app_set, "app set shop --origins https://shop.example,https://www.shop.example",
+        "A page of another origin is refused as its browser connects (403), or, where another app lets it in, when its token names this app (3514).\n"
+        "Clients that are no browsers name no origin and may always."},
     {"app delete", "APP", "delete an app with its keys and devices", yes, command_app_delete, "app delete shop --yes", NULL},
     {"token-key list", "APP", "list the keys that sign the app's device tokens, without the secrets", NULL, command_token_key_list,
         "token-key list shop", NULL},

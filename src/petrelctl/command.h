@@ -78,6 +78,7 @@ enum command_exit command_app_list(const struct invocation *call);
 enum command_exit command_app_show(const struct invocation *call);
 enum command_exit command_app_secrets(const struct invocation *call);
 enum command_exit command_app_limit(const struct invocation *call);
+enum command_exit command_app_set(const struct invocation *call);
 enum command_exit command_app_delete(const struct invocation *call);
 enum command_exit command_token_key_list(const struct invocation *call);
 enum command_exit command_token_key_add(const struct invocation *call);

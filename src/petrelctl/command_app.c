@@ -11,12 +11,14 @@ static const struct table_column columns[] = {
     {"PUBLIC KEYS", "public_keys", TABLE_NUMBER},
     {"IDEMPOTENCY", "idempotency_window_s", TABLE_SPAN_S},
     /* of one app only */
+    {"ORIGINS", "origins", TABLE_TEXT},
+    {"CONNECTS", "connects_per_second", TABLE_NUMBER},
     {"RATE", "usage.rate", TABLE_NUMBER},
     {"RATE LEFT", "usage.left", TABLE_NUMBER},
     {"REFUSED", "usage.refused", TABLE_NUMBER},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
-#define LIST_COLUMNS (COLUMNS - 3)
+#define LIST_COLUMNS (COLUMNS - 5)
 
 static const struct table_column key_columns[] = {
     {"KEY-ID", "id", TABLE_TEXT},
@@ -96,6 +98,24 @@ enum command_exit command_app_limit(const struct invocation *call)
     enum command_exit code = admin_open(&admin, call);
     if (code == COMMAND_OK)
         code = admin_request(admin, "PUT", json_incref(body), &app, "/admin/v1/apps/%s/limits",
+                             invocation_argument(call, 0));
+    json_decref(body);
+    admin_close(&admin);
+    return print_app(call, code, app);
+}
+
+enum command_exit command_app_set(const struct invocation *call)
+{
+    struct admin *admin;
+    json_t *app = NULL;
+    const char *origins = invocation_text(call, "origins");
+    json_t *body = json_pack("{s:s, s:I}", "origins", origins != NULL ? origins : "", "connects_per_second",
+                             (json_int_t)invocation_number(call, "connects", 0));
+    if (body == NULL)
+        return command_fail(COMMAND_USAGE, "--origins: not UTF-8");
+    enum command_exit code = admin_open(&admin, call);
+    if (code == COMMAND_OK)
+        code = admin_request(admin, "PUT", json_incref(body), &app, "/admin/v1/apps/%s/edge",
                              invocation_argument(call, 0));
     json_decref(body);
     admin_close(&admin);

@@ -254,6 +254,28 @@ static const char *check_tls(const struct config *config)
     return check_store_tls(config);
 }
 
+static bool is_loopback(const char *host)
+{
+    struct netaddr_set loopback, address;
+    petrel_assert(netaddr_set_parse("127.0.0.0/8, ::1", &loopback) == 0);
+    return netaddr_set_parse(host, &address) == 0 && address.count == 1 &&
+           netaddr_set_has(&loopback, address.networks[0].ip);
+}
+
+/* What is wrong with how operators come in; NULL: nothing. */
+static const char *check_admin(const struct config *config)
+{
+    const bool required = strcmp(config->admin_tls, "required") == 0;
+    if (config->admin_host[0] == '\0' && config->admin_socket[0] == '\0')
+        return "admin.host and admin.socket are both empty: nobody could reach the admin API";
+    if (config->admin_host[0] != '\0' && !is_loopback(config->admin_host) && !required)
+        return "admin.host is no loopback address: the admin token would cross the network in the clear. Set admin.tls "
+               "= required (with tls.cert and tls.key), or keep it on 127.0.0.1 or ::1";
+    if (config->user[0] == '\0')
+        return "user is empty: say whom petreld becomes when it is started as root";
+    return NULL;
+}
+
 static const char *check_all_else(const struct config *config)
 {
     const char *wrong = NULL;
@@ -314,6 +336,8 @@ int config_check(const struct config *config, struct config_error *error)
     const char *wrong = check_all_else(config);
     if (wrong == NULL)
         wrong = check_tls(config);
+    if (wrong == NULL)
+        wrong = check_admin(config);
     if (wrong == NULL)
         return 0;
     snprintf(error->where, sizeof error->where, "configuration");

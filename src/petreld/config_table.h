@@ -12,6 +12,7 @@
 /* clang-format off */
 #define CONFIG_TABLE(X) \
     X("data_dir", data_dir, TEXT, "/var/lib/petrel", 0, 0, "Directory of the embedded stores and of admin.token; made when absent, mode 0700") \
+    X("user", user, TEXT, "petrel", 0, 0, "Whom a petreld that is started as root becomes before it opens anything; root: it stays root; started as anyone else it is that user anyway") \
     X("node_name", node_name, TEXT, "", 0, 0, "Name of this node in logs and to clients; empty: the host name") \
     X("roles", roles, TEXT, "session,message,api", 0, 0, "What this process does, by commas; where not all of them, the others are on nodes that discovery names") \
     X("loops", loops, COUNT, "0", 0, 256, "Event loops, a thread each; 0: one per core, and more where the limit of descriptors is short of session.max_sessions") \
@@ -27,6 +28,7 @@
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
     X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address") \
     X("session.bad_tokens", session_bad_tokens, COUNT, "64", 0, 1000000, "Bad tokens that one address may show; each more has it wait, from 1 s to 60 s (3002), and each good token makes up for one; 0: no limit") \
+    X("session.app_connects_per_second", session_app_connects_per_second, COUNT, "0", 0, 10000000, "Connects a second of one app on this node, tokens checked; more are told to come again (3002); 0: no limit; an app may have its own (petrelctl app set)") \
     X("session.max_frames_per_second", session_max_frames_per_second, COUNT, "1000", 0, 1000000, "Frames that one device may send in a second, acks of what it was sent aside; beyond it is closed (3513); 0: no limit") \
     X("session.max_bytes_per_second", session_max_bytes_per_second, BYTES, "2MiB", 0, CONFIG_GIB, "Bytes, likewise; more than session.max_frame") \
     X("session.heartbeat", session_heartbeat, DURATION, "4m", CONFIG_SECOND, 3600 * CONFIG_SECOND, "Interval told to clients that wish for none") \
@@ -37,7 +39,7 @@
     X("session.high_water", session_high_water, BYTES, "64KiB", CONFIG_KIB, 16 * CONFIG_MIB, "Unsent bytes from which a session refills from the log instead") \
     X("session.slow_timeout", session_slow_timeout, DURATION, "1m", CONFIG_SECOND, CONFIG_DAY, "A socket that takes nothing for so long is closed (3008)") \
     X("session.backoff", session_backoff, DURATION, "1s", 100, 600 * CONFIG_SECOND, "First wait told to clients that are to reconnect") \
-    X("session.origins", session_origins, TEXT, "*", 0, 0, "Origins of the pages whose browsers may connect by WebSocket, as https://app.example, by commas; *: all; empty: none; clients that are no browsers name none and may always") \
+    X("session.origins", session_origins, TEXT, "*", 0, 0, "Origins of the pages whose browsers may connect by WebSocket, as https://app.example, by commas; *: all; empty: none; clients that are no browsers name none and may always; an app may have its own (petrelctl app set)") \
     X("session.proxy_from", session_proxy_from, TEXT, "", 0, 0, "Addresses and networks of proxies, as 10.0.0.0/8, by commas: connections from there begin with a PROXY header, of version 1 or 2, others may not; empty: no proxies") \
     X("api.host", api_host, TEXT, "0.0.0.0", 0, 0, "Address of the send API") \
     X("api.port", api_port, COUNT, "7480", 0, 65535, "Its port; 0: the kernel chooses") \
@@ -58,9 +60,11 @@
     X("api.key_rate", api_key_rate, COUNT, "0", 0, 1000000000, "The same for each of the app's API keys") \
     X("api.rate_burst", api_rate_burst, DURATION, "1s", 1, 3600 * CONFIG_SECOND, "What of such a limit may come at once after a rest: the requests of so long") \
     X("api.token_ttl", api_token_ttl, DURATION, "30d", CONFIG_SECOND, 3650 * CONFIG_DAY, "Life of device tokens that register mints") \
-    X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; keep it on loopback") \
+    X("admin.socket", admin_socket, TEXT, "admin.sock", 0, 0, "Unix socket of the admin API, in data_dir unless it begins with /; root, the server's own user and admin.socket_group show no token there; empty: none") \
+    X("admin.socket_group", admin_socket_group, TEXT, "", 0, 0, "Group whose members may use that socket as well; empty: nobody else") \
+    X("admin.host", admin_host, TEXT, "127.0.0.1", 0, 0, "Address of the admin API; any but loopback needs admin.tls = required; empty: only the socket") \
     X("admin.port", admin_port, COUNT, "7481", 0, 65535, "Its port; 0: the kernel chooses") \
-    X("admin.tls", admin_tls, CHOICE, "optional", 0, 0, "optional|required|off; The same for the admin API; on any address but loopback it should be required") \
+    X("admin.tls", admin_tls, CHOICE, "optional", 0, 0, "optional|required|off; The same for the address of the admin API") \
     X("peer.host", peer_host, TEXT, "0.0.0.0", 0, 0, "Address that other nodes connect to: numeric") \
     X("peer.port", peer_port, COUNT, "7482", 0, 65535, "Its port; 0: the kernel chooses") \
     X("peer.advertise", peer_advertise, TEXT, "", 0, 0, "host:port that discovery gives to other nodes, numeric; empty: peer.host and port") \

@@ -1,6 +1,7 @@
 #include "petreld/datadir.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/object.h"
 #include "base/rng.h"
@@ -46,36 +47,12 @@ int datadir_sync_parent(const char *path)
     return err;
 }
 
-static int write_all(int fd, struct bytes content)
-{
-    while (content.len > 0) {
-        ssize_t done = write(fd, content.ptr, content.len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -1;
-        content = bytes_of(content.ptr + done, content.len - (size_t)done);
-    }
-    return fsync(fd);
-}
-
 int datadir_write(const struct datadir *dir, const char *name, struct bytes content)
 {
-    char path[PATH_MAX], temporary[PATH_MAX];
+    char path[PATH_MAX];
     datadir_path(dir, name, path, sizeof path);
-    petrel_assert((size_t)snprintf(temporary, sizeof temporary, "%s/.%s.new", dir->path, name) < sizeof temporary);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return complain("a file can't be made", temporary, errno);
-    int failed = write_all(fd, content) != 0 ? errno : 0;
-    close(fd);
-    if (failed == 0 && rename(temporary, path) != 0)
-        failed = errno;
-    if (failed != 0) {
-        unlink(temporary);
-        return complain("a file can't be written", path, failed);
-    }
-    return datadir_sync_parent(path);
+    const int errnum = file_replace(path, content);
+    return errnum != 0 ? complain("a file can't be written", path, errnum) : datadir_sync_parent(path);
 }
 
 int datadir_read(const struct datadir *dir, const char *name, size_t max, struct bytebuf *out)

@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "petreld/options.h"
+#include "petreld/privileges.h"
 #include "petreld/server.h"
 
 #include <signal.h>
@@ -30,16 +31,24 @@ static void set_up_log(const struct config *config)
     log_set_format(format);
 }
 
+static int run_server(const struct server_options *how)
+{
+    struct server *server;
+    int err = server_new(&server, how);
+    if (err == 0)
+        err = server_run(server);
+    server_free(&server);
+    return err;
+}
+
 static int run(const struct options *options)
 {
     set_up_log(&options->config);
     signal(SIGPIPE, SIG_IGN);
-    struct server *server;
     struct server_options how = {.config = &options->config, .restored = options->restored, .signals = true};
-    int err = server_new(&server, &how);
+    int err = privileges_drop(&options->config);
     if (err == 0)
-        err = server_run(server);
-    server_free(&server);
+        err = run_server(&how);
     if (err != 0)
         log_at(LOG_ERROR, "server", "ended by the error above", LOG_STR("status", err_name(err)));
     return err == 0 ? 0 : 1;

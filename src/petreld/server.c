@@ -3,14 +3,17 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "petreld/privileges.h"
 #include "petreld/roles.h"
 #include "petreld/server_peer_tls.h"
 #include "petreld/server_tls.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -188,6 +191,30 @@ static void name_node(struct server *server)
     snprintf(server->node_name, sizeof server->node_name, "%.*s", SERVER_NAME_SIZE - 1, name);
 }
 
+/* Where the admin socket is and who may use it: looking names up can take a while, so it is done once, here. */
+static int name_operators(struct server *server)
+{
+    const struct config *config = server->config;
+    struct api_operators *who = &server->operators;
+    char path[PATH_MAX];
+    who->uid = geteuid();
+    who->gid = LISTENER_NO_GROUP;
+    privileges_name(who->name);
+    if (config->admin_socket[0] == '\0')
+        return 0;
+    if (config->admin_socket[0] == '/')
+        snprintf(path, sizeof path, "%s", config->admin_socket);
+    else
+        datadir_path(server->dir, config->admin_socket, path, sizeof path);
+    if (strlen(path) >= sizeof server->admin_socket) {
+        log_at(LOG_ERROR, "server", "the admin socket's path is too long: set admin.socket to a shorter one",
+               LOG_STR("path", path), LOG_NUM("longest", sizeof server->admin_socket - 1));
+        return PETREL_E_TOO_LARGE;
+    }
+    memcpy(server->admin_socket, path, strlen(path) + 1);
+    return config->admin_socket_group[0] != '\0' ? privileges_group(config->admin_socket_group, &who->gid) : 0;
+}
+
 static int open_backends(struct server *server, struct loop *main_loop, bool restored)
 {
     restored = restored || datadir_has(server->dir, "restored");
@@ -224,6 +251,7 @@ static int make_loops(struct server *server, bool restored)
     for (size_t i = 0; i < server->loops_count && err == 0; i++) {
         struct loop_config config = {.index = (uint16_t)i,
                                      .clock = server->clock,
+                                     .opens_low_ports = true,
                                      .own_descriptors = server->own_descriptors && i > 0,
                                      .crowds = server->crowds};
         loops[i].server = server;
@@ -277,6 +305,8 @@ int server_new(struct server **out, const struct server_options *options)
         err = logfile_open(&server->log, config->log_file);
     if (err == 0)
         err = datadir_open(&server->dir, config->data_dir);
+    if (err == 0)
+        err = name_operators(server);
     if (err == 0)
         err = server_tls_load(server);
     if (err == 0)

@@ -25,6 +25,20 @@ static void put_address(struct bytebuf *out, const char *host, uint16_t port)
     bytes_printf(out, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
 }
 
+static void put_json_text(struct bytebuf *out, const char *text)
+{
+    bytes_append_str(out, "\"");
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            bytes_append_str(out, "\\");
+        if ((unsigned char)*text < 0x20)
+            bytes_printf(out, "\\u%04x", (unsigned char)*text);
+        else
+            bytes_append(out, text, 1);
+    }
+    bytes_append_str(out, "\"");
+}
+
 int server_announce_run_file(struct server *server)
 {
     struct bytebuf out = {0};
@@ -36,7 +50,7 @@ int server_announce_run_file(struct server *server)
     } listeners[] = {
         {"session", server->config->session_host, server->session_port, (server->roles & DISCOVERY_SESSION) != 0},
         {"api", server->config->api_host, server->api_port, (server->roles & DISCOVERY_API) != 0},
-        {"admin", server->config->admin_host, server->admin_port, true},
+        {"admin", server->config->admin_host, server->admin_port, server->config->admin_host[0] != '\0'},
         {"peer", server->config->peer_host, server->peer_port, server_links_called(server)},
     };
     bytes_printf(&out, "{\"pid\":%ld,\"version\":\"%s\"", (long)getpid(), PETREL_VERSION);
@@ -46,6 +60,10 @@ int server_announce_run_file(struct server *server)
         bytes_printf(&out, ",\"%s\":\"", listeners[i].name);
         put_address(&out, listeners[i].host, listeners[i].port);
         bytes_append_str(&out, "\"");
+    }
+    if (server->admin_socket[0] != '\0') {
+        bytes_append_str(&out, ",\"admin_socket\":");
+        put_json_text(&out, server->admin_socket);
     }
     bytes_append_str(&out, "}\n");
     int err = datadir_write(server->dir, "petreld.json", bytes_view(&out));

@@ -21,6 +21,7 @@
 #include "session/session_role.h"
 
 #define SERVER_NAME_SIZE 65
+#define SERVER_SOCKET_SIZE 108 /* what the kernel takes for a Unix socket, with the final NUL */
 
 enum server_phase {
     SERVER_START,    /* make the roles, open their listeners */
@@ -91,6 +92,8 @@ struct server {
     struct tls_server *tls;      /* NULL: none is served; read by the loops as they start, then the server's thread's */
     struct tls_server *peer_tls; /* what links to other nodes show, both ways; NULL: they speak none. As above */
     struct tls_client *peer_tls_client;
+    char admin_socket[SERVER_SOCKET_SIZE]; /* its path; empty: none */
+    struct api_operators operators;
     struct tls_server *api_tls; /* the same certificates for the APIs, which speak something else; both or none */
     struct mail stop_mail;
     atomic_flag stop_posted;

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "loop/capabilities.h"
 #include "petreld/server_tls.h"
 #include "wire/peer_record.h"
 
@@ -44,6 +45,7 @@ static struct session_config session_config_of(const struct server *server)
     out.broadcasts = server->broadcasts;
     out.connects_per_second =
         config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
+    out.app_connects_per_second = (uint32_t)config->session_app_connects_per_second;
     out.max_handshakes = share(config->session_max_handshakes, server->loops_count);
     out.bind_target_ms = (uint32_t)config->session_bind_target;
     out.memory_short = &server->memory.is_short;
@@ -83,6 +85,8 @@ static struct api_config api_config_of(const struct server *server, enum api_kin
     out.version = PETREL_VERSION;
     out.started_ms = server->started_ms;
     out.admin_token = datadir_token(server->dir);
+    out.socket = server->admin_socket;
+    out.operators = server->operators;
     out.max_connections =
         share(config->api_max_connections, kind == API_SEND ? server->api_loops : server->loops_count);
     out.max_body_bytes = (uint32_t)config->api_max_body;
@@ -136,11 +140,31 @@ static int open_api(struct server_loop *node, enum api_kind kind, struct api_rol
     return api_role_listen(*role, port);
 }
 
+static int open_socket(const struct server_loop *node)
+{
+    const struct server *server = node->server;
+    const int err = api_role_listen_local(node->admin);
+    if (err != 0)
+        log_at(LOG_ERROR, "server", "the admin socket can't be opened", LOG_STR("path", server->admin_socket),
+               LOG_STR("error",
+                       err == PETREL_E_EXISTS      ? "another process serves there; give each its own admin.socket"
+                       : err == PETREL_E_INVALID   ? "something else than a socket stands there"
+                       : err == PETREL_E_NOT_FOUND ? "no such directory"
+                       : err == PETREL_E_FORBIDDEN
+                           ? "the directory must be the server's to write, and admin.socket_group one of its groups"
+                           : err_text(err)));
+    return err;
+}
+
 static int explain(int err, const char *what, const char *host, uint64_t port)
 {
+    const char *why = err == PETREL_E_EXISTS      ? "address in use"
+                      : err == PETREL_E_FORBIDDEN ? "ports below 1024 are root's to open: start petreld as root (it "
+                                                    "becomes user), or with CAP_NET_BIND_SERVICE"
+                                                  : err_text(err);
     if (err != 0)
         log_at(LOG_ERROR, "server", "a listener can't be opened", LOG_STR("for", what), LOG_STR("host", host),
-               LOG_NUM("port", port), LOG_STR("error", err == PETREL_E_EXISTS ? "address in use" : err_text(err)));
+               LOG_NUM("port", port), LOG_STR("error", why));
     return err;
 }
 
@@ -160,6 +184,8 @@ static int probe_ports(const struct server *server)
     };
     int err = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && err == 0; i++) {
+        if (wanted[i].host[0] == '\0')
+            continue;
         struct listener_config listener = {.host = wanted[i].host, .port = (uint16_t)wanted[i].port};
         err = explain(listener_probe(&listener), wanted[i].what, wanted[i].host, wanted[i].port);
     }
@@ -209,6 +235,8 @@ static int open_apis(struct server_loop *node)
     if (err == 0 && first)
         err = explain(open_api(node, API_ADMIN, &node->admin, &server->admin_port), "admin API", config->admin_host,
                       config->admin_port);
+    if (err == 0 && first)
+        err = open_socket(node);
     return err;
 }
 
@@ -296,6 +324,7 @@ void server_loop_enter(struct server_loop *node, enum server_phase phase)
         loop_stop(node->loop);
         break;
     case SERVER_SERVE:
+        capabilities_shed();
         finish(node, 0);
         break;
     }
@@ -321,6 +350,8 @@ static void lend_app(const struct snapshot *snapshot, const struct snapshot_app 
     for (size_t i = 0; i < from->secrets_count; i++)
         to->keys[i] = (struct peer_app_key){bytes_str(from->secrets[i].kid),
                                             bytes_of(from->secrets[i].secret, sizeof from->secrets[i].secret)};
+    to->origins = bytes_str(from->edge.origins);
+    to->connects_per_second = from->edge.connects_per_second;
     for (size_t i = 0; i < to->public_keys_count; i++)
         to->public_keys[i] =
             (struct peer_public_key){bytes_str(keys[i].kid), keys[i].algorithm, bytes_of(keys[i].der, keys[i].der_len)};

@@ -4,12 +4,16 @@
 #include "base/log.h"
 #include "base/object.h"
 #include "loop/tls.h"
+#include "petreld/privileges.h"
 #include "petreld/secret_file.h"
 #include "petreld/server_impl.h"
 #include "petreld/server_peer_tls.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECRET_MAX 256
 #define IDENTITIES_MAX 16
@@ -46,6 +50,25 @@ static int read_identities(const struct config *config, struct identities *out)
     return cert == NULL && key == NULL ? 0 : explain("tls.cert and tls.key do not name as many files");
 }
 
+/* Before OpenSSL says it in its way: as who it is read, on a reload, too, when petreld is not root any more. */
+static int check_readable(const struct identities *identities)
+{
+    for (size_t i = 0; i < identities->count; i++) {
+        const char *path = access(identities->list[i].cert_file, R_OK) != 0  ? identities->list[i].cert_file
+                           : access(identities->list[i].key_file, R_OK) != 0 ? identities->list[i].key_file
+                                                                             : NULL;
+        if (path == NULL)
+            continue;
+        const int errnum = errno;
+        char why[512], name[PRIVILEGES_NAME_SIZE];
+        privileges_name(name);
+        (void)snprintf(why, sizeof why, "%s: %s; petreld runs as %s (uid %u), who has to be able to read it", path,
+                       strerror(errnum), name, (unsigned)geteuid());
+        return explain(why);
+    }
+    return 0;
+}
+
 /* A secret of their own, or that which all nodes share anyway: what tickets are sealed with is derived from it. */
 static int read_secret(const struct config *config, char secret[SECRET_MAX])
 {
@@ -74,6 +97,8 @@ static int load(const struct config *config, struct servers *out)
     char why[TLS_WHY_SIZE] = "";
     *out = (struct servers){0};
     int err = read_identities(config, &identities);
+    if (err == 0)
+        err = check_readable(&identities);
     if (err == 0)
         err = read_secret(config, secret);
     if (err == 0) {

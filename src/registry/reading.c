@@ -28,6 +28,14 @@ void reading_add_app(struct reading *reading, int64_t app_id, struct bytes name,
     app->limits = *limits;
 }
 
+void reading_set_edge(struct reading *reading, uint32_t connects_per_second, struct bytes origins)
+{
+    petrel_assert(reading->apps_count > 0);
+    struct snapshot_edge *edge = &reading->apps[reading->apps_count - 1].edge;
+    edge->connects_per_second = connects_per_second;
+    row_text(origins, edge->origins, sizeof edge->origins);
+}
+
 /* Rows come in the order of their app's number, as the apps did: walk both. False: no such app. */
 static bool walk_to(const struct reading *reading, int64_t app_id, size_t *place)
 {

@@ -30,6 +30,8 @@ struct reading_token_key {
  * out. */
 void reading_add_app(struct reading *reading, int64_t app_id, struct bytes name, uint64_t key_window_ms,
                      const struct snapshot_limits *limits);
+/* Of the app that was added last. */
+void reading_set_edge(struct reading *reading, uint32_t connects_per_second, struct bytes origins);
 void reading_add_secret(struct reading *reading, int64_t app_id, struct bytes kid, struct bytes secret);
 void reading_add_token_key(struct reading *reading, int64_t app_id, const struct reading_token_key *key);
 void reading_add_key(struct reading *reading, int64_t app_id, struct bytes id, struct bytes sha256, uint32_t scopes,

@@ -32,6 +32,7 @@ struct registry_app {
     uint32_t public_keys_count;
     uint64_t key_window_ms; /* how long idempotency keys are kept: 24 h */
     struct snapshot_limits limits;
+    struct snapshot_edge edge;
 };
 struct registry_key {
     char id[17]; /* 16 hex digits */
@@ -57,6 +58,7 @@ enum registry_change {
     REGISTRY_CHANGE_PUBLIC_ADD,     /* in.kid, in.algorithm, in.der */
     REGISTRY_CHANGE_KEY_RETIRE,     /* in.kid: a secret or public key, for ever */
     REGISTRY_CHANGE_LIMITS,         /* in.limits, all of them */
+    REGISTRY_CHANGE_EDGE,           /* in.edge, all of it */
 };
 
 struct registry_request;
@@ -83,6 +85,7 @@ struct registry_request {
         enum token_algorithm algorithm;
         struct bytes der;
         struct snapshot_limits limits;
+        struct snapshot_edge edge;
         const struct registry_audit_row *audit; /* of registry_audit_add() */
         uint64_t since_ms;                      /* registry_audit_list(): not older */
         struct bytes after;                     /* lists: begin behind this name or id; absent: at the start */
@@ -112,8 +115,8 @@ struct registry_ops {
     int (*app_create)(struct registry *r, struct registry_request *request);
     /* in.app given: that one; absent: all. */
     int (*app_list)(struct registry *r, struct registry_request *request);
-    /* EXISTS: it has a key of that kid; TOO_LARGE: as many as are allowed; NOT_FOUND: also no such kid; INVALID: also an empty kid, or
-     * no such change. out.apps: it, changed. */
+    /* EXISTS: it has a key of that kid; TOO_LARGE: as many as are allowed; NOT_FOUND: also no such kid; INVALID: also an empty kid,
+     * no such change, or origins that are none. out.apps: it, changed. */
     int (*app_change)(struct registry *r, struct registry_request *request);
     /* Its keys and devices go. */
     int (*app_delete)(struct registry *r, struct registry_request *request);

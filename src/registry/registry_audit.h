@@ -17,8 +17,8 @@
 struct registry_audit_row {
     uint64_t id; /* grows; audit_list's cursor */
     uint64_t at_ms;
-    char who[REGISTRY_AUDIT_TEXT_MAX + 1];    /* which credential was shown: "admin.token" */
-    char origin[REGISTRY_AUDIT_TEXT_MAX + 1]; /* the address it came from */
+    char who[REGISTRY_AUDIT_TEXT_MAX + 1];    /* "admin.token": who showed it; "root (uid 0)": whom the kernel named */
+    char origin[REGISTRY_AUDIT_TEXT_MAX + 1]; /* the address it came from, or "unix" */
     char node[REGISTRY_AUDIT_TEXT_MAX + 1];   /* that was asked */
     char action[REGISTRY_AUDIT_TEXT_MAX + 1]; /* "keys.create" */
     char app[ROUTE_APP_MAX + 1];              /* empty: of none */

@@ -37,6 +37,10 @@
         " NOT NULL, app VARBINARY(64) NOT NULL, target VARBINARY(255) NOT NULL, outcome VARBINARY(64) NOT NULL, KEY"   \
         " audit_at (at_ms)) ENGINE=InnoDB"
 
+#define SCHEMA_3                                                                                                       \
+    "CREATE TABLE IF NOT EXISTS app_edge (app_id BIGINT NOT NULL PRIMARY KEY, connects_per_second BIGINT NOT NULL,"    \
+    " origins VARBINARY(511) NOT NULL) ENGINE=InnoDB"
+
 #define PURGE_DEVICES "DELETE FROM device WHERE app_id = ? ORDER BY user, device LIMIT ?"
 
 struct mysql_tables {
@@ -149,7 +153,8 @@ static int migrate(struct mysqldb *db)
 {
     static const char *const version_1[] = {SCHEMA_1, NULL};
     static const char *const version_2[] = {SCHEMA_2, NULL};
-    static const char *const *const versions[] = {version_1, version_2};
+    static const char *const version_3[] = {SCHEMA_3, NULL};
+    static const char *const *const versions[] = {version_1, version_2, version_3};
     static const struct mysqldb_schema schema = {
         .name = "registry",
         .versions_count = sizeof versions / sizeof versions[0],

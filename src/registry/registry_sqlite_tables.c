@@ -43,6 +43,10 @@
     " outcome TEXT NOT NULL) STRICT;"                                                                                  \
     "CREATE INDEX audit_at ON audit (at_ms);"
 
+#define SCHEMA_4                                                                                                       \
+    "CREATE TABLE app_edge (app_id INTEGER PRIMARY KEY, connects_per_second INTEGER NOT NULL, origins TEXT NOT NULL)"  \
+    " STRICT;"
+
 #define PURGE_DEVICES                                                                                                  \
     "DELETE FROM device WHERE app_id = ?1 AND (user, device) IN"                                                       \
     " (SELECT user, device FROM device WHERE app_id = ?1 LIMIT ?2)"
@@ -155,7 +159,7 @@ static const struct tables_ops sqlite_tables_ops = {
 
 int registry_sqlite_tables_open(struct tables **out, const char *path)
 {
-    static const char *const versions[] = {SCHEMA_1, SCHEMA_2, SCHEMA_3};
+    static const char *const versions[] = {SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4};
     static const struct sqlite_schema schema = {
         .name = "registry",
         .application_id = APPLICATION_ID,

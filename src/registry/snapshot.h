@@ -16,6 +16,7 @@
 #define SNAPSHOT_PUBLIC_KEYS_MAX 4 /* of an app */
 #define SNAPSHOT_SECRET_BYTES 32
 #define SNAPSHOT_KID_MAX 64
+#define SNAPSHOT_ORIGINS_MAX 511
 /* A new secret signs nothing for so long: by then every node has heard of it, and takes tokens that it signed. */
 #define SNAPSHOT_SIGNS_AFTER_MS 60000
 
@@ -27,6 +28,12 @@ struct snapshot_limits {
     uint32_t per_second;     /* of the app; 0: as the server is configured */
     uint32_t key_per_second; /* of each of its keys; likewise */
 };
+/* What devices of an app meet where they connect. */
+struct snapshot_edge {
+    uint32_t connects_per_second; /* of the app on each node; 0: as the server is configured */
+    char origins[SNAPSHOT_ORIGINS_MAX +
+                 1]; /* as session.origins, for this app's; "none": no page; empty: as the server is configured */
+};
 struct snapshot_secret {
     char kid[17];
     uint8_t secret[SNAPSHOT_SECRET_BYTES];
@@ -36,6 +43,7 @@ struct snapshot_app {
     char name[ROUTE_APP_MAX + 1];
     uint64_t key_window_ms;
     struct snapshot_limits limits;
+    struct snapshot_edge edge;
     uint32_t secrets_count; /* the oldest one first */
     struct snapshot_secret secrets[SNAPSHOT_SECRETS_MAX];
 };

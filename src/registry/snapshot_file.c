@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FORM "petrel snapshot 2"
+#define FORM "petrel snapshot 3"
 #define BYTES_MAX (1U << 30)
 
 /* Then the apps, the keys, the public keys, as they are in memory: the file is read by the build that wrote it, or by none. */

@@ -83,6 +83,7 @@ static void take_app(struct reading *reading, struct tables *from)
     };
     reading_add_app(reading, ops->number(from, TABLES_APP_ALL, 0), ops->bytes(from, TABLES_APP_ALL, 1),
                     (uint64_t)ops->number(from, TABLES_APP_ALL, 2), &limits);
+    reading_set_edge(reading, (uint32_t)ops->number(from, TABLES_APP_ALL, 5), ops->bytes(from, TABLES_APP_ALL, 6));
 }
 
 static void take_secret(struct reading *reading, struct tables *from)

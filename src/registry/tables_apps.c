@@ -15,6 +15,8 @@ static void read_row(struct tables *tables, enum tables_statement which, void *r
     app->public_keys_count = (uint32_t)tables->ops->number(tables, which, 5);
     app->limits.per_second = (uint32_t)tables->ops->number(tables, which, 6);
     app->limits.key_per_second = (uint32_t)tables->ops->number(tables, which, 7);
+    app->edge.connects_per_second = (uint32_t)tables->ops->number(tables, which, 8);
+    tables_get_text(tables, which, 9, app->edge.origins, sizeof app->edge.origins);
 }
 
 /* row may be NULL. */
@@ -106,8 +108,8 @@ int tables_apps_delete(struct tables *tables, struct registry_request *request)
     /* Keys and secrets are few. An app's devices may be millions: they are out of reach at once, since the app's number is
      * never used again, and go little by little (tables_purge). */
     static const enum tables_statement steps[] = {TABLES_APP_RETIRE,       TABLES_APP_DELETE,   TABLES_SECRET_DELETE,
-                                                  TABLES_TOKEN_KEY_DELETE, TABLES_LIMIT_DELETE, TABLES_KEY_GRANT_DELETE,
-                                                  TABLES_KEY_DELETE,       TABLES_PURGE_ADD};
+                                                  TABLES_TOKEN_KEY_DELETE, TABLES_LIMIT_DELETE, TABLES_EDGE_DELETE,
+                                                  TABLES_KEY_GRANT_DELETE, TABLES_KEY_DELETE,   TABLES_PURGE_ADD};
     int64_t app_id;
     int status = tables_apps_find(tables, request->in.app, &app_id);
     for (size_t i = 0; status == 0 && i < sizeof steps / sizeof steps[0]; i++) {

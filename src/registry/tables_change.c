@@ -1,9 +1,10 @@
-/* What may be changed of an app that is there: the keys that sign its tokens, its limits. */
+/* What may be changed of an app that is there: the keys that sign its tokens, its limits, what its devices meet where they connect. */
 #include "base/err.h"
 #include "base/object.h"
 #include "registry/credential.h"
 #include "registry/row.h"
 #include "registry/tables.h"
+#include "wire/websocket_upgrade.h"
 
 #include <stdlib.h>
 
@@ -97,6 +98,16 @@ static int set_limits(struct tables *tables, int64_t app_id, const struct snapsh
     return tables_run(tables, TABLES_LIMIT_PUT);
 }
 
+static int set_edge(struct tables *tables, int64_t app_id, const struct snapshot_edge *edge)
+{
+    const struct bytes origins = bytes_str(edge->origins);
+    if (!websocket_upgrade_valid_origins(origins))
+        return PETREL_E_INVALID;
+    TABLES_BIND(tables, TABLES_EDGE_PUT, tables_int(app_id), tables_int(edge->connects_per_second),
+                tables_text(origins));
+    return tables_run(tables, TABLES_EDGE_PUT);
+}
+
 static int change(struct tables *tables, struct registry_request *request, const struct subject *app)
 {
     switch (request->in.change) {
@@ -108,6 +119,8 @@ static int change(struct tables *tables, struct registry_request *request, const
         return retire(tables, app->id, request->in.kid);
     case REGISTRY_CHANGE_LIMITS:
         return set_limits(tables, app->id, &request->in.limits);
+    case REGISTRY_CHANGE_EDGE:
+        return set_edge(tables, app->id, &request->in.edge);
     }
     return PETREL_E_INVALID;
 }

@@ -7,10 +7,11 @@
 #define TABLES_APP_COLUMNS                                                                                             \
     "SELECT id, name, created_ms, key_window_ms, (SELECT count(*) FROM app_secret WHERE app_id = app.id)"              \
     " + (SELECT count(*) FROM app_token_key WHERE app_id = app.id AND algorithm = 'HS256'),"                           \
-    " (SELECT count(*) FROM app_token_key WHERE app_id = app.id AND algorithm <> 'HS256')," TABLES_LIMITS " FROM app"  \
-    " LEFT JOIN app_limit ON app_limit.app_id = app.id"
+    " (SELECT count(*) FROM app_token_key WHERE app_id = app.id AND algorithm <> 'HS256')," TABLES_OWN
 /* What the app has none of its own of is 0: as the server is configured. */
-#define TABLES_LIMITS " COALESCE(per_second, 0), COALESCE(key_per_second, 0)"
+#define TABLES_OWN                                                                                                     \
+    " COALESCE(per_second, 0), COALESCE(key_per_second, 0), COALESCE(connects_per_second, 0), COALESCE(origins, '')"   \
+    " FROM app LEFT JOIN app_limit ON app_limit.app_id = app.id LEFT JOIN app_edge ON app_edge.app_id = app.id"
 /* A key from before there were scopes has no grant: it may do everything, for ever. */
 #define TABLES_GRANTED                                                                                                 \
     " COALESCE(scopes, 0), COALESCE(expires_ms, 0) FROM api_key"                                                       \
@@ -24,8 +25,7 @@
     X(VERSION_BUMP, "UPDATE registry_version SET version = version + 1")                                               \
     X(APP_FIND, TABLES_APP_COLUMNS " WHERE name = ?")                                                                  \
     X(APP_LIST, TABLES_APP_COLUMNS " WHERE name > ? ORDER BY name LIMIT ?")                                            \
-    X(APP_ALL, "SELECT id, name, key_window_ms," TABLES_LIMITS " FROM app"                                             \
-               " LEFT JOIN app_limit ON app_limit.app_id = app.id ORDER BY id")                                        \
+    X(APP_ALL, "SELECT id, name, key_window_ms," TABLES_OWN " ORDER BY id")                                            \
     X(APP_INSERT, "INSERT INTO app (name, created_ms, key_window_ms) VALUES (?, ?, ?)")                                \
     X(APP_RETIRE, "INSERT INTO gone_app SELECT name FROM app WHERE id = ?")                                            \
     X(APP_IS_GONE, "SELECT 1 FROM gone_app WHERE name = ?")                                                            \
@@ -44,6 +44,8 @@
     X(TOKEN_KEY_DELETE, "DELETE FROM app_token_key WHERE app_id = ?")                                                  \
     X(LIMIT_PUT, "REPLACE INTO app_limit (app_id, per_second, key_per_second) VALUES (?, ?, ?)")                       \
     X(LIMIT_DELETE, "DELETE FROM app_limit WHERE app_id = ?")                                                          \
+    X(EDGE_PUT, "REPLACE INTO app_edge (app_id, connects_per_second, origins) VALUES (?, ?, ?)")                       \
+    X(EDGE_DELETE, "DELETE FROM app_edge WHERE app_id = ?")                                                            \
     X(KEY_ALL,                                                                                                         \
       "SELECT api_key.app_id, id, sha256," TABLES_GRANTED " WHERE revoked_ms = 0 ORDER BY api_key.app_id, id")         \
     X(KEY_LIST, TABLES_KEY_COLUMNS " WHERE api_key.app_id = ? AND id > ? ORDER BY id LIMIT ?")                         \

@@ -5,7 +5,9 @@
 #include "base/map.h"
 #include "base/object.h"
 #include "wire/peer_record.h"
+#include "wire/websocket_upgrade.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 #define KID_MAX 64U
@@ -16,8 +18,17 @@ struct auth_key {
     char kid[KID_MAX + 1];
 };
 
+/* A page's origin, in small letters, that some app names. */
+struct auth_origin {
+    struct map_node node;
+    size_t len;
+    char text[];
+};
+
 struct auth_app {
     struct map_node node;
+    struct session_auth_edge edge;
+    char *origins; /* or NULL */
     char name[ROUTE_APP_MAX + 1];
     size_t keys_count;
     struct auth_key keys[PEER_APP_KEYS_MAX + PEER_APP_PUBLIC_KEYS_MAX];
@@ -25,6 +36,8 @@ struct auth_app {
 
 struct session_keyring {
     struct map apps;
+    struct map origins;
+    bool serves_all; /* some app lets pages of any origin */
 };
 
 static struct bytes app_name(const struct map_node *node)
@@ -32,8 +45,43 @@ static struct bytes app_name(const struct map_node *node)
     return bytes_str(container_of(node, const struct auth_app, node)->name);
 }
 
+static struct bytes origin_text(const struct map_node *node)
+{
+    const struct auth_origin *origin = container_of(node, const struct auth_origin, node);
+    return bytes_of(origin->text, origin->len);
+}
+
+/* The scheme and host of an origin are the same in capitals. */
+static struct auth_origin *origin_new(struct bytes text)
+{
+    struct auth_origin *origin = object_alloc(sizeof *origin + text.len);
+    origin->len = text.len;
+    for (size_t i = 0; i < text.len; i++)
+        origin->text[i] = (char)tolower(text.ptr[i]);
+    return origin;
+}
+
+static void add_origins(struct session_keyring *keyring, struct auth_app *app, struct bytes list)
+{
+    if (list.len == 0)
+        return;
+    app->origins = object_strndup((const char *)list.ptr, list.len);
+    app->edge.origins = app->origins;
+    while (list.len > 0) {
+        const struct bytes word = websocket_upgrade_next_origin(&list);
+        keyring->serves_all = keyring->serves_all || bytes_equal_str(word, "*");
+        struct auth_origin *origin = origin_new(word);
+        if (map_find(&keyring->origins, origin_text(&origin->node)) == NULL)
+            map_insert(&keyring->origins, &origin->node);
+        else
+            free(origin);
+    }
+}
+
 static void app_free(struct auth_app *app)
 {
+    rate_meter_unref(app->edge.connects);
+    free(app->origins);
     for (size_t i = 0; i < app->keys_count; i++)
         token_key_free(&app->keys[i].key);
     free(app);
@@ -73,6 +121,9 @@ static void add_app(void *ctx, const struct peer_app *from)
         add_key(app, key->kid,
                 known ? token_key_new_public(key->kid, (enum token_algorithm)key->algorithm, key->der) : NULL, true);
     }
+    app->edge.connects_per_second = from->connects_per_second;
+    app->edge.connects = rate_meter_new();
+    add_origins(keyring, app, from->origins);
     map_insert(&keyring->apps, &app->node);
 }
 
@@ -80,6 +131,7 @@ struct session_keyring *session_auth_keyring_new(struct bytes records, struct rn
 {
     struct session_keyring *keyring = object_zalloc(sizeof *keyring);
     map_init(&keyring->apps, app_name, rng_u64(rng));
+    map_init(&keyring->origins, origin_text, rng_u64(rng));
     if (peer_record_each_app(records, add_app, keyring) != 0)
         session_auth_keyring_free(&keyring);
     return keyring;
@@ -92,9 +144,41 @@ void session_auth_keyring_free(struct session_keyring **inside)
         return;
     for (struct map_node *node; (node = map_take_any(&keyring->apps)) != NULL;)
         app_free(container_of(node, struct auth_app, node));
+    for (struct map_node *node; (node = map_take_any(&keyring->origins)) != NULL;)
+        free(container_of(node, struct auth_origin, node));
     map_reset(&keyring->apps);
+    map_reset(&keyring->origins);
     free(keyring);
     *inside = NULL;
+}
+
+const struct session_auth_edge *session_auth_edge(const struct session_keyring *keyring, struct bytes app)
+{
+    const struct map_node *node = map_find(&keyring->apps, app);
+    return node != NULL ? &container_of(node, const struct auth_app, node)->edge : NULL;
+}
+
+bool session_auth_serves_origin(const struct session_keyring *keyring, struct bytes origin)
+{
+    if (keyring == NULL || keyring->serves_all)
+        return keyring != NULL;
+    struct auth_origin *wanted = origin_new(origin);
+    const bool serves = map_find(&keyring->origins, origin_text(&wanted->node)) != NULL;
+    free(wanted);
+    return serves;
+}
+
+void session_auth_go_on(struct session_keyring *keyring, const struct session_keyring *before)
+{
+    for (struct map_node *node = before != NULL ? map_next(&keyring->apps, NULL) : NULL; node != NULL;
+         node = map_next(&keyring->apps, node)) {
+        struct session_auth_edge *edge = &container_of(node, struct auth_app, node)->edge;
+        const struct session_auth_edge *was = session_auth_edge(before, app_name(node));
+        if (was == NULL)
+            continue;
+        rate_meter_unref(edge->connects);
+        edge->connects = rate_meter_ref(was->connects);
+    }
 }
 
 bool session_auth_knows(const struct session_keyring *keyring, struct bytes app)

@@ -6,6 +6,9 @@
 #include "session/session_conn.h"
 #include "session/session_flow.h"
 #include "session/session_topics.h"
+#include "wire/websocket_upgrade.h"
+
+#include <stdlib.h>
 
 #define BIND_TRIES_MAX 4U
 #define BIND_RETRY_MS 500U
@@ -21,14 +24,14 @@ static void refuse(struct session *session, uint32_t code)
     refuse_with(session, code, NULL);
 }
 
-/* Its address showed too many bad tokens. The token is not looked at: it may be good, and is to come again. */
-static void have_wait(struct session *session, uint32_t wait_ms)
+/* Its address showed too many bad tokens, and then the token is not looked at: it may be good; or others of its app were faster. It is to
+ * come again. */
+static void have_wait(struct session *session, const char *why, uint32_t wait_ms)
 {
     struct session_role *role = session_role_of(session);
     metrics_add(role->metrics, METRIC_CONNECTS_REFUSED, 1);
     role->out.len = 0;
-    session_encode_error(&role->out, SESSION_CODE_OVERLOADED,
-                         "too many bad tokens came from this address; reconnect after the backoff", wait_ms);
+    session_encode_error(&role->out, SESSION_CODE_OVERLOADED, why, wait_ms);
     session_conn_write(session, bytes_view(&role->out));
     session_conn_end(session, true);
 }
@@ -205,6 +208,32 @@ static uint16_t heartbeat_of(const struct session_config *config, uint32_t asked
     return (uint16_t)(seconds < UINT16_MAX ? seconds : UINT16_MAX);
 }
 
+/* What the app has set for who connects. False: refused. */
+static bool app_admits(struct session *session, const struct token_claims *claims)
+{
+    struct session_role *role = session_role_of(session);
+    const struct session_auth_edge *edge = session_auth_edge(role->keyring, bytes_str(claims->app));
+    char *origin = session->busy->origin;
+    const char *origins = edge->origins != NULL ? edge->origins : role->config.origins;
+    if (origin != NULL && !websocket_upgrade_has_origin(bytes_str(origin), bytes_str(origins))) {
+        refuse(session, SESSION_CODE_ORIGIN);
+        return false;
+    }
+    free(origin);
+    session->busy->origin = NULL;
+    const uint32_t whole =
+        edge->connects_per_second != 0 ? edge->connects_per_second : role->config.app_connects_per_second;
+    const uint32_t share = whole / role->config.loops + (whole % role->config.loops != 0);
+    const struct rate_limit limit = {.per_second = share, .burst = share};
+    const uint64_t wait_ms = share != 0 ? rate_meter_take(edge->connects, &limit, loop_now_ms(role->loop)) : 0;
+    if (wait_ms == 0)
+        return true;
+    session_door_note_refusal(role, "an app has as many connects a second as it may");
+    have_wait(session, "the app has as many connects a second as it may; reconnect after the backoff",
+              wait_ms > role->config.backoff_ms ? (uint32_t)wait_ms : role->config.backoff_ms);
+    return false;
+}
+
 void session_bind_connect(struct session *session, const struct session_connect *connect)
 {
     struct session_role *role = session_role_of(session);
@@ -220,7 +249,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
     session_door_peer(session, address);
     const uint32_t wait_ms = session_penalty_wait_ms(role, address);
     if (wait_ms > 0) {
-        have_wait(session, wait_ms);
+        have_wait(session, "too many bad tokens came from this address; reconnect after the backoff", wait_ms);
         return;
     }
     struct token_claims claims;
@@ -234,6 +263,8 @@ void session_bind_connect(struct session *session, const struct session_connect 
         return;
     }
     session_penalty_good(role, address);
+    if (!app_admits(session, &claims))
+        return;
     if (role->sessions >= role->config.max_sessions) {
         session_door_note_refusal(role, "max_sessions are held");
         refuse(session, SESSION_CODE_OVERLOADED);

@@ -3,6 +3,8 @@
 #include "base/object.h"
 #include "session/session_impl.h"
 
+#include <stdlib.h>
+
 struct session_busy *session_busy(struct session *session)
 {
     if (session->busy != NULL)
@@ -43,6 +45,7 @@ void session_busy_free(struct session *session)
     petrel_assert(session->busy->door == NULL);
     frame_reader_reset(&session->busy->reader);
     session_edge_free(session);
+    free(session->busy->origin);
     slab_give(session->busy);
     session->busy = NULL;
 }

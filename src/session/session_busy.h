@@ -21,6 +21,7 @@ struct session_busy {
     struct session_door *door;  /* NULL once live */
     struct frame_reader reader; /* of a partial frame */
     struct session_edge *edge;  /* NULL while nothing around frames is partial */
+    char *origin;               /* of a WebSocket before its CONNECT, whose app is to judge it; NULL: no page's */
     struct position missed;
     uint64_t told;
     uint64_t acked;

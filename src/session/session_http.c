@@ -85,12 +85,20 @@ static uint32_t pacers(const struct discovery_view *view)
     return count > 0 ? count : 1;
 }
 
+/* Of pages that may connect, as far as it can be told before the CONNECT names an app, which may have a list of its own. */
+static const char *origins_for(const struct session_role *role, const struct http_request *request)
+{
+    const struct bytes origin = http_request_header(request, "Origin");
+    const bool of_an_app = origin.ptr != NULL && session_auth_serves_origin(role->keyring, origin);
+    return of_an_app ? "*" : role->config.origins;
+}
+
 /* A page of another host may read the answer where it may connect. */
 static void allow_origin(const struct session_role *role, const struct http_request *request, struct bytebuf *out)
 {
     const struct bytes origin = http_request_header(request, "Origin");
     bytes_append_str(out, "Cache-Control: no-store\r\nVary: Origin\r\n");
-    if (origin.ptr != NULL && websocket_upgrade_origin_may(request, role->config.origins))
+    if (origin.ptr != NULL && websocket_upgrade_origin_may(request, origins_for(role, request)))
         bytes_printf(out, "Access-Control-Allow-Origin: %.*s\r\n", (int)origin.len, (const char *)origin.ptr);
     bytes_append(out, "", 1);
 }
@@ -130,7 +138,7 @@ static void upgrade(struct session *session, const struct http_request *request,
         refuse(session, 426, "this path serves WebSockets: Connection: Upgrade, Upgrade: websocket");
         return;
     }
-    const unsigned status = websocket_upgrade_check(request, role->config.origins, &why);
+    const unsigned status = websocket_upgrade_check(request, origins_for(role, request), &why);
     if (status != 0) {
         refuse(session, status, why);
         return;
@@ -138,6 +146,9 @@ static void upgrade(struct session *session, const struct http_request *request,
     role->out.len = 0;
     websocket_upgrade_answer(request, &role->out);
     stream_write_copy(session->stream, bytes_view(&role->out));
+    const struct bytes origin = http_request_header(request, "Origin");
+    if (origin.ptr != NULL)
+        session_busy(session)->origin = object_strndup((const char *)origin.ptr, origin.len);
     session_edge_free(session);
     session->speaks = SPEAKS_WEBSOCKET;
     metrics_add(role->metrics, METRIC_WEBSOCKETS, 1);

@@ -89,6 +89,7 @@ static void on_apps(struct session_role *role, const struct peer_apps *apps)
     }
     if (role->keyring != NULL && session_auth_lacks(keyring, role->keyring))
         session_check_apps(role);
+    session_auth_go_on(keyring, role->keyring);
     session_auth_keyring_free(&role->keyring);
     role->keyring = keyring;
     role->keyring_version = apps->version;

@@ -59,7 +59,10 @@ struct session_config {
     uint32_t
         max_frames_per_second; /* of a device, ACKs of what it was sent aside; beyond: TOO_FAST; 0: no limit, the default */
     uint32_t max_bytes_per_second; /* likewise; over max_frame_bytes */
-    const char *origins;           /* of browsers' pages that may connect, by commas; "*", the default: all; "": none */
+    uint32_t
+        app_connects_per_second; /* of an app, on the node, that has no limit of its own; 0: no limit, the default */
+    const char *
+        origins; /* of browsers' pages that may connect, to apps that have none of their own, by commas; "*", the default: all; "": none */
     struct netaddr_set proxy_from; /* who begins with a PROXY header, and must; default: nobody */
     const char *node_name;
     uint32_t node;

@@ -85,6 +85,8 @@ static void pack_app(struct bytebuf *packed, const struct peer_app *app)
     record.keys = key_ptrs;
     record.n_public_keys = app->public_keys_count;
     record.public_keys = public_ptrs;
+    record.origins = text_lend(app->origins);
+    record.connects_per_second = app->connects_per_second;
     put_record(packed, &record.base);
 }
 
@@ -185,8 +187,12 @@ static int read_app(void *unpacked, void *data)
 {
     const Petrel__Peer__App *record = unpacked;
     const struct app_reader *reader = data;
-    struct peer_app app = {.name = text_borrow(record->name), .keys_count = record->n_keys};
-    if (!route_valid_app(app.name) || record->n_keys > PEER_APP_KEYS_MAX || read_public_keys(record, &app) != 0)
+    struct peer_app app = {.name = text_borrow(record->name),
+                           .keys_count = record->n_keys,
+                           .origins = text_borrow(record->origins),
+                           .connects_per_second = record->connects_per_second};
+    if (!route_valid_app(app.name) || record->n_keys > PEER_APP_KEYS_MAX || read_public_keys(record, &app) != 0 ||
+        !text_is_printable(app.origins, PEER_ORIGINS_MAX))
         return PETREL_E_PROTOCOL;
     for (size_t i = 0; i < record->n_keys; i++) {
         app.keys[i] = (struct peer_app_key){text_borrow(record->keys[i]->kid), text_borrow(record->keys[i]->secret)};

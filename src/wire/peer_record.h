@@ -8,6 +8,7 @@
 #define PEER_APP_KEYS_MAX 4
 #define PEER_APP_PUBLIC_KEYS_MAX 4
 #define PEER_SECRET_MAX 64
+#define PEER_ORIGINS_MAX 1023
 
 struct peer_session {
     struct route route;
@@ -39,6 +40,8 @@ struct peer_app {
     struct peer_app_key keys[PEER_APP_KEYS_MAX];
     size_t public_keys_count;
     struct peer_public_key public_keys[PEER_APP_PUBLIC_KEYS_MAX];
+    struct bytes origins;         /* of pages whose browsers may connect, by commas; empty: as the node is configured */
+    uint32_t connects_per_second; /* 0: likewise */
 };
 
 /* Pack count records into a new buf, one reference. */

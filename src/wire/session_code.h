@@ -31,7 +31,8 @@
     X(3510, ACK_BEYOND, "an ACK names a position that was not sent")                                                   \
     X(3511, STALE_ATTEMPT, "a CONNECT with a greater attempt was seen; connect with a greater one")                    \
     X(3512, TOO_MANY_TOPICS, "the device follows as many topics as are allowed")                                       \
-    X(3513, TOO_FAST, "the device sends more frames or bytes a second than are allowed")
+    X(3513, TOO_FAST, "the device sends more frames or bytes a second than are allowed")                               \
+    X(3514, ORIGIN, "pages of this origin may not connect to the app")
 
 enum session_code {
 #define SESSION_CODE_ENUM(num, name, text) SESSION_CODE_##name = (num),

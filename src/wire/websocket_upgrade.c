@@ -73,20 +73,57 @@ static bool key_is_valid(const struct http_request *request)
     return valid;
 }
 
-bool websocket_upgrade_origin_may(const struct http_request *request, const char *origins)
+struct bytes websocket_upgrade_next_origin(struct bytes *origins)
 {
-    const struct bytes origin = http_request_header(request, "Origin");
-    struct bytes list = bytes_str(origins);
-    if (origin.ptr == NULL)
-        return true;
-    while (list.len > 0) {
-        const struct bytes allowed = take_word(&list);
+    return take_word(origins);
+}
+
+bool websocket_upgrade_has_origin(struct bytes origin, struct bytes origins)
+{
+    while (origins.len > 0) {
+        const struct bytes allowed = take_word(&origins);
         if (bytes_equal_str(allowed, "*") ||
             (allowed.len > 0 && allowed.len == origin.len &&
              strncasecmp((const char *)allowed.ptr, (const char *)origin.ptr, allowed.len) == 0))
-            return count_of(request, "Origin") == 1;
+            return true;
     }
     return false;
+}
+
+/* As browsers write it: no path, not even a slash. */
+static bool is_origin(struct bytes text)
+{
+    static const char MARK[] = "://";
+    const uint8_t *mark = text.len > 0 ? memmem(text.ptr, text.len, MARK, sizeof MARK - 1) : NULL;
+    if (mark == NULL || mark == text.ptr)
+        return false;
+    const uint8_t *host = mark + sizeof MARK - 1;
+    const size_t host_len = text.len - (size_t)(host - text.ptr);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] <= ' ' || text.ptr[i] >= 0x7f || strchr("\"\\*?#@", text.ptr[i]) != NULL)
+            return false;
+    }
+    return host_len > 0 && memchr(host, '/', host_len) == NULL;
+}
+
+bool websocket_upgrade_valid_origins(struct bytes origins)
+{
+    if (origins.len > 0 && origins.ptr[origins.len - 1] == ',')
+        return false;
+    while (origins.len > 0) {
+        const struct bytes word = take_word(&origins);
+        if (!bytes_equal_str(word, "*") && !bytes_equal_str(word, "none") && !is_origin(word))
+            return false;
+    }
+    return true;
+}
+
+bool websocket_upgrade_origin_may(const struct http_request *request, const char *origins)
+{
+    const struct bytes origin = http_request_header(request, "Origin");
+    if (origin.ptr == NULL)
+        return true;
+    return websocket_upgrade_has_origin(origin, bytes_str(origins)) && count_of(request, "Origin") == 1;
 }
 
 bool websocket_upgrade_asked(const struct http_request *request)
@@ -107,7 +144,7 @@ unsigned websocket_upgrade_check(const struct http_request *request, const char 
     *why = "Sec-WebSocket-Protocol must offer " WEBSOCKET_SUBPROTOCOL;
     if (!header_has(request, "Sec-WebSocket-Protocol", WEBSOCKET_SUBPROTOCOL, false))
         return 400;
-    *why = "pages of this Origin may not connect (session.origins)";
+    *why = "pages of this Origin may not connect (session.origins, and those of apps)";
     return websocket_upgrade_origin_may(request, origins) ? 0 : 403;
 }
 

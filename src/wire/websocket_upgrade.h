@@ -16,6 +16,12 @@ bool websocket_upgrade_asked(const struct http_request *request);
 unsigned websocket_upgrade_check(const struct http_request *request, const char *origins, const char **why);
 /* Whether a page of the request's Origin is among origins; who names none may too. */
 bool websocket_upgrade_origin_may(const struct http_request *request, const char *origins);
+/* Whether an origin that a request named is. */
+bool websocket_upgrade_has_origin(struct bytes origin, struct bytes origins);
+/* Whether the text is such a list: of "*", "none", which no page's is, or scheme://host[:port]; an empty one is. */
+bool websocket_upgrade_valid_origins(struct bytes origins);
+/* Take the next of a list. */
+struct bytes websocket_upgrade_next_origin(struct bytes *origins);
 /* Append the 101 for a request that was checked. */
 void websocket_upgrade_answer(const struct http_request *request, struct bytebuf *out);
 

@@ -173,6 +173,40 @@ static void limits_are_kept_and_meters_go_on(void **state)
     registry_rig_close(&world);
 }
 
+/* ---- what devices meet where they connect ---- */
+
+static void origins_and_connects_are_kept(void **state)
+{
+    static const char *const wrong[] = {
+        "app.example",         "https://app.example/", "https://",           "://x",
+        "https://a b",         "https://*.example",    "https://a.example,", ",https://a.example",
+        "https://a.example, ,"};
+    struct registry_rig world;
+    open_with_app(&world, state);
+    assert_string_equal(app_of(&world)->edge.origins, "");
+    struct registry_ask *ask = registry_rig_ask_new("demo");
+    ask->request.in.change = REGISTRY_CHANGE_EDGE;
+    ask->request.in.edge =
+        (struct snapshot_edge){.connects_per_second = 40, .origins = "https://a.example, https://b.example:8443"};
+    assert_int_equal(registry_rig_ask(&world, ask, world.registry->ops->app_change), 0);
+    assert_string_equal(ask->apps[0].edge.origins, "https://a.example, https://b.example:8443");
+    assert_int_equal(ask->apps[0].edge.connects_per_second, 40);
+    registry_rig_ask_free(ask);
+    registry_rig_reopen(&world);
+    assert_string_equal(app_of(&world)->edge.origins, "https://a.example, https://b.example:8443");
+    assert_int_equal(app_of(&world)->edge.connects_per_second, 40);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ask = registry_rig_ask_new("demo");
+        ask->request.in.change = REGISTRY_CHANGE_EDGE;
+        (void)snprintf(ask->request.in.edge.origins, sizeof ask->request.in.edge.origins, "%s", wrong[i]);
+        assert_int_equal(registry_rig_ask(&world, ask, world.registry->ops->app_change), PETREL_E_INVALID);
+        registry_rig_ask_free(ask);
+    }
+    assert_int_equal(app_of(&world)->edge.connects_per_second, 40);
+    assert_int_equal(registry_rig_delete_app(&world, "demo"), 0);
+    registry_rig_close(&world);
+}
+
 /* ---- what limits a key ---- */
 
 static void keys_have_scopes_and_an_end(void **state)
@@ -313,6 +347,7 @@ int main(void)
         cmocka_unit_test(secrets_are_four_at_most),
         cmocka_unit_test(public_keys_come_and_go),
         cmocka_unit_test(limits_are_kept_and_meters_go_on),
+        cmocka_unit_test(origins_and_connects_are_kept),
         cmocka_unit_test(keys_have_scopes_and_an_end),
         cmocka_unit_test(actions_are_kept_the_newest_first),
         cmocka_unit_test(what_is_too_old_goes_as_new_comes),

@@ -8,7 +8,7 @@
 
 #define SEEN_MS 30000
 #define NODES 6
-#define NEWEST 2 /* version of the schema */
+#define NEWEST 3 /* version of the schema */
 #define PURGED 1300
 
 static void open_two(struct registry_rig *here, struct registry_rig *there, void *backend)
@@ -236,7 +236,7 @@ static void keys_of_the_first_schema_keep_their_rights(void **state)
     registry_rig_open(&world, *state);
     assert_int_equal(registry_rig_create_app(&world, "demo"), 0);
     assert_int_equal(registry_rig_create_key(&world, "demo", NULL, text, id), 0);
-    registry_rig_sql(&world, "DROP TABLE app_token_key, app_limit, api_key_grant, audit");
+    registry_rig_sql(&world, "DROP TABLE app_token_key, app_limit, app_edge, api_key_grant, audit");
     registry_rig_sql(&world, "UPDATE petrel_schema SET version = 1");
     registry_rig_reopen(&world);
     assert_int_equal(registry_rig_number(&world, "SELECT version FROM petrel_schema"), NEWEST);
@@ -280,6 +280,7 @@ static void apply_schema(struct registry_rig *world)
 {
     apply_file(world, "deploy/sql/registry/001.sql");
     apply_file(world, "deploy/sql/registry/002.sql");
+    apply_file(world, "deploy/sql/registry/003.sql");
 }
 
 static void the_operators_file_makes_the_same_schema(void **state)

@@ -67,8 +67,10 @@ bool daemon_spawn(struct daemon *daemon, const char *binary, const char *const *
                                               "--api-port",
                                               "0",
                                               "--admin-port",
-                                              "0"};
-    size_t count = 13;
+                                              "0",
+                                              "--user", /* of no account unless the tests run as root */
+                                              "root"};
+    size_t count = 15;
     for (size_t i = 0; args != NULL && args[i] != NULL && i < DAEMON_ARGS_MAX; i++)
         argv[count++] = args[i];
     pid_t parent = getpid();

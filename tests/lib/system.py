@@ -116,6 +116,7 @@ class Server:
         self.name = name
         self.data = os.path.join(folder, name)
         self.ports = {"session": 0, "api": 0, "admin": 0}
+        self.petreld, self.petrelctl = PETRELD, PETRELCTL
         self.background = None
         self.starts = 0
         self.retry_after = 0  # seconds, in the last refusal
@@ -125,10 +126,10 @@ class Server:
         self.starts += 1
         flags = [word for kind, port in self.ports.items() for word in (f"--{kind}-host", "127.0.0.1",
                                                                          f"--{kind}-port", str(port))]
-        self.background = Background([PETRELD, "--data-dir", self.data, "--shutdown-grace", "1s", "--shutdown-spread", "1s",
+        self.background = Background([self.petreld, "--user", "root", "--data-dir", self.data, "--shutdown-grace", "1s", "--shutdown-spread", "1s",
                                       *flags, *self.flags], self.folder, f"{self.name}-petreld-{self.starts}")
         addresses = self.background.until(self._addresses, "petreld.json of this petreld")
-        self.ports = {kind: int(addresses[kind].rsplit(":", 1)[1]) for kind in self.ports}
+        self.ports.update({kind: int(addresses[kind].rsplit(":", 1)[1]) for kind in self.ports if kind in addresses})
         return self
 
     def _addresses(self):
@@ -164,10 +165,10 @@ class Server:
             return answer.read().decode()
 
     def ctl(self, *words, **more):
-        return run([PETRELCTL, "--data-dir", self.data, *words], **more)
+        return run([self.petrelctl, "--data-dir", self.data, *words], **more)
 
     def listen(self, name, *words):
-        return Background([PETRELCTL, "--data-dir", self.data, "listen", *words], self.folder, name)
+        return Background([self.petrelctl, "--data-dir", self.data, "listen", *words], self.folder, name)
 
     def kill(self):
         self.background.process.kill()

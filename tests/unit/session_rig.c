@@ -329,12 +329,14 @@ struct session_config rig_config(void)
 struct apps_args {
     const char *app;
     uint64_t version;
+    uint32_t connects_per_second;
 };
 
 static void do_tell_app(struct rig *rig, void *arg)
 {
     const struct apps_args *args = arg;
-    struct peer_app app = {.name = bytes_str(args->app), .keys_count = 1};
+    struct peer_app app = {
+        .name = bytes_str(args->app), .keys_count = 1, .connects_per_second = args->connects_per_second};
     app.keys[0] = (struct peer_app_key){.kid = bytes_str("k1"), .secret = bytes_of(secret, sizeof secret)};
     static const char *const pems[] = {TOKEN_SAMPLES_PEM_EC, TOKEN_SAMPLES_PEM_RSA};
     static const char *const kids[] = {"es-1", "rs-1"};
@@ -356,7 +358,13 @@ static void do_tell_app(struct rig *rig, void *arg)
 
 void rig_tell_app(struct rig *rig, const char *app, uint64_t version)
 {
-    struct apps_args args = {app, version};
+    struct apps_args args = {app, version, 0};
+    rig_run(rig, do_tell_app, &args);
+}
+
+void rig_limit_app(struct rig *rig, const char *app, uint64_t version, uint32_t connects_per_second)
+{
+    struct apps_args args = {app, version, connects_per_second};
     rig_run(rig, do_tell_app, &args);
 }
 

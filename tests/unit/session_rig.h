@@ -78,6 +78,8 @@ void rig_evict(struct rig *rig, struct route route, uint32_t code);
 void rig_dirty(struct rig *rig);
 /* APPS of one app, with the rig's key. */
 void rig_tell_app(struct rig *rig, const char *app, uint64_t version);
+/* The same, with a limit of its own. */
+void rig_limit_app(struct rig *rig, const char *app, uint64_t version, uint32_t connects_per_second);
 /* An encoded message with text as payload; one reference. */
 struct buf *rig_message(const char *text);
 /* A page of RIG_EPOCH without entries, and with one more entry of that text; rig_page_free() gives the entries back. */

@@ -121,7 +121,7 @@ static void keys_of_an_older_file_keep_their_rights(void **state)
     commit(tables);
     assert_int_equal(sqlite_exec(registry_sqlite_tables_file(tables),
                                  "DROP TABLE app_token_key; DROP TABLE app_limit; DROP TABLE api_key_grant;"
-                                 "DROP TABLE audit; PRAGMA user_version = 2"),
+                                 "DROP TABLE audit; DROP TABLE app_edge; PRAGMA user_version = 2"),
                      0);
     tables->ops->close(tables);
 

@@ -13,6 +13,45 @@
 #define BYTES 100000U
 #define SECOND_MS 1000
 
+/* ---- connects of an app ---- */
+
+/* The clock stands, so the meter is not filled again before it is told to go on. */
+static void an_app_has_so_many_connects_a_second(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct session_config config = rig_config();
+    config.app_connects_per_second = 3;
+    scene_open(&scene, &config);
+    rig_stop_clock(scene.rig);
+    client_close(&scene.client);
+    static const uint32_t own[] = {0, 2}; /* the node's 3, the app's 2 */
+    for (uint64_t round = 0; round < 2; round++) {
+        const uint32_t may = own[round] != 0 ? own[round] : config.app_connects_per_second;
+        rig_limit_app(scene.rig, "demo", 100 + 2 * round, own[round]);
+        rig_advance(scene.rig, SECOND_MS);
+        for (uint32_t i = 0; i < may + 2; i++) {
+            client_open(&scene.client, scene.rig->port);
+            client_connect(&scene.client, scene.rig, "phone", 10 * (round + 1) + i, (struct position){0, 0});
+            if (i < may) {
+                struct link_call *bind = rig_take(scene.rig, PEER_BIND);
+                rig_answer(scene.rig, bind, PETREL_E_REVOKED);
+                client_take_error(&scene.client, SESSION_CODE_REVOKED);
+            } else {
+                client_take_error(&scene.client, SESSION_CODE_OVERLOADED);
+            }
+            client_close(&scene.client);
+        }
+        /* What was used is not forgotten with the next list of apps. */
+        rig_limit_app(scene.rig, "demo", 101 + 2 * round, own[round]);
+        client_open(&scene.client, scene.rig->port);
+        client_connect(&scene.client, scene.rig, "phone", 100, (struct position){0, 0});
+        client_take_error(&scene.client, SESSION_CODE_OVERLOADED);
+        client_close(&scene.client);
+    }
+    scene_close(&scene);
+}
+
 /* ---- floods ---- */
 
 static void open_live(struct scene *scene, struct route *route)
@@ -308,6 +347,7 @@ static void addresses_are_bounded_and_ipv6_is_judged_by_its_network(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_app_has_so_many_connects_a_second),
         cmocka_unit_test(as_many_frames_as_allowed_are_served_each_second),
         cmocka_unit_test(a_flood_in_small_pieces_ends_soon),
         cmocka_unit_test(bytes_are_bounded_too),

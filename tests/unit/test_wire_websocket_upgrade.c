@@ -80,6 +80,20 @@ static void pages_of_listed_origins_only(void **state)
     assert_int_equal(judge(WHOLE "Origin: https://anywhere.example\r\n", "*"), 0);
 }
 
+static void lists_of_origins_are_judged(void **state)
+{
+    (void)state;
+    static const char *const right[] = {"", "*", "none", "https://a.example", "https://a.example, http://[::1]:8080"};
+    static const char *const wrong[] = {"a.example",   "https://a.example/",   "https://",     "://a",
+                                        "https://a b", "https://u@a",          "https://*.a",  ",",
+                                        "https://a,",  "https://a,,https://b", "https://a\x01"};
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
+        assert_true(websocket_upgrade_valid_origins(bytes_str(right[i])));
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(websocket_upgrade_valid_origins(bytes_str(wrong[i])));
+    assert_false(websocket_upgrade_has_origin(bytes_str("https://a"), bytes_str("none")));
+}
+
 static void the_accept_is_the_rfcs(void **state)
 {
     (void)state;
@@ -93,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_asks_for_it_in_two_headers),
         cmocka_unit_test(what_is_missing_or_wrong_is_named),
+        cmocka_unit_test(lists_of_origins_are_judged),
         cmocka_unit_test(pages_of_listed_origins_only),
         cmocka_unit_test(the_accept_is_the_rfcs),
     };
