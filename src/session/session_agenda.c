@@ -119,15 +119,25 @@ static void on_resume(struct loop_task *task)
     run_round(role);
 }
 
+static void on_check(struct loop_task *task)
+{
+    struct session_role *role = container_of(task, struct session_role, agenda.check);
+    object_check(role, SESSION_ROLE_MAGIC);
+    serve_checks(role);
+    if (waiting(&role->agenda.checks) > 0 && !role->agenda.checks.blocked)
+        arm(role, role->config.ack_delay_ms);
+}
+
 void session_agenda_init(struct session_role *role)
 {
-    role->agenda = (struct session_agenda){.resume.run = on_resume};
+    role->agenda = (struct session_agenda){.resume.run = on_resume, .check.run = on_check};
 }
 
 void session_agenda_reset(struct session_role *role)
 {
     timer_stop(&role->agenda.timer);
     loop_undefer(&role->agenda.resume);
+    loop_undefer(&role->agenda.check);
     free(role->agenda.line.items);
     free(role->agenda.checks.items);
     session_agenda_init(role);
@@ -193,14 +203,14 @@ void session_agenda_soon(struct session *session, enum session_want want)
     add(session, want, 1);
 }
 
-void session_agenda_now(struct session *session, enum session_want want)
+void session_agenda_check(struct session *session)
 {
     struct session_role *role = session_role_of(session);
-    list(session, want);
+    list(session, SESSION_WANT_CHECK);
     if (role->agenda.retry_ms != 0)
         arm(role, role->agenda.retry_ms);
     else
-        loop_defer(role->loop, &role->agenda.resume);
+        loop_defer(role->loop, &role->agenda.check);
 }
 
 void session_agenda_failed(struct session_role *role)

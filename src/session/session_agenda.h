@@ -38,6 +38,7 @@ struct session_agenda {
     uint32_t retry_ms;                 /* 0: the last call succeeded */
     struct timer timer;
     struct loop_task resume;
+    struct loop_task check;
 };
 
 void session_agenda_init(struct session_role *role);
@@ -49,8 +50,8 @@ void session_agenda_trim(struct session_role *role);
 void session_agenda_want(struct session *session, enum session_want want);
 /* Do it at a round in the next turns. */
 void session_agenda_soon(struct session *session, enum session_want want);
-/* Do it at this turn's end. */
-void session_agenda_now(struct session *session, enum session_want want);
+/* Check it at this turn's end; what others wait for is left to gather. */
+void session_agenda_check(struct session *session);
 
 /* How calls to the message role go. */
 void session_agenda_failed(struct session_role *role);

@@ -75,7 +75,7 @@ static void visit(struct session *session, uint32_t now_s)
     else if (stuck(session))
         session_conn_fail(session, SESSION_CODE_SLOW, NULL);
     else if (check_due(session, now_s))
-        session_agenda_now(session, SESSION_WANT_CHECK);
+        session_agenda_check(session);
 }
 
 static void notice_stall(struct session_role *role)

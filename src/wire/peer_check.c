@@ -32,14 +32,19 @@ static uint8_t *put_varint(uint8_t *at, uint64_t value)
     return at;
 }
 
+/* Each leaves out what is zero. */
 static uint8_t *put_number(uint8_t *at, uint8_t tag, uint64_t value)
 {
+    if (value == 0)
+        return at;
     *at++ = tag;
     return put_varint(at, value);
 }
 
 static uint8_t *put_fixed(uint8_t *at, uint8_t tag, uint64_t value)
 {
+    if (value == 0)
+        return at;
     *at++ = tag;
     for (int i = 0; i < 8; i++)
         *at++ = (uint8_t)(value >> (8 * i));
@@ -48,9 +53,10 @@ static uint8_t *put_fixed(uint8_t *at, uint8_t tag, uint64_t value)
 
 static uint8_t *put_text(uint8_t *at, uint8_t tag, struct bytes text)
 {
+    if (text.len == 0)
+        return at;
     at = put_number(at, tag, text.len);
-    if (text.len > 0)
-        memcpy(at, text.ptr, text.len);
+    memcpy(at, text.ptr, text.len);
     return at + text.len;
 }
 
