@@ -196,8 +196,7 @@ static void add_arguments(struct store_redis_call *call)
 static void add_keys(struct store_redis_call *call)
 {
     const struct store_request *request = call->request;
-    struct peer_target target =
-        request->op == STORE_CHECK ? call->check.target : store_request_target(request);
+    struct peer_target target = request->op == STORE_CHECK ? call->check.target : store_request_target(request);
     uint32_t bucket = hash_bucket(target.app, target.user);
     char *key = (char *)take(call, KEY_SIZE);
     int len = snprintf(key, KEY_SIZE, "{b%u}u:%.*s:%.*s", bucket, (int)target.app.len, (const char *)target.app.ptr,

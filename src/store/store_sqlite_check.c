@@ -33,8 +33,7 @@ static enum peer_verdict judge(const struct store_sqlite *store, const struct so
 {
     if (sought->key_len == 0)
         return PEER_UNROUTED;
-    uint32_t number =
-        user_index_find_hashed(&store->users, bytes_of(sought->key, sought->key_len), sought->hash);
+    uint32_t number = user_index_find_hashed(&store->users, bytes_of(sought->key, sought->key_len), sought->hash);
     if (number == USER_INDEX_NONE)
         return PEER_UNROUTED;
     const void *form = user_index_form(&store->users, number);

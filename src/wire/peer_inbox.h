@@ -97,8 +97,8 @@ struct peer_check {
 /* CHECK: what several sessions of one loop believe. Whoever is asked may split them, so each is compared by itself; the call fails
  * only as a whole. */
 struct peer_checks {
-    struct route route;   /* its incarnation, node and loop are those of all; slot and generation are each entry's own */
-    uint32_t count;       /* 1 .. PEER_CHECKS_MAX */
+    struct route route; /* its incarnation, node and loop are those of all; slot and generation are each entry's own */
+    uint32_t count;     /* 1 .. PEER_CHECKS_MAX */
     struct bytes entries; /* packed: peer_check.h */
 };
 /* Those that are not SAME, in the order of the entries: an idle server's are none. */

@@ -255,8 +255,8 @@ static bool take_echo(const struct frame *frame, struct session_frame *out)
     uint64_t echo = 0;
     if (frame->type != SESSION_PING && frame->type != SESSION_PONG)
         return false;
-    if (body.len != 0 &&
-        (body.len != 1 + sizeof echo || bytes_get_u8(&body, &tag) != 0 || tag != ECHO_TAG || bytes_get_u64(&body, &echo) != 0))
+    if (body.len != 0 && (body.len != 1 + sizeof echo || bytes_get_u8(&body, &tag) != 0 || tag != ECHO_TAG ||
+                          bytes_get_u64(&body, &echo) != 0))
         return false;
     *out = (struct session_frame){.type = (enum session_type)frame->type, .echo = echo};
     return true;

@@ -81,7 +81,7 @@ static int append(struct sim_store *store, struct inbox *inbox, const struct pee
 static void trace_op(struct sim_store *store, uint32_t user, const struct op *op)
 {
     static const char *const names[] = {
-        [STORE_BIND] = "bind",   [STORE_UNBIND] = "unbind", [STORE_FETCH] = "fetch",   [STORE_ACK] = "ack",
+        [STORE_BIND] = "bind",     [STORE_UNBIND] = "unbind", [STORE_FETCH] = "fetch", [STORE_ACK] = "ack",
         [STORE_APPEND] = "append", [STORE_RECALL] = "recall", [STORE_USER] = "user",
     };
     const struct peer_msg *in = &op->in.msg;

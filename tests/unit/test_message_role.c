@@ -401,10 +401,8 @@ static void every_call_has_its_operation(void **state)
         enum peer_type type;
         enum store_op op;
     } cases[] = {
-        {PEER_UNBIND, STORE_UNBIND},       {PEER_FETCH, STORE_FETCH}, {PEER_ACK, STORE_ACK},
-        {PEER_ENROL, STORE_ENROL},
-        {PEER_RECALL, STORE_RECALL},
-        {PEER_STATE, STORE_MESSAGE_STATE},
+        {PEER_UNBIND, STORE_UNBIND}, {PEER_FETCH, STORE_FETCH},   {PEER_ACK, STORE_ACK},
+        {PEER_ENROL, STORE_ENROL},   {PEER_RECALL, STORE_RECALL}, {PEER_STATE, STORE_MESSAGE_STATE},
         {PEER_USER, STORE_USER},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -152,10 +152,8 @@ static void there_is_a_most_of_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entries_come_back_as_they_were),
-        cmocka_unit_test(zeros_may_be_left_out),
-        cmocka_unit_test(what_means_nothing_is_refused),
-        cmocka_unit_test(a_body_that_is_cut_or_goes_on_is_none),
+        cmocka_unit_test(entries_come_back_as_they_were), cmocka_unit_test(zeros_may_be_left_out),
+        cmocka_unit_test(what_means_nothing_is_refused),  cmocka_unit_test(a_body_that_is_cut_or_goes_on_is_none),
         cmocka_unit_test(there_is_a_most_of_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
