@@ -6,6 +6,7 @@
 #include "discovery/link_tcp_directory.h"
 #include "discovery/link_tcp_impl.h"
 #include "discovery/link_tcp_peer.h"
+#include "wire/peer_check.h"
 
 #include <stdlib.h>
 
@@ -154,12 +155,20 @@ static void on_far_dirty(void *ctx)
 
 /* ---- the port ---- */
 
-static struct peer_target target_of(struct peer_msg *in)
+/* Whose node serves it: the user's, and of several the first one's. */
+static uint32_t bucket_of(struct peer_msg *in)
 {
     struct bytes *texts[PEER_CODEC_TEXTS_MAX];
+    if (in->type == PEER_CHECK) {
+        struct bytes rest = in->check.entries;
+        struct peer_check first;
+        const int rc = peer_check_take(&in->check, &rest, &first);
+        petrel_assert(rc == 0);
+        return hash_bucket(first.target.app, first.target.user);
+    }
     const size_t count = peer_codec_texts(in, texts);
     petrel_assert(count >= 2);
-    return (struct peer_target){.app = *texts[0], .user = *texts[1]};
+    return hash_bucket(*texts[0], *texts[1]);
 }
 
 static int tcp_call(struct link *link, struct link_call *call)
@@ -170,8 +179,7 @@ static int tcp_call(struct link *link, struct link_call *call)
         return PETREL_E_CLOSING;
     if (is_served(home, LINK_MESSAGE))
         return link_ask(home->inner, call, call->done);
-    const struct peer_target target = target_of(&call->in);
-    struct link_tcp_conn *conn = link_tcp_peer_choose(home, hash_bucket(target.app, target.user));
+    struct link_tcp_conn *conn = link_tcp_peer_choose(home, bucket_of(&call->in));
     if (conn != NULL && !link_tcp_calls_room(conn))
         return PETREL_E_BUSY;
     call->far_node = conn != NULL ? conn->other : home->set->config.node; /* nobody, which is UNAVAILABLE */

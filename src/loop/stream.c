@@ -393,6 +393,21 @@ void stream_write_copy(struct stream *stream, struct bytes data)
         outbox_push_copy(stream_outbox(stream), data);
 }
 
+void stream_write_now(struct stream *stream, struct bytes data)
+{
+    object_check(&stream->endpoint, STREAM_MAGIC);
+    if (!takes_writes(stream))
+        return;
+    if (stream->out == NULL && stream->tls == 0 && !stream->blocked) {
+        /* What it does not take goes the usual way; that it broke is found out there. */
+        const ssize_t sent = send(stream->endpoint.fd, data.ptr, data.len, MSG_NOSIGNAL);
+        if (sent > 0)
+            data = bytes_of(data.ptr + sent, data.len - (size_t)sent);
+    }
+    if (data.len > 0)
+        outbox_push_copy(stream_outbox(stream), data);
+}
+
 size_t stream_queued(const struct stream *stream)
 {
     return !stream->closing && stream->out != NULL ? outbox_size(stream->out) : 0;

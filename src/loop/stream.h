@@ -65,6 +65,8 @@ enum tls_alpn stream_alpn(const struct stream *stream);
 void stream_write(struct stream *stream, struct buf *buf);
 /* Queue a copy: for small frames. Small copies of one turn share a chunk. */
 void stream_write_copy(struct stream *stream, struct bytes data);
+/* The same, but where nothing is queued before it the socket gets it at once: for a small frame that is mostly alone in its turn. */
+void stream_write_now(struct stream *stream, struct bytes data);
 /* Bytes queued and not yet taken by the kernel: the owner's measure of a slow reader. */
 size_t stream_queued(const struct stream *stream);
 /* For how long the socket has taken nothing of what is queued; 0: nothing is. */

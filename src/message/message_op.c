@@ -98,7 +98,7 @@ int message_op_fill(struct store_request *request, const struct peer_msg *in, en
     case PEER_CHECK:
         *op = STORE_CHECK;
         request->in.check = in->check;
-        return device_valid(&in->check.target) ? 0 : PETREL_E_INVALID;
+        return in->check.count > 0 && in->check.count <= PEER_CHECKS_MAX ? 0 : PETREL_E_INVALID;
     case PEER_SEND:
         *op = STORE_APPEND;
         return fill_append(request, &in->send);

@@ -13,7 +13,7 @@
 
 #define SESSION_CALL_MAGIC OBJECT_MAGIC('S', 'C', 'A', 'L')
 
-/* Calls that no client waits for, under way at a time: acks, checks and parting ones. */
+/* Calls that no client waits for, under way at a time: acks and parting ones. */
 #define SESSION_CALLS_PACED_MAX 512U
 
 struct session;

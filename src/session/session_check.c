@@ -2,94 +2,21 @@
 
 #include "base/log.h"
 #include "base/object.h"
-#include "session/session_bind.h"
 #include "session/session_conn.h"
-#include "session/session_flow.h"
+#include "session/session_impl.h"
 #include "session/session_topics.h"
 
 #define SWEEP_MS 500U
 #define SWEEP_SLICES 16U
 #define SLICE_MIN 1024U
-/* So many sessions, side by side, check together: a check alone costs twice what it costs among others. */
-#define TOGETHER 256U
+/* So many sessions, side by side, check together: a call for all of them costs little more than one for each. */
+#define TOGETHER PEER_CHECKS_MAX
+/* Sessions that are visited side by side: what a visit looks at is on its way while others are looked at. */
+#define STRETCH 16U
 #define STALL_MS 1000U
 #define LOG_EVERY_MS 10000U
 /* A heartbeat may be late by half its interval, and by this. */
 #define HEARTBEAT_GRACE_S 5U
-
-/* ---- checks ---- */
-
-static void on_verdict(struct session *session, enum peer_verdict verdict)
-{
-    if (verdict != PEER_SAME)
-        metrics_add(session_role_of(session)->metrics, METRIC_CHECKS_FAILED, 1);
-    switch (verdict) {
-    case PEER_SAME:
-        return;
-    case PEER_BEHIND:
-        /* A page that is under way may have been read before what this check saw. */
-        if ((session->flags & SESSION_PAGING) != 0)
-            session_agenda_want(session, SESSION_WANT_CHECK);
-        else
-            session_flow_fall_behind(session);
-        return;
-    case PEER_UNROUTED:
-        session_bind_again(session);
-        return;
-    case PEER_REPLACED:
-        session_conn_fail(session, SESSION_CODE_REPLACED, NULL);
-        return;
-    }
-}
-
-static void on_checked(struct link_call *link)
-{
-    struct session_call *call = session_call_of(link);
-    struct session *session = session_call_session(call);
-    struct session_role *role = call->role;
-    bool again = session_call_again(link->reply.status);
-    if (!again)
-        session_agenda_succeeded(role);
-    if (session != NULL) {
-        session->flags &= (uint8_t)~SESSION_CHECKING;
-        if (again)
-            session_agenda_want(session, SESSION_WANT_CHECK);
-        else if (link->reply.status == 0)
-            on_verdict(session, link->reply.checked);
-        else
-            /* The log has no such user or device any more: binding again says what became of it. */
-            on_verdict(session, PEER_UNROUTED);
-        session_busy_settle(session);
-    }
-    if (again)
-        session_agenda_failed(role);
-    session_call_give(call);
-}
-
-void session_check_ask(struct session *session)
-{
-    if ((session->flags & (SESSION_CHECKING | SESSION_PAGING)) != 0) {
-        session_agenda_want(session, SESSION_WANT_CHECK);
-        return;
-    }
-    struct session_call *call = session_call_take(session, true);
-    call->link.in = (struct peer_msg){.type = PEER_CHECK};
-    call->link.in.check = (struct peer_check){
-        .target = session_identity_target(call->who),
-        .position = session->at,
-        .route = session_route(session),
-        .attempt = call->who->attempt,
-    };
-    session->flags |= SESSION_CHECKING;
-    metrics_add(session_role_of(session)->metrics, METRIC_CHECKS, 1);
-    if (session_call_ask(call, on_checked) == 0)
-        return;
-    session->flags &= (uint8_t)~SESSION_CHECKING;
-    session_agenda_want(session, SESSION_WANT_CHECK);
-    session_agenda_failed(session_role_of(session));
-}
-
-/* ---- the sweep ---- */
 
 static bool silent(const struct session *session, uint32_t now_s)
 {
@@ -148,7 +75,7 @@ static void visit(struct session *session, uint32_t now_s)
     else if (stuck(session))
         session_conn_fail(session, SESSION_CODE_SLOW, NULL);
     else if (check_due(session, now_s))
-        session_agenda_soon(session, SESSION_WANT_CHECK);
+        session_agenda_check(session);
 }
 
 static void notice_stall(struct session_role *role)
@@ -160,22 +87,40 @@ static void notice_stall(struct session_role *role)
     session_check_all(role, "the loop stalled");
 }
 
+static void visit_stretch(struct session_role *role, uint32_t slot, uint32_t end, uint32_t now_s)
+{
+    struct session *stretch[STRETCH];
+    uint32_t count = 0;
+    for (; slot < end; slot++) {
+        struct session *session = session_table_at(&role->table, slot);
+        if (session == NULL || session->state != CONN_LIVE)
+            continue;
+        __builtin_prefetch(session->who);
+        __builtin_prefetch(session->stream);
+        stretch[count++] = session;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        visit(stretch[i], now_s);
+}
+
+/* A slice ends where a group does, so that its sessions are found due together. */
+static uint32_t slice_of(uint32_t table_end)
+{
+    const uint32_t share = table_end / SWEEP_SLICES + 1, least = share > SLICE_MIN ? share : SLICE_MIN;
+    return (least + TOGETHER - 1) / TOGETHER * TOGETHER;
+}
+
 static void on_sweep(struct timer *timer)
 {
     struct session_role *role = container_of(timer, struct session_role, sweep.timer);
     object_check(role, SESSION_ROLE_MAGIC);
     notice_stall(role);
     struct session_sweep *sweep = &role->sweep;
-    uint32_t now_s = session_now_s(role);
-    uint32_t table_end = session_table_end(&role->table);
-    uint32_t slice = table_end / SWEEP_SLICES + 1;
-    slice = slice > SLICE_MIN ? slice : SLICE_MIN;
-    uint32_t end = sweep->slot + slice < table_end ? sweep->slot + slice : table_end;
-    for (uint32_t slot = sweep->slot; slot < end; slot++) {
-        struct session *session = session_table_at(&role->table, slot);
-        if (session != NULL && session->state == CONN_LIVE)
-            visit(session, now_s);
-    }
+    const uint32_t now_s = session_now_s(role), table_end = session_table_end(&role->table),
+                   slice = slice_of(table_end);
+    const uint32_t end = sweep->slot + slice < table_end ? sweep->slot + slice : table_end;
+    for (uint32_t slot = sweep->slot; slot < end; slot += STRETCH)
+        visit_stretch(role, slot, slot + STRETCH < end ? slot + STRETCH : end, now_s);
     sweep->slot = end < table_end ? end : 0;
     sweep->app_visits -= sweep->app_visits > 0;
     session_role_trim(role);

@@ -1,8 +1,8 @@
-/* session_check.h: the sweep over live sessions: heartbeats, slow sockets, expired tokens, and the checks of position and route
- * against the log (PROMISE §3). Private to this room.
+/* session_check.h: the sweep over live sessions: heartbeats, slow sockets, expired tokens, and when position and route are to be
+ * checked against the log (PROMISE §3); session_checks.h asks. Private to this room.
  *
  * sweep   a slice of the slots every half second, all of them within eight; its timer runs only while there are sessions
- * group   sessions that lie side by side: they check together, as one check alone costs more
+ * group   sessions that lie side by side: they check together, in one call
  * loss    Delivers may have been lost: every session checks at its next visit, so within 10 s. Losses are counted, so that
  *         one that comes in the moment of a check is not taken for the one before it */
 #ifndef PETREL_SESSION_SESSION_CHECK_H
@@ -27,9 +27,6 @@ void session_check_begin(struct session *session);
 void session_check_all(struct session_role *role, const char *why);
 /* An app is gone: its sessions are closed at their next visit. */
 void session_check_apps(struct session_role *role);
-/* Ask whether position and route are those of the log; later, if a page or another check is under way, whose answer may be
- * older than what is asked now. */
-void session_check_ask(struct session *session);
 /* No more visits. */
 void session_check_stop(struct session_role *role);
 

@@ -17,6 +17,7 @@
 #include "session/session_busy.h"
 #include "session/session_call.h"
 #include "session/session_check.h"
+#include "session/session_checks.h"
 #include "session/session_door.h"
 #include "session/session_drain.h"
 #include "session/session_edge.h"
@@ -90,6 +91,7 @@ struct session_role {
     struct session_penalties penalties;
     struct session_flood flood;
     struct session_calls calls;
+    struct session_checks checks;
     struct session_agenda agenda;
     struct session_sweep sweep;
     struct session_goaway_state goaway;

@@ -21,7 +21,6 @@ enum session_flag {
     SESSION_BEHIND = 1,   /* Delivers are not taken: it refills by FETCH */
     SESSION_PAGING = 2,   /* a FETCH or BIND is under way: at most one of them */
     SESSION_ACKING = 4,   /* an ACK is under way */
-    SESSION_CHECKING = 8, /* a CHECK is under way */
     SESSION_LISTED = 16,  /* stands on the agenda */
     SESSION_NEWS = 32,    /* a Deliver was not taken since the page was asked for */
     SESSION_REWOUND = 64, /* was told a rollback within its epoch: acks from before it may still come */

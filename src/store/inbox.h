@@ -43,7 +43,17 @@ int inbox_fetch(struct inbox_txn *txn, struct inbox *inbox, const struct peer_fe
 void inbox_page_release(struct peer_page *page);
 /* INVALID: ahead of the log. */
 int inbox_ack(struct inbox_txn *txn, struct inbox *inbox, const struct peer_ack *ack);
-enum peer_verdict inbox_check(const struct inbox_txn *txn, const struct inbox *inbox, const struct peer_check *check);
+/* What a check looks at, which can be seen without waking who is at rest. */
+struct inbox_standing {
+    struct position head;
+    bool is_enrolled;   /* the device is; else the rest says nothing */
+    struct route route; /* generation 0: none */
+    uint64_t attempt;
+    uint64_t bound_ms;
+};
+struct inbox_standing inbox_stand(const struct inbox *inbox, struct bytes device);
+enum peer_verdict inbox_check(const struct inbox_txn *txn, const struct inbox_standing *standing,
+                              const struct peer_check *check);
 int inbox_recall(struct inbox_txn *txn, struct inbox *inbox, const struct id *id);
 int inbox_message_state(const struct inbox_txn *txn, const struct inbox *inbox, const struct id *id,
                         struct peer_stated *stated);

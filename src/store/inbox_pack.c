@@ -275,3 +275,53 @@ int inbox_pack_read(struct inbox *inbox, struct bytes record)
     *inbox = fresh;
     return 0;
 }
+
+/* ---- a look ---- */
+
+static int skip_varints(struct bytes *in, uint32_t count)
+{
+    for (; count > 0; count--) {
+        while (in->len > 0 && (in->ptr[0] & 0x80) != 0)
+            *in = bytes_of(in->ptr + 1, in->len - 1);
+        if (in->len == 0)
+            return PETREL_E_INVALID;
+        *in = bytes_of(in->ptr + 1, in->len - 1);
+    }
+    return 0;
+}
+
+/* As put_device() writes it. */
+static int look_at_device(struct bytes *in, struct bytes *name, struct inbox_standing *out)
+{
+    uint8_t bound;
+    return skip_varints(in, 1) != 0 || bytes_get_u8(in, &bound) != 0 || bytes_get_blob(in, name) != 0 ||
+                   skip_varints(in, 3) != 0 || bytes_get_varint(in, &out->attempt) != 0 ||
+                   bytes_get_varint(in, &out->bound_ms) != 0
+               ? PETREL_E_INVALID
+               : 0;
+}
+
+int inbox_pack_stand(struct bytes record, struct bytes device, struct inbox_standing *out, uint32_t *number)
+{
+    uint8_t version;
+    uint32_t epochs, devices;
+    *out = (struct inbox_standing){0};
+    if (bytes_get_u8(&record, &version) != 0 || version != FORMAT_VERSION ||
+        bytes_get_varint(&record, &out->head.seq) != 0 || skip_varints(&record, 2) != 0 ||
+        get_count(&record, &epochs) != 0)
+        return PETREL_E_INVALID;
+    for (; epochs > 0; epochs--) {
+        if (bytes_get_varint(&record, &out->head.epoch) != 0 || skip_varints(&record, 1) != 0)
+            return PETREL_E_INVALID;
+    }
+    if (get_count(&record, &devices) != 0)
+        return PETREL_E_INVALID;
+    for (*number = 0; *number < devices && !out->is_enrolled; ++*number) {
+        struct bytes name;
+        if (look_at_device(&record, &name, out) != 0)
+            return PETREL_E_INVALID;
+        out->is_enrolled = bytes_equal(name, device);
+    }
+    *number -= out->is_enrolled;
+    return 0;
+}

@@ -139,17 +139,30 @@ int inbox_fetch(struct inbox_txn *txn, struct inbox *inbox, const struct peer_fe
     return 0;
 }
 
-enum peer_verdict inbox_check(const struct inbox_txn *txn, const struct inbox *inbox, const struct peer_check *check)
+struct inbox_standing inbox_stand(const struct inbox *inbox, struct bytes device)
 {
-    const struct inbox_device *device = inbox_state_device(inbox, check->target.device);
-    if (device == NULL || device->route.generation == 0)
+    struct inbox_standing standing = {.head = {inbox_state_epoch(inbox), inbox->head}};
+    const struct inbox_device *found = inbox_state_device(inbox, device);
+    if (found == NULL)
+        return standing;
+    standing.is_enrolled = true;
+    standing.route = found->route;
+    standing.attempt = found->attempt;
+    standing.bound_ms = found->bound_ms;
+    return standing;
+}
+
+enum peer_verdict inbox_check(const struct inbox_txn *txn, const struct inbox_standing *standing,
+                              const struct peer_check *check)
+{
+    if (!standing->is_enrolled || standing->route.generation == 0)
         return PEER_UNROUTED;
-    if (!route_equal(&device->route, &check->route))
-        return check->attempt > device->attempt ? PEER_UNROUTED : PEER_REPLACED;
+    if (!route_equal(&standing->route, &check->route))
+        return check->attempt > standing->attempt ? PEER_UNROUTED : PEER_REPLACED;
     /* A session that lives says so by binding again, now and then. */
-    if (device->bound_ms + txn->limits->refresh_ms < txn->now_ms)
+    if (standing->bound_ms + txn->limits->refresh_ms < txn->now_ms)
         return PEER_UNROUTED;
-    bool same = check->position.epoch == inbox_state_epoch(inbox) && check->position.seq == inbox->head;
+    bool same = check->position.epoch == standing->head.epoch && check->position.seq == standing->head.seq;
     return same ? PEER_SAME : PEER_BEHIND;
 }
 

@@ -5,9 +5,9 @@
  * position  (epoch, seq); seq grows by one per entry, epoch changes when the log forgot something (PROMISE §4)
  * page      a slice of an inbox as one device sees it
  *
- * Every operation is one atomic step on one user, asked from a loop and answered on that loop. Requests and replies are the
- * peer protocol's structs, whose comments in wire/peer_inbox.h and wire/peer_send.h are part of this contract. append and bind
- * meet here: whichever comes second sees the first.
+ * Every operation is one atomic step on one user, asked from a loop and answered on that loop; but check is a step for each of
+ * several users, in any order. Requests and replies are the peer protocol's structs, whose comments in wire/peer_inbox.h and
+ * wire/peer_send.h are part of this contract. append and bind meet here: whichever comes second sees the first.
  *
  * To add a store: implement struct store_ops in store_<name>.c with a store_<name>_open() in a header of its own, name it in
  * petreld/backends.c, run tests/contract/test_store against it. */
@@ -79,17 +79,17 @@ struct store_request {
         struct peer_send append;
         struct peer_fetch fetch;
         struct peer_ack ack;
-        struct peer_check check;
+        struct peer_checks check;
         struct peer_message_ref recall;
         struct peer_message_ref message_state;
         struct peer_target user;
     } in;
     union {
-        struct peer_bound *bound; /* these four are the store's memory, lent until the callback returns */
+        struct peer_bound *bound; /* these five are the store's memory, lent until the callback returns */
         struct peer_page *page;
+        struct peer_checked *checked;
         struct peer_stated *stated;
         struct peer_user *user;
-        enum peer_verdict checked;
         struct peer_removed removed;
         struct store_append_out append;
     } out;

@@ -5,6 +5,7 @@
 #include "base/object.h"
 #include "store/store_redis_private.h"
 #include "store/store_request.h"
+#include "wire/peer_check.h"
 
 #include <stdlib.h>
 
@@ -54,6 +55,17 @@ static void finish(struct store_request *request, int status)
     store_redis_reply_release(&lent);
 }
 
+/* The call is over. */
+static void conclude(struct store_redis_call *call, int status, enum peer_verdict verdict)
+{
+    struct store_request *request = call->request;
+    if (call->checks == NULL)
+        finish(request, status);
+    else if (store_redis_check_note(call->checks, call->entry, status, verdict))
+        finish(request, request->status);
+    free(call);
+}
+
 static struct metrics_shard *shard_of(const struct store_redis_seat *seat, const struct loop *loop)
 {
     struct metrics *metrics = seat->store->config.metrics;
@@ -75,10 +87,8 @@ static void leave(struct store_redis_seat *seat)
     }
     for (struct list *node; (node = list_pop_front(&seat->doubtful)) != NULL;) {
         struct store_redis_call *call = container_of(node, struct store_redis_call, node);
-        struct store_request *request = call->request;
         timer_stop(&call->timer);
-        free(call);
-        finish(request, PETREL_E_CLOSING);
+        conclude(call, PETREL_E_CLOSING, PEER_UNKNOWN);
     }
     if (seat->redis != NULL)
         redis_close(&seat->redis, on_client_closed, seat);
@@ -152,11 +162,8 @@ static void on_doubt(struct timer *timer)
     struct store_redis_call *call = container_of(timer, struct store_redis_call, timer);
     list_remove(&call->node);
     int err = redis_ask(call->seat->redis, &call->ask);
-    if (err == 0)
-        return;
-    struct store_request *request = call->request;
-    free(call);
-    finish(request, err);
+    if (err != 0)
+        conclude(call, err, PEER_UNKNOWN);
 }
 
 /* A position ahead of the log may mean that the answer is a deposed master's: asked once more, after a look at the cluster, and
@@ -188,22 +195,27 @@ static void on_answer(struct redis_request *ask)
     if (repeat(call) || doubt(call))
         return;
     int status = ask->status;
+    enum peer_verdict verdict = PEER_UNKNOWN;
     if (status == 0)
-        status = store_redis_reply_read(request, ask->reply);
+        status = call->checks != NULL ? store_redis_reply_verdict(ask->reply, &verdict)
+                                      : store_redis_reply_read(request, ask->reply);
     if (status == 0 && request->op == STORE_BIND && request->out.bound->replaced.generation == 0)
         request->out.bound->replaced = call->replaced;
     note_full(seat, request, status);
     count(seat, request, status);
-    free(call);
-    finish(request, status);
+    conclude(call, status, verdict);
+}
+
+static struct store_redis_seat *seat_of(struct store *base, const struct loop *loop)
+{
+    struct store_redis *store = of(base);
+    petrel_assert(loop_index(loop) < store->config.loops);
+    return &store->seats[loop_index(loop)];
 }
 
 static int submit(struct store *base, struct store_request *request)
 {
-    struct store_redis *store = of(base);
-    uint16_t index = loop_index(request->home);
-    petrel_assert(index < store->config.loops);
-    struct store_redis_seat *seat = &store->seats[index];
+    struct store_redis_seat *seat = seat_of(base, request->home);
     int err = sit(seat, request->home);
     if (err != 0)
         return err;
@@ -212,13 +224,69 @@ static int submit(struct store *base, struct store_request *request)
         mailbox_post(request->home, &request->job.mail);
         return 0;
     }
-    struct store_redis_call *call = store_redis_call_new(seat, request);
+    struct store_redis_call *call = store_redis_call_new(seat, request, NULL);
     call->until_ms = loop_now_ms(request->home) + REPEAT_MS;
     call->ask.done = on_answer;
     err = redis_ask(seat->redis, &call->ask);
     if (err != 0)
         free(call);
     return err;
+}
+
+static bool names_hold(const struct peer_target *target)
+{
+    return route_valid_app(target->app) && route_valid_user(target->user) && route_valid_device(target->device);
+}
+
+/* 0: it will be noted. A name against the rules is nobody's. */
+static int ask_entry(struct store_redis_seat *seat, struct store_request *request, struct store_redis_checks *checks,
+                     const struct peer_check *check, uint32_t entry)
+{
+    if (!names_hold(&check->target)) {
+        (void)store_redis_check_note(checks, entry, 0, PEER_UNROUTED);
+        return 0;
+    }
+    struct store_redis_call *call = store_redis_call_new(seat, request, check);
+    call->checks = checks;
+    call->entry = entry;
+    call->until_ms = 0;
+    call->ask.done = on_answer;
+    int err = redis_ask(seat->redis, &call->ask);
+    if (err != 0)
+        free(call);
+    return err;
+}
+
+static void on_checked(struct mail *mail)
+{
+    struct store_request *request = container_of(mail, struct store_request, job.mail);
+    finish(request, request->status);
+}
+
+static int submit_check(struct store *base, struct store_request *request)
+{
+    struct store_redis_seat *seat = seat_of(base, request->home);
+    int err = sit(seat, request->home);
+    if (err != 0)
+        return err;
+    struct store_redis_checks *checks = store_redis_check_new(request);
+    struct bytes rest = request->in.check.entries;
+    for (uint32_t i = 0; i < request->in.check.count; i++) {
+        struct peer_check check;
+        err = peer_check_take(&request->in.check, &rest, &check);
+        petrel_assert(err == 0);
+        err = ask_entry(seat, request, checks, &check, i);
+        if (err != 0)
+            (void)store_redis_check_note(checks, i, err, PEER_UNKNOWN);
+    }
+    if (!store_redis_check_release(checks))
+        return 0;
+    /* Nothing is under way: all was known, or none could be asked. */
+    if (request->status != 0)
+        return request->status;
+    request->job.mail.run = on_checked;
+    mailbox_post(request->home, &request->job.mail);
+    return 0;
 }
 
 static void on_leave(struct mail *mail)
@@ -231,18 +299,14 @@ static void on_leave(struct mail *mail)
 
 void store_redis_watch(struct store *base, struct loop *loop, void (*on_lost)(void *ctx), void *ctx)
 {
-    struct store_redis *store = of(base);
-    petrel_assert(loop_index(loop) < store->config.loops);
-    struct store_redis_seat *seat = &store->seats[loop_index(loop)];
+    struct store_redis_seat *seat = seat_of(base, loop);
     seat->on_lost = on_lost;
     seat->on_lost_ctx = ctx;
 }
 
 void store_redis_leave(struct store *base, struct loop *loop)
 {
-    struct store_redis *store = of(base);
-    petrel_assert(loop_index(loop) < store->config.loops);
-    leave(&store->seats[loop_index(loop)]);
+    leave(seat_of(base, loop));
 }
 
 static void close_store(struct store *base)
@@ -270,7 +334,7 @@ static const struct store_ops ops = {
     .append = submit,
     .fetch = submit,
     .ack = submit,
-    .check = submit,
+    .check = submit_check,
     .recall = submit,
     .message_state = submit,
     .user = submit,

@@ -176,10 +176,10 @@ static void add_arguments(struct store_redis_call *call)
         arg_position(call, request->in.ack.position);
         return;
     case STORE_CHECK:
-        arg(call, request->in.check.target.device);
-        arg_position(call, request->in.check.position);
-        arg_route(call, &request->in.check.route);
-        arg_attempt(call, request->in.check.attempt);
+        arg(call, call->check.target.device);
+        arg_position(call, call->check.position);
+        arg_route(call, &call->check.route);
+        arg_attempt(call, call->check.attempt);
         return;
     case STORE_RECALL:
         arg(call, bytes_of(request->in.recall.id.bytes, sizeof request->in.recall.id.bytes));
@@ -196,7 +196,7 @@ static void add_arguments(struct store_redis_call *call)
 static void add_keys(struct store_redis_call *call)
 {
     const struct store_request *request = call->request;
-    struct peer_target target = store_request_target(request);
+    struct peer_target target = request->op == STORE_CHECK ? call->check.target : store_request_target(request);
     uint32_t bucket = hash_bucket(target.app, target.user);
     char *key = (char *)take(call, KEY_SIZE);
     int len = snprintf(key, KEY_SIZE, "{b%u}u:%.*s:%.*s", bucket, (int)target.app.len, (const char *)target.app.ptr,
@@ -219,13 +219,17 @@ static size_t room_for(const struct store_request *request)
     return ROOM + (request->op == STORE_APPEND ? request->in.append.message->len : 0);
 }
 
-struct store_redis_call *store_redis_call_new(struct store_redis_seat *seat, struct store_request *request)
+struct store_redis_call *store_redis_call_new(struct store_redis_seat *seat, struct store_request *request,
+                                              const struct peer_check *check)
 {
     size_t room = room_for(request);
     struct store_redis_call *call = object_alloc(sizeof *call + room);
     call->ask = (struct redis_request){.script = seat->scripts[request->op]};
     call->seat = seat;
     call->request = request;
+    call->checks = NULL;
+    if (check != NULL)
+        call->check = *check;
     call->timer = (struct timer){0};
     call->doubted = false;
     call->replaced = (struct route){0};

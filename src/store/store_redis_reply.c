@@ -260,7 +260,7 @@ static int read_user(struct store_request *request, const struct redis_value *re
     return 0;
 }
 
-static int read_check(struct store_request *request, struct bytes name)
+static int read_verdict(struct bytes name, enum peer_verdict *verdict)
 {
     static const struct {
         const char *name;
@@ -269,7 +269,7 @@ static int read_check(struct store_request *request, struct bytes name)
         {"SAME", PEER_SAME}, {"BEHIND", PEER_BEHIND}, {"UNROUTED", PEER_UNROUTED}, {"REPLACED", PEER_REPLACED}};
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
         if (bytes_equal_str(name, verdicts[i].name)) {
-            request->out.checked = verdicts[i].verdict;
+            *verdict = verdicts[i].verdict;
             return 0;
         }
     }
@@ -293,7 +293,7 @@ static int status_of(struct bytes name)
 static int read_reply(struct store_request *request, const struct redis_value *reply)
 {
     if (reply->type == REDIS_STATUS)
-        return request->op == STORE_CHECK ? read_check(request, reply->text) : status_of(reply->text);
+        return status_of(reply->text);
     switch (request->op) {
     case STORE_BIND:
         return read_bind(request, reply);
@@ -315,17 +315,25 @@ static int read_reply(struct store_request *request, const struct redis_value *r
     }
 }
 
-int store_redis_reply_read(struct store_request *request, const struct redis_value *reply)
+static int unreadable(const struct redis_value *reply)
 {
-    int status = reply->type == REDIS_ERROR ? PETREL_E_PROTOCOL : read_reply(request, reply);
-    if (status != PETREL_E_PROTOCOL)
-        return status;
     /* A script that failed, or a record that is no record: whether it acted is not known. */
     char said[160] = "what is no reply of a script";
     if (reply->type == REDIS_ERROR)
         snprintf(said, sizeof said, "%.*s", (int)reply->text.len, (const char *)reply->text.ptr);
     log_at(LOG_ERROR, "store", "Redis gave no answer that can be read", LOG_STR("said", said));
     return PETREL_E_UNAVAILABLE;
+}
+
+int store_redis_reply_read(struct store_request *request, const struct redis_value *reply)
+{
+    int status = reply->type == REDIS_ERROR ? PETREL_E_PROTOCOL : read_reply(request, reply);
+    return status != PETREL_E_PROTOCOL ? status : unreadable(reply);
+}
+
+int store_redis_reply_verdict(const struct redis_value *reply, enum peer_verdict *verdict)
+{
+    return reply->type == REDIS_STATUS && read_verdict(reply->text, verdict) == 0 ? 0 : unreadable(reply);
 }
 
 void store_redis_reply_release(struct store_request *request)
@@ -340,6 +348,9 @@ void store_redis_reply_release(struct store_request *request)
     case STORE_FETCH:
         release_page(request->out.page);
         free(request->out.page);
+        return;
+    case STORE_CHECK:
+        free(request->out.checked);
         return;
     case STORE_MESSAGE_STATE:
         free(request->out.stated);

@@ -21,7 +21,7 @@ struct peer_target store_request_target(const struct store_request *request)
     case STORE_ACK:
         return request->in.ack.target;
     case STORE_CHECK:
-        return request->in.check.target;
+        break; /* one for each entry */
     case STORE_RECALL:
         return request->in.recall.target;
     case STORE_MESSAGE_STATE:
@@ -36,11 +36,12 @@ struct peer_target store_request_target(const struct store_request *request)
 static bool needs_device(enum store_op op)
 {
     return op == STORE_BIND || op == STORE_UNBIND || op == STORE_ENROL || op == STORE_REMOVE || op == STORE_FETCH ||
-           op == STORE_ACK || op == STORE_CHECK;
+           op == STORE_ACK;
 }
 
 int store_request_check(const struct store_request *request)
 {
+    petrel_assert(request->op != STORE_CHECK);
     struct peer_target target = store_request_target(request);
     if (!route_valid_app(target.app) || !route_valid_user(target.user))
         return PETREL_E_INVALID;

@@ -45,8 +45,9 @@ static struct store_sqlite *of(struct store *base)
 /* Whether out points at memory of the store's. */
 static bool lends(const struct store_request *request)
 {
-    return request->status == 0 && (request->op == STORE_BIND || request->op == STORE_FETCH ||
-                                    request->op == STORE_MESSAGE_STATE || request->op == STORE_USER);
+    return request->status == 0 &&
+           (request->op == STORE_BIND || request->op == STORE_FETCH || request->op == STORE_CHECK ||
+            request->op == STORE_MESSAGE_STATE || request->op == STORE_USER);
 }
 
 void store_sqlite_release(struct store_request *request)
@@ -61,6 +62,9 @@ void store_sqlite_release(struct store_request *request)
     case STORE_FETCH:
         inbox_page_release(request->out.page);
         free(request->out.page);
+        return;
+    case STORE_CHECK:
+        free(request->out.checked);
         return;
     case STORE_MESSAGE_STATE:
         free(request->out.stated);

@@ -210,6 +210,10 @@ static int read_user(struct store_sqlite *store, struct inbox *inbox, struct sto
 static int execute(struct store_sqlite *store, struct store_request *request)
 {
     struct store_user *user;
+    if (request->op == STORE_CHECK) {
+        store_sqlite_check_run(store, request);
+        return 0;
+    }
     int err = make_key(request, &store->record);
     if (err != 0)
         return err;
@@ -233,15 +237,14 @@ static int execute(struct store_sqlite *store, struct store_request *request)
         return fetch(store, inbox, request);
     case STORE_ACK:
         return inbox_ack(txn, inbox, &request->in.ack);
-    case STORE_CHECK:
-        request->out.checked = inbox_check(&store->txn, inbox, &request->in.check);
-        return 0;
     case STORE_RECALL:
         return inbox_recall(txn, inbox, &request->in.recall.id);
     case STORE_MESSAGE_STATE:
         return message_state(store, inbox, request);
     case STORE_USER:
         return read_user(store, inbox, request);
+    case STORE_CHECK:
+        break; /* done above: it is not about one user */
     }
     return PETREL_E_INVALID;
 }

@@ -4,7 +4,7 @@
  * dirty       its record in the table is older than it; pending: and the checkpoint under way will write it
  * checkpoint  writes what was dirty at its mark, then drops the journal before the mark
  *
- * Files, in the order to read them: store_sqlite.c (port and thread), _batch.c (a group commit), _user.c (users in memory),
+ * Files, in the order to read them: store_sqlite.c (port and thread), _batch.c (a group commit), _check.c (checks), _user.c (users in memory),
  * _rest.c (their form at rest), _checkpoint.c, _replay.c (start), _backup.c. */
 #ifndef PETREL_STORE_STORE_SQLITE_PRIVATE_H
 #define PETREL_STORE_STORE_SQLITE_PRIVATE_H
@@ -93,6 +93,10 @@ void store_sqlite_release(struct store_request *request);
 void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs);
 /* Be touched before a change: the inbox_txn's hook. */
 void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type);
+
+/* Compare what many sessions believe with users as they lie in memory, at rest or not: none is woken, none is loaded. The answer is
+ * the request's, to be freed by store_sqlite_release(). */
+void store_sqlite_check_run(struct store_sqlite *store, struct store_request *request);
 
 /* Find or load, and wake; a user without a record has an inbox that does not exist. It is awake until store_sqlite_user_settle().
  * 0; an error of sqlite_step(); PETREL_E_INVALID: no key. */

@@ -50,18 +50,21 @@ static uint64_t take(struct bytes *in)
     return value;
 }
 
+static void get_route(struct bytes *in, struct route *route)
+{
+    *route = (struct route){.generation = (uint32_t)take(in)};
+    if (route->generation == 0)
+        return;
+    route->incarnation = take(in);
+    route->node = (uint32_t)take(in);
+    route->loop = (uint16_t)take(in);
+    route->slot = (uint32_t)take(in);
+}
+
 static void get_routes(struct bytes in, struct inbox *inbox)
 {
-    for (uint32_t i = 0; i < inbox->devices_count; i++) {
-        struct route *route = &inbox->devices[i].route;
-        route->generation = (uint32_t)take(&in);
-        if (route->generation == 0)
-            continue;
-        route->incarnation = take(&in);
-        route->node = (uint32_t)take(&in);
-        route->loop = (uint16_t)take(&in);
-        route->slot = (uint32_t)take(&in);
-    }
+    for (uint32_t i = 0; i < inbox->devices_count; i++)
+        get_route(&in, &inbox->devices[i].route);
 }
 
 /* Whole seconds, rounded up. */
@@ -90,18 +93,46 @@ struct store_rest *store_sqlite_rest_make(const struct store_user *user, uint64_
     return rest;
 }
 
+static struct bytes record_of(const struct store_rest *rest)
+{
+    return bytes_of(rest->data + rest->form.key_len, rest->len - rest->form.key_len - rest->routes_len);
+}
+
+static struct bytes routes_of(const struct store_rest *rest)
+{
+    return bytes_of(rest->data + rest->len - rest->routes_len, rest->routes_len);
+}
+
 struct store_user *store_sqlite_rest_wake(const struct store_rest *rest)
 {
     struct store_user *user = store_sqlite_rest_user(bytes_of(rest->data, rest->form.key_len));
-    const uint8_t *record = rest->data + rest->form.key_len;
-    size_t record_len = rest->len - rest->form.key_len - rest->routes_len;
-    if (record_len > 0) {
-        int err = inbox_pack_read(&user->inbox, bytes_of(record, record_len));
+    struct bytes record = record_of(rest);
+    if (record.len > 0) {
+        int err = inbox_pack_read(&user->inbox, record);
         petrel_assert(err == 0);
     }
     if (rest->routes_len > 0)
-        get_routes(bytes_of(record + record_len, rest->routes_len), &user->inbox);
+        get_routes(routes_of(rest), &user->inbox);
     return user;
+}
+
+struct inbox_standing store_sqlite_rest_stand(const void *form, struct bytes device)
+{
+    if (((const struct store_form *)form)->is_awake)
+        return inbox_stand(&((const struct store_user *)form)->inbox, device);
+    const struct store_rest *rest = form;
+    struct inbox_standing standing = {.is_enrolled = false};
+    struct bytes record = record_of(rest), routes = routes_of(rest);
+    uint32_t number;
+    if (record.len == 0)
+        return standing;
+    int err = inbox_pack_stand(record, device, &standing, &number);
+    petrel_assert(err == 0);
+    if (!standing.is_enrolled || routes.len == 0)
+        return standing;
+    for (uint32_t i = 0; i <= number; i++)
+        get_route(&routes, &standing.route);
+    return standing;
 }
 
 struct store_user *store_sqlite_rest_user(struct bytes key)

@@ -4,7 +4,7 @@
 #ifndef PETREL_STORE_STORE_SQLITE_REST_H
 #define PETREL_STORE_STORE_SQLITE_REST_H
 
-#include "store/inbox_state.h"
+#include "store/inbox.h"
 
 #define STORE_SQLITE_KEY_MAX (ROUTE_APP_MAX + 1 + ROUTE_USER_MAX)
 
@@ -45,6 +45,8 @@ bool store_sqlite_rest_possible(const struct store_user *user);
 struct store_rest *store_sqlite_rest_make(const struct store_user *user, uint64_t look_ms, struct bytebuf *scratch);
 /* The same user awake, in memory of its own. */
 struct store_user *store_sqlite_rest_wake(const struct store_rest *rest);
+/* What a check of this device looks at, of a user of either form, which stays as it is. */
+struct inbox_standing store_sqlite_rest_stand(const void *form, struct bytes device);
 size_t store_sqlite_rest_bytes(const struct store_rest *rest);
 
 #endif

@@ -81,11 +81,51 @@ static uint32_t find_place(const struct user_index *index, struct bytes key, uin
     }
 }
 
-uint32_t user_index_find(const struct user_index *index, struct bytes key)
+uint64_t user_index_hash(const struct user_index *index, struct bytes key)
 {
-    uint64_t hash = hash_bytes(key, index->seed);
+    return hash_bytes(key, index->seed);
+}
+
+/* Who is meant, as far as tags tell; USER_INDEX_NONE. */
+static uint32_t guess(const struct user_index *index, uint64_t hash)
+{
+    const struct user_index_shard *shard = shard_of(index, hash);
+    uint32_t place = home(shard, (uint32_t)hash);
+    while (shard->places[place].number != USER_INDEX_NONE && shard->places[place].tag != (uint32_t)hash)
+        place = after(shard, place);
+    return shard->places[place].number;
+}
+
+void user_index_warm(const struct user_index *index, uint64_t hash, uint32_t step)
+{
+    const struct user_index_shard *shard = shard_of(index, hash);
+    if (shard->count == 0)
+        return;
+    if (step == 0) {
+        __builtin_prefetch(&shard->places[home(shard, (uint32_t)hash)]);
+        return;
+    }
+    const uint32_t number = guess(index, hash);
+    if (number == USER_INDEX_NONE)
+        return;
+    if (step == 1) {
+        __builtin_prefetch(&index->forms[number]);
+        return;
+    }
+    const char *form = user_index_form(index, number);
+    __builtin_prefetch(form);
+    __builtin_prefetch(form + 64);
+}
+
+uint32_t user_index_find_hashed(const struct user_index *index, struct bytes key, uint64_t hash)
+{
     uint32_t place = find_place(index, key, hash);
     return place != USER_INDEX_NONE ? shard_of(index, hash)->places[place].number : USER_INDEX_NONE;
+}
+
+uint32_t user_index_find(const struct user_index *index, struct bytes key)
+{
+    return user_index_find_hashed(index, key, user_index_hash(index, key));
 }
 
 static void grow_numbers(struct user_index *index)

@@ -49,6 +49,12 @@ void user_index_reset(struct user_index *index);
 
 /* USER_INDEX_NONE when absent. */
 uint32_t user_index_find(const struct user_index *index, struct bytes key);
+/* The same in steps, for who looks for many: what a step needs is on its way from memory while others' steps are taken. First the
+ * hash, then USER_INDEX_WARM_STEPS times warm(), each of which needs what the one before sent for; then find. */
+#define USER_INDEX_WARM_STEPS 3U
+uint64_t user_index_hash(const struct user_index *index, struct bytes key);
+void user_index_warm(const struct user_index *index, uint64_t hash, uint32_t step);
+uint32_t user_index_find_hashed(const struct user_index *index, struct bytes key, uint64_t hash);
 /* The form's key must be absent. No mark is set. */
 uint32_t user_index_add(struct user_index *index, void *form);
 void user_index_remove(struct user_index *index, uint32_t number);

@@ -78,7 +78,7 @@ struct peer_msg {
         struct peer_unbind unbind;
         struct peer_fetch fetch;
         struct peer_ack ack;
-        struct peer_check check;
+        struct peer_checks check;
         struct peer_send send;
         struct peer_message_ref recall;
         struct peer_message_ref state;
@@ -113,7 +113,7 @@ struct peer_reply {
     union {
         const struct peer_bound *bound;
         const struct peer_page *fetched;
-        enum peer_verdict checked;
+        const struct peer_checked *checked;
         struct peer_sent sent;
         const struct peer_stated *stated;
         struct peer_removed removed;

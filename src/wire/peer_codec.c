@@ -145,7 +145,8 @@ size_t peer_codec_texts(struct peer_msg *call, struct bytes *texts[PEER_CODEC_TE
     case PEER_ACK:
         return target_texts(&call->ack.target, texts);
     case PEER_CHECK:
-        return target_texts(&call->check.target, texts);
+        texts[0] = &call->check.entries;
+        return 1;
     case PEER_SEND:
         texts[3] = &call->send.collapse_key;
         return target_texts(&call->send.target, texts) + 1;

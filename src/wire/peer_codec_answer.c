@@ -92,10 +92,20 @@ static int answer_fetched(struct peer_codec *codec, const void *unpacked, struct
 
 static int answer_checked(struct peer_codec *codec, const void *unpacked, struct peer_reply *out)
 {
-    (void)codec;
     const Petrel__Peer__Checked *body = unpacked;
-    out->checked = (enum peer_verdict)body->verdict;
-    return body->verdict >= PEER_SAME && body->verdict <= PEER_REPLACED ? 0 : PETREL_E_PROTOCOL;
+    struct peer_checked *checked = &codec->scratch.checked;
+    checked->count = 0;
+    out->checked = checked;
+    if (body->n_others > PEER_CHECKS_MAX)
+        return PETREL_E_PROTOCOL;
+    for (size_t i = 0; i < body->n_others; i++) {
+        const uint32_t entry = body->others[i] / PEER_CODEC_VERDICTS, verdict = body->others[i] % PEER_CODEC_VERDICTS;
+        const bool in_order = i == 0 || body->others[i - 1] / PEER_CODEC_VERDICTS < entry;
+        if (!in_order || entry >= PEER_CHECKS_MAX || verdict > PEER_REPLACED || verdict == PEER_SAME)
+            return PETREL_E_PROTOCOL;
+        peer_checked_add(checked, entry, (enum peer_verdict)verdict);
+    }
+    return 0;
 }
 
 static int answer_sent(struct peer_codec *codec, const void *unpacked, struct peer_reply *out)

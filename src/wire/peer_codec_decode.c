@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "peer.pb-c.h"
+#include "wire/peer_check.h"
 #include "wire/peer_codec_impl.h"
 #include "wire/text.h"
 
@@ -82,15 +83,6 @@ static int read_ack(const void *unpacked, struct peer_msg *out)
     const Petrel__Peer__Ack *body = unpacked;
     out->ack.position = read_position(body->position);
     return READ_TARGET(body, &out->ack.target);
-}
-
-static int read_check(const void *unpacked, struct peer_msg *out)
-{
-    const Petrel__Peer__Check *body = unpacked;
-    out->check.position = read_position(body->position);
-    out->check.attempt = body->attempt;
-    const int rc = read_route(body->route, &out->check.route);
-    return rc != 0 ? rc : READ_TARGET(body, &out->check.target);
 }
 
 static int read_id(ProtobufCBinaryData data, struct id *out)
@@ -203,7 +195,6 @@ static const struct row ROWS[] = {
     {PEER_UNBIND, &petrel__peer__unbind__descriptor, read_unbind},
     {PEER_FETCH, &petrel__peer__fetch__descriptor, read_fetch},
     {PEER_ACK, &petrel__peer__ack__descriptor, read_ack},
-    {PEER_CHECK, &petrel__peer__check__descriptor, read_check},
     {PEER_SEND, &petrel__peer__send__descriptor, read_send},
     {PEER_RECALL, &petrel__peer__message_ref__descriptor, read_message_ref},
     {PEER_STATE, &petrel__peer__message_ref__descriptor, read_message_ref},
@@ -243,8 +234,12 @@ int peer_codec_decode_call(struct peer_codec *codec, const struct frame *frame, 
 {
     petrel_assert(peer_codec_is_call(frame->type));
     struct bytes body = frame->body;
-    const int rc = take_u32(&body, number);
-    return rc != 0 ? rc : read_body(codec, frame->type, body, out);
+    if (take_u32(&body, number) != 0)
+        return PETREL_E_PROTOCOL;
+    if (frame->type != PEER_CHECK)
+        return read_body(codec, frame->type, body, out);
+    *out = (struct peer_msg){.type = PEER_CHECK};
+    return peer_check_decode(body, &out->check);
 }
 
 /* A newer peer's error is one of its own to us. */

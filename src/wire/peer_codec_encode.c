@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "peer.pb-c.h"
+#include "wire/peer_check.h"
 #include "wire/peer_codec_impl.h"
 #include "wire/text.h"
 
@@ -115,15 +116,15 @@ static int put_ack(struct bytebuf *out, const uint32_t *number, const struct pee
     return peer_codec_encode_frame(out, PEER_ACK, number, &body.base);
 }
 
-static int put_check(struct bytebuf *out, const uint32_t *number, const struct peer_check *check)
+/* By hand: the entries are packed already. */
+static int put_check(struct bytebuf *out, uint32_t number, const struct peer_checks *check)
 {
-    struct parts parts;
-    Petrel__Peer__Check body = PETREL__PEER__CHECK__INIT;
-    PUT_TARGET(&body, &check->target);
-    body.position = put_position(&parts, check->position);
-    body.route = put_route(&parts, &check->route);
-    body.attempt = check->attempt;
-    return peer_codec_encode_frame(out, PEER_CHECK, number, &body.base);
+    const size_t start = out->len;
+    petrel_assert(check->count > 0 && check->count <= PEER_CHECKS_MAX);
+    put_u32(begin_frame(out, PEER_CHECK, PEER_CODEC_NUMBER_BYTES), number);
+    peer_check_encode(out, check);
+    frame_header(out->ptr + start, PEER_CHECK, (uint32_t)(out->len - start - FRAME_HEADER_BYTES));
+    return 0;
 }
 
 static int put_send(struct bytebuf *out, const uint32_t *number, const struct peer_send *send)
@@ -204,7 +205,7 @@ int peer_codec_encode_call(struct bytebuf *out, uint32_t number, const struct pe
     case PEER_ACK:
         return put_ack(out, &number, &msg->ack);
     case PEER_CHECK:
-        return put_check(out, &number, &msg->check);
+        return put_check(out, number, &msg->check);
     case PEER_SEND:
         return put_send(out, &number, &msg->send);
     case PEER_RECALL:

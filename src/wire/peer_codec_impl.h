@@ -9,6 +9,7 @@
 #define PEER_CODEC_NUMBER_BYTES 4U
 #define PEER_CODEC_STATUS_BYTES 4U
 #define PEER_CODEC_RECORD_TAG 0x0a  /* field 1, of a length: a record of SessionList or Apps */
+#define PEER_CODEC_VERDICTS 8U      /* in one number of Checked: an entry times this, and its verdict */
 #define PEER_CODEC_TRAILER_TAG 0x10 /* field 2, a varint: next_slot or version */
 
 struct peer_codec {
@@ -17,6 +18,7 @@ struct peer_codec {
     union {
         struct peer_bound bound;
         struct peer_page page;
+        struct peer_checked checked;
         struct peer_stated stated;
         struct peer_user user;
         struct peer_topic_page topic_page;

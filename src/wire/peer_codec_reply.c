@@ -113,10 +113,14 @@ static int put_fetched(struct bytebuf *out, uint32_t number, const struct peer_p
     return peer_codec_reply_frame(out, number, PEER_FETCH, 0, &page.body.base);
 }
 
-static int put_checked(struct bytebuf *out, uint32_t number, enum peer_verdict verdict)
+static int put_checked(struct bytebuf *out, uint32_t number, const struct peer_checked *checked)
 {
+    uint32_t others[PEER_CHECKS_MAX];
+    for (uint32_t i = 0; i < checked->count; i++)
+        others[i] = checked->differing[i].entry * PEER_CODEC_VERDICTS + checked->differing[i].verdict;
     Petrel__Peer__Checked body = PETREL__PEER__CHECKED__INIT;
-    body.verdict = verdict;
+    body.n_others = checked->count;
+    body.others = others;
     return peer_codec_reply_frame(out, number, PEER_CHECK, 0, &body.base);
 }
 

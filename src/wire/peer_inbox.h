@@ -9,6 +9,7 @@
 
 #define PEER_PAGE_MAX 64      /* entries in one reply */
 #define PEER_PAGE_BYTES 65536 /* and about so many bytes of messages */
+#define PEER_CHECKS_MAX 256   /* sessions in one CHECK */
 
 struct peer_target {
     struct bytes app;
@@ -83,14 +84,36 @@ struct peer_ack {
     struct position position;
 };
 
-enum peer_verdict { PEER_SAME = 1, PEER_BEHIND = 2, PEER_UNROUTED = 3, PEER_REPLACED = 4 };
-/* CHECK: compare what the session believes with the truth. REPLACED: another session holds the device; UNROUTED also when that
- * one is of an older attempt: the log has forgotten the bind after it; and now and then, so that a session that lives is seen to. */
+enum peer_verdict { PEER_UNKNOWN = 0, PEER_SAME = 1, PEER_BEHIND = 2, PEER_UNROUTED = 3, PEER_REPLACED = 4 };
+/* What one session believes, to be compared with the truth. REPLACED: another session holds the device; UNROUTED also when that
+ * one is of an older attempt: the log has forgotten the bind after it; and now and then, so that a session that lives is seen to.
+ * UNKNOWN: the log could not be asked; ask again. */
 struct peer_check {
     struct peer_target target;
     struct position position;
     struct route route;
     uint64_t attempt; /* 0: not known */
 };
+/* CHECK: what several sessions of one loop believe. Whoever is asked may split them, so each is compared by itself; the call fails
+ * only as a whole. */
+struct peer_checks {
+    struct route route; /* its incarnation, node and loop are those of all; slot and generation are each entry's own */
+    uint32_t count;     /* 1 .. PEER_CHECKS_MAX */
+    struct bytes entries; /* packed: peer_check.h */
+};
+/* Those that are not SAME, in the order of the entries: an idle server's are none. */
+struct peer_checked {
+    uint32_t count;
+    struct peer_differing {
+        uint16_t entry; /* its number, from 0 */
+        uint8_t verdict;
+    } differing[PEER_CHECKS_MAX];
+};
+
+static inline void peer_checked_add(struct peer_checked *checked, uint32_t entry, enum peer_verdict verdict)
+{
+    if (verdict != PEER_SAME)
+        checked->differing[checked->count++] = (struct peer_differing){(uint16_t)entry, (uint8_t)verdict};
+}
 
 #endif

@@ -10,6 +10,7 @@
 #define CODE_RETRY_END 3500
 #define CODE_END 4000
 #define DISCONNECT_REASON_MAX 1
+#define ECHO_TAG 0x09 /* of PING and PONG: field 1, eight bytes */
 
 static void *unpack(struct session_codec *codec, const ProtobufCMessageDescriptor *type, struct bytes body)
 {
@@ -246,8 +247,25 @@ static const struct row *find(uint8_t type)
     return NULL;
 }
 
+/* A heartbeat as it is mostly written: nothing, or its one field. Others are left to the codec. */
+static bool take_echo(const struct frame *frame, struct session_frame *out)
+{
+    struct bytes body = frame->body;
+    uint8_t tag;
+    uint64_t echo = 0;
+    if (frame->type != SESSION_PING && frame->type != SESSION_PONG)
+        return false;
+    if (body.len != 0 && (body.len != 1 + sizeof echo || bytes_get_u8(&body, &tag) != 0 || tag != ECHO_TAG ||
+                          bytes_get_u64(&body, &echo) != 0))
+        return false;
+    *out = (struct session_frame){.type = (enum session_type)frame->type, .echo = echo};
+    return true;
+}
+
 int session_decode(struct session_codec *codec, const struct frame *frame, struct session_frame *out)
 {
+    if (take_echo(frame, out))
+        return 0;
     const struct row *row = find(frame->type);
     if (row == NULL)
         return PETREL_E_NOT_FOUND;

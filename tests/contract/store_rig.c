@@ -3,6 +3,7 @@
 
 #include "loop/mailbox.h"
 #include "store/store_sqlite.h"
+#include "wire/peer_check.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -175,6 +176,9 @@ static void copy_lent(struct call *call)
         keep_page(call->rig, request->out.page);
         memcpy(call->into, request->out.page, sizeof *request->out.page);
         return;
+    case STORE_CHECK:
+        memcpy(call->into, request->out.checked, sizeof *request->out.checked);
+        return;
     case STORE_MESSAGE_STATE:
         memcpy(call->into, request->out.stated, sizeof *request->out.stated);
         return;
@@ -322,14 +326,35 @@ int store_rig_ack(struct store_rig *rig, const char *user, const char *device, s
     return store_rig_run(rig, STORE_ACK, &request, NULL);
 }
 
+int store_rig_check_all(struct store_rig *rig, const struct peer_check *checks, uint32_t count,
+                        enum peer_verdict *verdicts)
+{
+    struct bytebuf entries = {0};
+    struct peer_checked checked;
+    for (uint32_t i = 0; i < count; i++) {
+        peer_check_put(&entries, &checks[i]);
+        verdicts[i] = PEER_SAME;
+    }
+    struct store_request request = {
+        .in.check = {.route = checks[0].route, .count = count, .entries = bytes_view(&entries)}};
+    int status = store_rig_run(rig, STORE_CHECK, &request, &checked);
+    bytes_reset(&entries);
+    for (uint32_t i = 0; status == 0 && i < checked.count; i++) {
+        assert_true(checked.differing[i].entry < count);
+        assert_true(i == 0 || checked.differing[i - 1].entry < checked.differing[i].entry);
+        verdicts[checked.differing[i].entry] = (enum peer_verdict)checked.differing[i].verdict;
+    }
+    return status;
+}
+
 enum peer_verdict store_rig_check(struct store_rig *rig, const char *user, const char *device, uint64_t attempt,
                                   struct position at)
 {
-    struct store_request request = {.in.check = {.target = store_rig_target(user, device),
-                                                 .position = at,
-                                                 .route = store_rig_route((uint32_t)attempt)}};
-    assert_int_equal(store_rig_run(rig, STORE_CHECK, &request, NULL), 0);
-    return request.out.checked;
+    struct peer_check check = {
+        .target = store_rig_target(user, device), .position = at, .route = store_rig_route((uint32_t)attempt)};
+    enum peer_verdict verdict;
+    assert_int_equal(store_rig_check_all(rig, &check, 1, &verdict), 0);
+    return verdict;
 }
 
 int store_rig_recall(struct store_rig *rig, const char *user, const char *text)

@@ -82,8 +82,8 @@ void store_rig_close(struct store_rig *rig);
 void store_rig_reopen(struct store_rig *rig);
 void store_rig_advance(struct store_rig *rig, uint64_t ms);
 
-/* Run one operation and wait: its status. What it lends is copied to *into (a peer_bound, peer_page, peer_stated or
- * peer_user; else NULL). */
+/* Run one operation and wait: its status. What it lends is copied to *into (a peer_bound, peer_page, peer_checked, peer_stated
+ * or peer_user; else NULL). */
 int store_rig_run(struct store_rig *rig, enum store_op op, struct store_request *request, void *into);
 
 struct peer_target store_rig_target(const char *user, const char *device);
@@ -109,6 +109,9 @@ int store_rig_fetch(struct store_rig *rig, const char *user, const char *device,
 int store_rig_ack(struct store_rig *rig, const char *user, const char *device, struct position at);
 enum peer_verdict store_rig_check(struct store_rig *rig, const char *user, const char *device, uint64_t attempt,
                                   struct position at);
+/* In one request, of routes of one loop: what each is told. */
+int store_rig_check_all(struct store_rig *rig, const struct peer_check *checks, uint32_t count,
+                        enum peer_verdict *verdicts);
 int store_rig_recall(struct store_rig *rig, const char *user, const char *text);
 /* UNKNOWN when not found. */
 enum peer_state store_rig_state(struct store_rig *rig, const char *user, const char *text);

@@ -187,10 +187,11 @@ static void a_forgotten_bind_is_made_again(void **state)
     mark(&kept, &rig);
     store_rig_bound(&rig, "u", "d", 2);
     forget_since(&kept);
-    struct store_request request = {
-        .in.check = {.target = store_rig_target("u", "d"), .position = at, .route = store_rig_route(2), .attempt = 2}};
-    assert_int_equal(store_rig_run(&rig, STORE_CHECK, &request, NULL), 0);
-    assert_int_equal(request.out.checked, PEER_UNROUTED);
+    struct peer_check check = {
+        .target = store_rig_target("u", "d"), .position = at, .route = store_rig_route(2), .attempt = 2};
+    enum peer_verdict verdict;
+    assert_int_equal(store_rig_check_all(&rig, &check, 1, &verdict), 0);
+    assert_int_equal(verdict, PEER_UNROUTED);
     assert_int_equal(store_rig_bind(&rig, "u", "d", 2, at, &bound), 0);
     assert_int_equal(store_rig_bind(&rig, "u", "d", 1, at, &bound), PETREL_E_STALE);
     assert_int_equal(store_rig_check(&rig, "u", "d", 1, at), PEER_REPLACED);

@@ -15,8 +15,6 @@ struct peer_target *sim_msg_target(struct peer_msg *msg)
         return &msg->fetch.target;
     case PEER_ACK:
         return &msg->ack.target;
-    case PEER_CHECK:
-        return &msg->check.target;
     case PEER_SEND:
         return &msg->send.target;
     case PEER_RECALL:
@@ -76,6 +74,8 @@ static void keep_texts(char **place, struct peer_msg *msg)
     case PEER_TOPIC_DELIVER:
     case PEER_RESUBSCRIBED:
         return;
+    case PEER_CHECK:
+        return; /* its entries have memory of their own */
     case PEER_TOPIC_SEND:
         keep(place, &msg->topic_send.app);
         keep(place, &msg->topic_send.topic);
@@ -105,12 +105,19 @@ void sim_msg_copy(struct sim_msg *to, const struct peer_msg *from)
     to->msg = *from;
     to->message = message != NULL ? buf_ref(message) : NULL;
     keep_texts(&place, &to->msg);
+    to->entries = NULL;
+    if (from->type != PEER_CHECK)
+        return;
+    to->entries = buf_copy(from->check.entries);
+    to->msg.check.entries = buf_bytes(to->entries);
 }
 
 void sim_msg_reset(struct sim_msg *msg)
 {
     buf_unref(msg->message);
     msg->message = NULL;
+    buf_unref(msg->entries);
+    msg->entries = NULL;
 }
 
 static void keep_page(struct peer_page *page)
@@ -160,6 +167,10 @@ void sim_reply_copy(struct sim_reply *to, enum peer_type type, const struct peer
         *to->page = *from->fetched;
         keep_page(to->page);
         to->reply.fetched = to->page;
+    } else if (type == PEER_CHECK) {
+        to->checked = object_alloc(sizeof *to->checked);
+        *to->checked = *from->checked;
+        to->reply.checked = to->checked;
     } else if (type == PEER_TOPIC_FETCH) {
         copy_topic_page(to, from->topic_page);
     } else if (type == PEER_SUBSCRIPTIONS) {
@@ -181,6 +192,7 @@ void sim_reply_reset(struct sim_reply *reply)
         free((void *)(uintptr_t)reply->subscriptions->all[i].topic.ptr);
     free(reply->bound);
     free(reply->page);
+    free(reply->checked);
     free(reply->topic_page);
     free(reply->subscriptions);
     *reply = (struct sim_reply){0};

@@ -7,6 +7,7 @@
 struct sim_msg {
     struct peer_msg msg;
     struct buf *message; /* of what appends or delivers */
+    struct buf *entries; /* of a CHECK */
     char text[ROUTE_APP_MAX + ROUTE_USER_MAX + ROUTE_DEVICE_MAX + ROUTE_COLLAPSE_MAX + PEER_TOPIC_CONDITION_MAX];
 };
 
@@ -20,6 +21,7 @@ struct sim_reply {
     struct peer_reply reply;
     struct peer_bound *bound;
     struct peer_page *page;
+    struct peer_checked *checked;
     struct peer_topic_page *topic_page;
     struct peer_subscriptions *subscriptions;
 };

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "sim/loop/sim_loop.h"
 #include "sim/sim_msg.h"
+#include "wire/peer_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,8 +81,8 @@ static int append(struct sim_store *store, struct inbox *inbox, const struct pee
 static void trace_op(struct sim_store *store, uint32_t user, const struct op *op)
 {
     static const char *const names[] = {
-        [STORE_BIND] = "bind",   [STORE_UNBIND] = "unbind", [STORE_FETCH] = "fetch",   [STORE_ACK] = "ack",
-        [STORE_CHECK] = "check", [STORE_APPEND] = "append", [STORE_RECALL] = "recall", [STORE_USER] = "user",
+        [STORE_BIND] = "bind",     [STORE_UNBIND] = "unbind", [STORE_FETCH] = "fetch", [STORE_ACK] = "ack",
+        [STORE_APPEND] = "append", [STORE_RECALL] = "recall", [STORE_USER] = "user",
     };
     const struct peer_msg *in = &op->in.msg;
     const struct inbox *inbox = &store->users[user].inbox;
@@ -96,9 +97,6 @@ static void trace_op(struct sim_store *store, uint32_t user, const struct op *op
         upto = op->done.out.page->upto;
     } else if (op->which == STORE_ACK) {
         at = in->ack.position;
-    } else if (op->which == STORE_CHECK) {
-        at = in->check.position;
-        upto = op->done.out.checked;
     }
     const struct inbox_device *device = name.ptr != NULL ? inbox_state_device(inbox, name) : NULL;
     sim_trace(store->sim, "store: user %u %.*s: %s at (%llu, %llu): %s, upto %llu; head (%llu, %llu), acked %llu", user,
@@ -108,13 +106,52 @@ static void trace_op(struct sim_store *store, uint32_t user, const struct op *op
               (unsigned long long)(device != NULL ? device->acked : 0));
 }
 
+static uint32_t number_of(const struct sim_store *store, struct bytes user)
+{
+    char name[16] = "";
+    petrel_assert(user.len > 1 && user.len < sizeof name);
+    memcpy(name, user.ptr, user.len);
+    uint32_t number = (uint32_t)strtoul(name + 1, NULL, 10);
+    petrel_assert(number < store->users_count);
+    return number;
+}
+
+/* Each entry is a look at one user; now and then one cannot be had, as from a shard that is away. */
+static void check_all(struct sim_store *store, struct op *op)
+{
+    const struct peer_checks *checks = &op->in.msg.check;
+    struct bytes rest = checks->entries;
+    struct peer_checked *checked = object_zalloc(sizeof *checked);
+    for (uint32_t i = 0; i < checks->count; i++) {
+        struct peer_check check;
+        int err = peer_check_take(checks, &rest, &check);
+        petrel_assert(err == 0);
+        const struct inbox *inbox = &store->users[number_of(store, check.target.user)].inbox;
+        struct inbox_standing standing = inbox_stand(inbox, check.target.device);
+        const bool lost = store->config.lose_reply_in != 0 && sim_chance(store->sim, store->config.lose_reply_in);
+        enum peer_verdict verdict = lost ? PEER_UNKNOWN : inbox_check(&store->txn, &standing, &check);
+        peer_checked_add(checked, i, verdict);
+        sim_trace(store->sim, "store: user %.*s %.*s: check at (%llu, %llu): verdict %d; head (%llu, %llu)",
+                  (int)check.target.user.len, (const char *)check.target.user.ptr, (int)check.target.device.len,
+                  (const char *)check.target.device.ptr, (unsigned long long)check.position.epoch,
+                  (unsigned long long)check.position.seq, (int)verdict, (unsigned long long)standing.head.epoch,
+                  (unsigned long long)standing.head.seq);
+    }
+    op->done.out.checked = checked;
+    op->carried_out = true;
+}
+
 static void carry_out(struct sim_store *store, struct op *op)
 {
+    if (op->which == STORE_CHECK) {
+        (void)sim_store_rows_begin(store); /* for its clock: nothing is written */
+        check_all(store, op);
+        return;
+    }
     const struct peer_msg *in = &op->in.msg;
     struct peer_target *target = sim_msg_target(&op->in.msg);
     struct store_request *done = &op->done;
-    uint32_t user = (uint32_t)strtoul((const char *)target->user.ptr + 1, NULL, 10);
-    petrel_assert(user < store->users_count);
+    uint32_t user = number_of(store, target->user);
     struct inbox *inbox = &store->users[user].inbox;
     size_t empty = sim_store_rows_begin(store);
     switch (op->which) {
@@ -131,9 +168,6 @@ static void carry_out(struct sim_store *store, struct op *op)
         break;
     case STORE_ACK:
         done->status = inbox_ack(&store->txn, inbox, &in->ack);
-        break;
-    case STORE_CHECK:
-        done->out.checked = inbox_check(&store->txn, inbox, &in->check);
         break;
     case STORE_APPEND:
         done->status = append(store, inbox, &in->send, &done->out.append);
@@ -171,6 +205,8 @@ static void free_op_if_over(struct op *op)
         free(op->done.out.bound);
     else if (op->carried_out && op->which == STORE_FETCH)
         free(op->done.out.page);
+    else if (op->carried_out && op->which == STORE_CHECK)
+        free(op->done.out.checked);
     else if (op->carried_out && op->which == STORE_USER)
         free(op->done.out.user);
     list_remove(&op->node);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/object.h"
+#include "wire/peer_check.h"
 
 static const struct route ROUTE = {.incarnation = 1700000000123, .node = 2, .loop = 1, .slot = 300, .generation = 9};
 static const struct position AT = {0x0001000067a1b2c3, 300};
@@ -30,7 +31,16 @@ static struct peer_send send_sample(struct buf *message)
     return send;
 }
 
-static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *message)
+static void put_beliefs(struct bytebuf *entries)
+{
+    struct peer_check check = {target(), AT, ROUTE, 5};
+    peer_check_put(entries, &check);
+    check.route.slot++;
+    check.position.seq++;
+    peer_check_put(entries, &check);
+}
+
+static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *message, const struct bytebuf *entries)
 {
     *msg = (struct peer_msg){.type = type};
     if (type == PEER_BIND)
@@ -42,7 +52,7 @@ static void fill_call(struct peer_msg *msg, enum peer_type type, struct buf *mes
     else if (type == PEER_ACK)
         msg->ack = (struct peer_ack){target(), AT};
     else if (type == PEER_CHECK)
-        msg->check = (struct peer_check){target(), AT, ROUTE, 5};
+        msg->check = (struct peer_checks){ROUTE, 2, bytes_view(entries)};
     else if (type == PEER_SEND)
         msg->send = send_sample(message);
     else if (type == PEER_RECALL)
@@ -117,6 +127,7 @@ static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *mess
     struct peer_user user = {.head = AT, .floor = 290, .pending = 2, .pending_bytes = 240, .count = 1};
     struct peer_topic_page topic_page = {.head = 0};
     struct peer_subscriptions set = {.version = 8, .count = 1, .all = {{bytes_str("news"), AT}}};
+    const struct peer_checked checked = {2, {{3, PEER_BEHIND}, {200, PEER_UNROUTED}}};
     struct peer_reply reply = {.status = 0};
     struct buf *records = buf_copy(bytes_str("\x0a\x03one\x0a\x03two"));
     fill_page(&bound.page, message);
@@ -129,7 +140,7 @@ static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *mess
     else if (type == PEER_FETCH)
         reply.fetched = &page;
     else if (type == PEER_CHECK)
-        reply.checked = PEER_UNROUTED;
+        reply.checked = &checked;
     else if (type == PEER_SEND)
         reply.sent = (struct peer_sent){AT, true, ID};
     else if (type == PEER_STATE)
@@ -199,9 +210,12 @@ void peer_samples_encode(struct bytebuf *out, enum peer_samples_kind kind, enum 
     struct buf *message = buf_copy(bytes_str("hi"));
     if (kind == PEER_SAMPLES_CALL) {
         struct peer_msg msg;
-        fill_call(&msg, type, message);
+        struct bytebuf entries = {0};
+        put_beliefs(&entries);
+        fill_call(&msg, type, message, &entries);
         const int rc = peer_codec_encode_call(out, PEER_SAMPLES_NUMBER, &msg);
         petrel_assert(rc == 0);
+        bytes_reset(&entries);
     } else if (kind == PEER_SAMPLES_REPLY) {
         put_reply(out, type, message);
     } else {

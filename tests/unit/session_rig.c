@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/object.h"
 #include "unit/token_samples.h"
+#include "wire/peer_check.h"
 #include "wire/peer_record.h"
 
 #include <fcntl.h>
@@ -135,6 +136,8 @@ void rig_wait_metric(struct rig *rig, enum metric metric, int64_t value)
 
 /* ---- calls ---- */
 
+static const struct peer_checked all_same = {.count = 0};
+
 /* On the loop. */
 static void on_call(void *ctx, struct link_call *call)
 {
@@ -142,7 +145,7 @@ static void on_call(void *ctx, struct link_call *call)
     if (call->in.type == PEER_CHECK && atomic_load(&rig->answers_checks)) {
         atomic_fetch_add(&rig->checks, 1);
         call->reply.status = 0;
-        call->reply.checked = PEER_SAME;
+        call->reply.checked = &all_same;
         link_answer(call);
     } else if (atomic_load(&rig->answers_all)) {
         call->reply.status = PETREL_E_UNAVAILABLE;
@@ -230,10 +233,28 @@ void rig_answer_page(struct rig *rig, struct link_call *call, const struct peer_
     rig_run(rig, do_answer, &answer);
 }
 
+struct peer_check rig_check(const struct link_call *call, uint32_t entry)
+{
+    struct bytes rest = call->in.check.entries;
+    struct peer_check check = {.attempt = 0};
+    assert_true(entry < call->in.check.count);
+    for (uint32_t i = 0; i <= entry; i++)
+        assert_int_equal(peer_check_take(&call->in.check, &rest, &check), 0);
+    return check;
+}
+
+void rig_answer_differing(struct rig *rig, struct link_call *call, const struct peer_checked *checked)
+{
+    struct answer answer = {call, {.checked = checked}};
+    rig_run(rig, do_answer, &answer);
+}
+
 void rig_answer_checked(struct rig *rig, struct link_call *call, enum peer_verdict verdict)
 {
-    struct answer answer = {call, {.checked = verdict}};
-    rig_run(rig, do_answer, &answer);
+    struct peer_checked checked = {.count = 0};
+    for (uint32_t i = 0; i < call->in.check.count; i++)
+        peer_checked_add(&checked, i, verdict);
+    rig_answer_differing(rig, call, &checked);
 }
 
 /* ---- tells ---- */

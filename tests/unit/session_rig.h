@@ -70,6 +70,10 @@ void rig_expect_no_call(struct rig *rig);
 void rig_answer(struct rig *rig, struct link_call *call, int status);
 void rig_answer_bound(struct rig *rig, struct link_call *call, const struct peer_bound *bound);
 void rig_answer_page(struct rig *rig, struct link_call *call, const struct peer_page *page);
+/* An entry of a CHECK. */
+struct peer_check rig_check(const struct link_call *call, uint32_t entry);
+void rig_answer_differing(struct rig *rig, struct link_call *call, const struct peer_checked *checked);
+/* The same for all its entries. */
 void rig_answer_checked(struct rig *rig, struct link_call *call, enum peer_verdict verdict);
 
 /* text NULL: an advance. */

@@ -41,7 +41,9 @@ static void on_data(void *ctx, struct bytes data)
     }
     rig->alpn = stream_alpn(owner->stream);
     rig->bytes += data.len;
-    if (rig->echo)
+    if (rig->echo && rig->at_once)
+        stream_write_now(owner->stream, data);
+    else if (rig->echo)
         stream_write_copy(owner->stream, data);
     if (rig->close_in == CLOSE_IN_DATA)
         close_now(owner);

@@ -15,6 +15,7 @@ struct stream_rig {
     enum stream_rig_close close_in;
     bool flushed;           /* those closes are stream_close_flushed() */
     bool echo;              /* send what arrives back */
+    bool at_once;           /* by stream_write_now() */
     bool pause;             /* from the start */
     bool keep_after_end;    /* on_end does not close */
     struct tls_server *tls; /* NULL: they do not speak TLS */

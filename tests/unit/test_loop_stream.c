@@ -54,12 +54,12 @@ static void read_queued(void *arg)
     queued->bytes = stream_queued(queued->rig->last);
 }
 
-static void echoes_what_it_reads(void **state)
+static void echo(bool at_once)
 {
-    (void)state;
     struct stream_rig rig;
     assert_true(stream_rig_start(&rig, false));
     rig.echo = true;
+    rig.at_once = at_once;
     int fd = loop_rig_connect(rig.port);
     for (int round = 0; round < 100; round++) {
         char text[32], back[32];
@@ -75,6 +75,41 @@ static void echoes_what_it_reads(void **state)
     stream_rig_stop(&rig);
     assert_int_equal(rig.end_status, PETREL_E_EOF);
     assert_int_equal(rig.ended, 1);
+}
+
+static void echoes_what_it_reads(void **state)
+{
+    (void)state;
+    echo(false);
+    echo(true);
+}
+
+static void write_now_behind_a_queue(void *arg)
+{
+    struct stream_rig *rig = arg;
+    stream_write_now(rig->last, bytes_str("one "));
+    const size_t before = stream_queued(rig->last);
+    stream_write_copy(rig->last, bytes_str("two "));
+    stream_write_now(rig->last, bytes_str("three"));
+    rig->bytes = before * 100 + stream_queued(rig->last);
+}
+
+/* Nothing overtakes what is queued. */
+static void what_is_written_at_once_keeps_its_place(void **state)
+{
+    (void)state;
+    struct stream_rig rig;
+    char back[14] = "";
+    assert_true(stream_rig_start(&rig, false));
+    int fd = loop_rig_connect(rig.port);
+    loop_rig_wait(&rig.loop, &rig.accepted, 1);
+    loop_rig_call(&rig.loop, write_now_behind_a_queue, &rig);
+    assert_int_equal(rig.bytes, strlen("two three"));
+    assert_int_equal(recv(fd, back, strlen("one two three"), MSG_WAITALL), strlen("one two three"));
+    assert_string_equal(back, "one two three");
+    close(fd);
+    loop_rig_wait(&rig.loop, &rig.closed, 1);
+    stream_rig_stop(&rig);
 }
 
 /* Thousands of segments, many writev, a full socket: nothing lost, in order, one on_drain. */
@@ -393,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echoes_what_it_reads),
+        cmocka_unit_test(what_is_written_at_once_keeps_its_place),
         cmocka_unit_test(a_slow_reader_gets_everything_and_drains_once),
         cmocka_unit_test(one_buf_may_be_queued_many_times),
         cmocka_unit_test(a_paused_stream_reads_nothing_until_resumed),

@@ -401,9 +401,9 @@ static void every_call_has_its_operation(void **state)
         enum peer_type type;
         enum store_op op;
     } cases[] = {
-        {PEER_UNBIND, STORE_UNBIND},       {PEER_FETCH, STORE_FETCH}, {PEER_ACK, STORE_ACK},
-        {PEER_CHECK, STORE_CHECK},         {PEER_ENROL, STORE_ENROL}, {PEER_RECALL, STORE_RECALL},
-        {PEER_STATE, STORE_MESSAGE_STATE}, {PEER_USER, STORE_USER},
+        {PEER_UNBIND, STORE_UNBIND}, {PEER_FETCH, STORE_FETCH},   {PEER_ACK, STORE_ACK},
+        {PEER_ENROL, STORE_ENROL},   {PEER_RECALL, STORE_RECALL}, {PEER_STATE, STORE_MESSAGE_STATE},
+        {PEER_USER, STORE_USER},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         /* The target is the first member of each of these. */
@@ -417,12 +417,31 @@ static void every_call_has_its_operation(void **state)
         assert_int_equal(asked.answers, 1);
         assert_int_equal(asked.call.reply.status, PETREL_E_NOT_FOUND);
     }
+    close_rig(&rig);
+}
+
+static void a_group_of_checks_is_one_request(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 0);
+    struct peer_checked checked = {1, {{2, PEER_REPLACED}}};
     struct asked asked = {.call.in.type = PEER_CHECK};
-    asked.call.in.check.target = target();
+    asked.call.in.check = (struct peer_checks){.count = PEER_CHECKS_MAX, .entries = bytes_str("packed")};
     ask(&rig, &asked);
-    rig.store.last->out.checked = PEER_REPLACED;
+    assert_int_equal(rig.store.last->op, STORE_CHECK);
+    assert_int_equal(rig.store.last->in.check.count, PEER_CHECKS_MAX);
+    assert_true(bytes_equal_str(rig.store.last->in.check.entries, "packed"));
+    rig.store.last->out.checked = &checked;
     answer(&rig, 0);
-    assert_int_equal(asked.call.reply.checked, PEER_REPLACED);
+    assert_ptr_equal(asked.call.reply.checked, &checked);
+    static const uint32_t wrong[] = {0, PEER_CHECKS_MAX + 1};
+    for (size_t i = 0; i < 2; i++) {
+        struct asked refused = {.call.in.type = PEER_CHECK};
+        refused.call.in.check.count = wrong[i];
+        ask(&rig, &refused);
+        assert_int_equal(refused.call.reply.status, PETREL_E_INVALID);
+    }
     close_rig(&rig);
 }
 
@@ -545,6 +564,7 @@ int main(void)
         cmocka_unit_test(bind_asked_again_evicts_nobody),
         cmocka_unit_test(removal_evicts_the_device),
         cmocka_unit_test(every_call_has_its_operation),
+        cmocka_unit_test(a_group_of_checks_is_one_request),
         cmocka_unit_test(bad_targets_never_reach_the_store),
         cmocka_unit_test(work_under_way_is_bounded),
         cmocka_unit_test(close_waits_and_refuses),

@@ -132,6 +132,11 @@ void stream_write_copy(struct stream *stream, struct bytes data)
     sim_loop_wake(stream->loop);
 }
 
+void stream_write_now(struct stream *stream, struct bytes data)
+{
+    stream_write_copy(stream, data);
+}
+
 void stream_write(struct stream *stream, struct buf *buf)
 {
     stream_write_copy(stream, buf_bytes(buf));
