@@ -45,7 +45,7 @@ struct worker {
 
     /* The worker's thread alone. */
     struct line taken[WORKER_RANKS]; /* out of the lines, but in no batch yet */
-    struct parcel *parcels; /* a few: one a loop */
+    struct parcel *parcels;          /* a few: one a loop */
     size_t parcel_count;
     uint32_t finished;  /* in the parcels */
     double lately_jobs; /* that came in the last few batches, */

@@ -105,7 +105,8 @@ static enum worker_rank rank_of(enum store_op op)
 
 static int submit(struct store *base, struct store_request *request)
 {
-    return worker_post(of(base)->worker, rank_of(request->op), request->home, &request->job, store_sqlite_finish_request);
+    return worker_post(of(base)->worker, rank_of(request->op), request->home, &request->job,
+                       store_sqlite_finish_request);
 }
 
 static void prepare(struct store_sqlite *store)
