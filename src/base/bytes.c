@@ -202,17 +202,19 @@ static size_t encode(struct bytes in, const char alphabet[64], uint8_t *out)
     return len;
 }
 
+/* Of both alphabets. */
+static const int8_t DIGITS[128] = {
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62, -1, 62, -1, 63, 52, 53, 54, 55,
+    56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1, -1, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
+    13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, 63, -1, 26, 27, 28, 29, 30, 31, 32,
+    33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+};
+
 static int digit(uint8_t c, const char alphabet[64])
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == (uint8_t)alphabet[62])
-        return 62;
-    return c == (uint8_t)alphabet[63] ? 63 : -1;
+    const int value = c < sizeof DIGITS ? DIGITS[c] : -1;
+    return value < 62 || (uint8_t)alphabet[value] == c ? value : -1;
 }
 
 /* Decode without padding; *len is how much of out was written. */

@@ -284,7 +284,7 @@ static void begin_turn(struct directory *directory)
     directory->turning = true;
     take_copy(directory);
     atomic_fetch_add_explicit(&directory->refs, 1, memory_order_relaxed);
-    const int err = worker_post(directory->worker, directory->config.loop, &directory->job, on_turn_done);
+    const int err = worker_post(directory->worker, WORKER_FIRST, directory->config.loop, &directory->job, on_turn_done);
     petrel_assert(err == 0 && "one turn at a time, and none after close");
 }
 

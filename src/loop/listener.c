@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -106,8 +107,10 @@ static void back_off(struct listener *listener, int errnum)
 /* Whether there may be more to accept. */
 static bool accept_one(struct listener *listener)
 {
-    int fd = accept4(listener->endpoint.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    struct stream *stream = fd >= 0 ? stream_new(listener->loop, listener->part, fd) : NULL;
+    struct loop *loop = listener->loop;
+    socklen_t size = sizeof loop->newest_peer;
+    int fd = accept4(listener->endpoint.fd, &loop->newest_peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct stream *stream = fd >= 0 ? stream_new(loop, listener->part, fd) : NULL;
     if (fd >= 0 && stream == NULL) {
         back_off(listener, ENOSPC);
         (void)close(fd);
@@ -122,7 +125,9 @@ static bool accept_one(struct listener *listener)
     if (listener->exhausted)
         log_at(LOG_INFO, "loop", "accepting connections again", LOG_NUM("port", listener->port));
     listener->exhausted = false;
+    loop->newest = stream;
     listener->accept(listener->ctx, stream);
+    loop->newest = NULL;
     petrel_assert(stream_is_adopted(stream));
     return true;
 }
@@ -213,6 +218,17 @@ int listener_open_local(struct listener **out, struct loop *loop, const struct l
     }
     *out = listener;
     return 0;
+}
+
+uint32_t listener_backlog_max(void)
+{
+    FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
+    unsigned most = 0;
+    if (file == NULL)
+        return SOMAXCONN;
+    const bool known = fscanf(file, "%u", &most) == 1 && most > 0;
+    (void)fclose(file);
+    return known ? most : SOMAXCONN;
 }
 
 uint16_t listener_port(const struct listener *listener)

@@ -42,6 +42,8 @@ int listener_open_local(struct listener **out, struct loop *loop, const struct l
 /* Whether the address is free, before the first of a process's listeners on it: SO_REUSEPORT would let two processes of one user
  * share a port, and each would get some of the other's connections. 0, or an error of listener_open(). Any thread. */
 int listener_probe(const struct listener_config *config);
+/* How many connections the kernel lets wait at a listener, whatever is asked for (net.core.somaxconn). Any thread; reads a file. */
+uint32_t listener_backlog_max(void);
 uint16_t listener_port(const struct listener *listener); /* 0: a Unix socket */
 /* Stop accepting, leave the backlog alone; and begin again. */
 void listener_pause(struct listener *listener);

@@ -131,6 +131,7 @@ int loop_new(struct loop **out, const struct loop_config *config)
 void loop_run(struct loop *loop)
 {
     object_check(loop, LOOP_MAGIC);
+    thread_be_prompt();
     loop->in_turn = false; /* set-up was no turn, however long it took */
     for (;;) {
         end_turn(loop);

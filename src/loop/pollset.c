@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Sockets of either part that are served in one turn; the others keep until the next, so that mail and timers get theirs. */
-#define POLLSET_BATCH 256
+#define POLLSET_BATCH 32
 
 static void tell_few(struct loop *loop);
 

@@ -8,28 +8,35 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* False when the peer is gone, so that the kernel has forgotten it, or the stream is closing, so that its descriptor is -1. */
-static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t *port)
+/* False when the peer is gone, so that the kernel has forgotten it, or the stream is closing, so that its descriptor is -1. While it
+ * is being given away nobody need ask. */
+static bool ask(const struct stream *stream, union address *out)
 {
     const struct endpoint *endpoint = (const struct endpoint *)stream;
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
+    const struct loop *loop = stream_loop(stream);
+    socklen_t size = sizeof *out;
+    if (loop->newest == stream)
+        *out = loop->newest_peer;
+    return loop->newest == stream || getpeername(endpoint->fd, &out->any, &size) == 0;
+}
+
+static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t *port)
+{
+    union address address;
     memset(key, 0, 16);
-    if (getpeername(endpoint->fd, (struct sockaddr *)&address, &size) != 0)
+    if (!ask(stream, &address))
         return false;
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-        memcpy(key, &v6->sin6_addr, 16);
-        *port = ntohs(v6->sin6_port);
+    if (address.any.sa_family == AF_INET6) {
+        memcpy(key, &address.v6.sin6_addr, 16);
+        *port = ntohs(address.v6.sin6_port);
         return true;
     }
-    if (address.ss_family != AF_INET)
+    if (address.any.sa_family != AF_INET)
         return false;
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
     key[10] = 0xff;
     key[11] = 0xff;
-    memcpy(key + 12, &v4->sin_addr, 4);
-    *port = ntohs(v4->sin_port);
+    memcpy(key + 12, &address.v4.sin_addr, 4);
+    *port = ntohs(address.v4.sin_port);
     return true;
 }
 

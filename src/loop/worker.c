@@ -21,6 +21,13 @@ struct parcel {
     struct mail *last;
 };
 
+/* Jobs that wait, in the order they were posted. */
+struct line {
+    struct worker_job *first;
+    struct worker_job **end;
+    uint32_t count;
+};
+
 enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_FAILED, WORKER_STOPPING };
 
 struct worker {
@@ -34,12 +41,12 @@ struct worker {
     enum worker_state state;
     int start_result;
     uint32_t pending;
-    uint32_t waiting; /* jobs from first on */
-    struct worker_job *first;
-    struct worker_job **end;
+    uint32_t waiting; /* jobs in the lines */
+    struct line lines[WORKER_RANKS];
 
     /* The worker's thread alone. */
-    struct parcel *parcels; /* a few: one a loop */
+    struct line taken[WORKER_RANKS]; /* out of the lines, but in no batch yet */
+    struct parcel *parcels;          /* a few: one a loop */
     size_t parcel_count;
     uint32_t finished;  /* in the parcels */
     double lately_jobs; /* that came in the last few batches, */
@@ -101,7 +108,7 @@ static struct timespec in_us(uint64_t us)
 static void wait_for_job(struct worker *worker, uint32_t wait_ms)
 {
     struct timespec until = in_us(wait_ms == UINT32_MAX ? 0 : (uint64_t)wait_ms * 1000);
-    while (worker->first == NULL && worker->state == WORKER_RUNNING) {
+    while (worker->waiting == 0 && worker->state == WORKER_RUNNING) {
         if (wait_ms == UINT32_MAX)
             pthread_cond_wait(&worker->changed, &worker->lock);
         else if (wait_ms == 0 || pthread_cond_timedwait(&worker->changed, &worker->lock, &until) == ETIMEDOUT)
@@ -124,30 +131,71 @@ static void gather(struct worker *worker)
     pthread_mutex_lock(&worker->lock);
 }
 
-static void note_pace(struct worker *worker)
+static void note_pace(struct worker *worker, uint32_t jobs)
 {
     uint64_t now = now_us();
-    worker->lately_jobs = worker->lately_jobs * PACE_KEPT + worker->waiting;
+    worker->lately_jobs = worker->lately_jobs * PACE_KEPT + jobs;
     worker->lately_us = worker->lately_us * PACE_KEPT + (double)(now - worker->taken_us);
     worker->taken_us = now;
 }
 
-/* Wait for a job, at most wait_ms; all that are there, or NULL. *stopping: none will come any more. */
+/* Move the line's first jobs, `most` at most (0: all), to the end of another. */
+static void line_move(struct line *from, struct line *to, uint32_t most)
+{
+    if (from->first == NULL)
+        return;
+    struct worker_job **end = from->end;
+    uint32_t count = from->count;
+    if (most > 0 && most < count) {
+        end = &from->first;
+        for (count = 0; count < most; count++)
+            end = &(*end)->next;
+    }
+    if (to->first == NULL)
+        to->end = &to->first;
+    *to->end = from->first;
+    to->end = end;
+    to->count += count;
+    from->first = *end;
+    from->count -= count;
+    *end = NULL;
+}
+
+/* What is in the lines, to those of the worker's thread. */
+static uint32_t fetch(struct worker *worker)
+{
+    const uint32_t came = worker->waiting;
+    for (int rank = 0; rank < WORKER_RANKS; rank++)
+        line_move(&worker->lines[rank], &worker->taken[rank], 0);
+    worker->waiting = 0;
+    return came;
+}
+
+static bool has_taken(const struct worker *worker)
+{
+    bool any = false;
+    for (int rank = 0; rank < WORKER_RANKS; rank++)
+        any = any || worker->taken[rank].first != NULL;
+    return any;
+}
+
+/* Wait for a job, at most wait_ms; the next batch, or NULL. *stopping: none will come any more. */
 static struct worker_job *take_batch(struct worker *worker, uint32_t wait_ms, bool *stopping)
 {
+    struct line batch = {0};
+    const bool rest = has_taken(worker);
     pthread_mutex_lock(&worker->lock);
-    wait_for_job(worker, wait_ms);
-    if (worker->first != NULL)
+    wait_for_job(worker, rest ? 0 : wait_ms);
+    if (worker->waiting > 0 && !rest)
         gather(worker);
-    struct worker_job *batch = worker->first;
-    if (batch != NULL)
-        note_pace(worker);
-    worker->first = NULL;
-    worker->end = &worker->first;
-    worker->waiting = 0;
+    const uint32_t came = fetch(worker);
     *stopping = worker->state == WORKER_STOPPING;
     pthread_mutex_unlock(&worker->lock);
-    return batch;
+    for (int rank = 0; rank < WORKER_RANKS; rank++)
+        line_move(&worker->taken[rank], &batch, worker->config.share[rank]);
+    if (batch.first != NULL)
+        note_pace(worker, came);
+    return batch.first;
 }
 
 static bool report_start(struct worker *worker, int result)
@@ -165,6 +213,7 @@ static void *run_thread(void *arg)
     struct worker *worker = arg;
     const struct worker_config *config = &worker->config;
     capabilities_shed();
+    thread_be_prompt();
     if (!report_start(worker, config->start(config->ctx)))
         return NULL;
     uint32_t wait_ms = 0;
@@ -188,7 +237,6 @@ static struct worker *worker_new(const struct worker_config *config)
     worker->magic = WORKER_MAGIC;
     worker->config = *config;
     worker->state = WORKER_STARTING;
-    worker->end = &worker->first;
     pthread_condattr_t monotonic;
     int rc = pthread_condattr_init(&monotonic);
     petrel_assert(rc == 0);
@@ -234,7 +282,8 @@ int worker_start(struct worker **out, const struct worker_config *config)
     return 0;
 }
 
-int worker_post(struct worker *worker, struct loop *home, struct worker_job *job, void (*done)(struct worker_job *job))
+int worker_post(struct worker *worker, enum worker_rank rank, struct loop *home, struct worker_job *job,
+                void (*done)(struct worker_job *job))
 {
     object_check(worker, WORKER_MAGIC);
     int rc = 0;
@@ -245,10 +294,10 @@ int worker_post(struct worker *worker, struct loop *home, struct worker_job *job
         rc = PETREL_E_BUSY;
     } else {
         *job = (struct worker_job){.mail = {.run = run_done}, .home = home, .done = done};
-        if (worker->first == NULL)
+        if (worker->waiting == 0)
             pthread_cond_signal(&worker->changed);
-        *worker->end = job;
-        worker->end = &job->next;
+        struct line posted = {.first = job, .end = &job->next, .count = 1};
+        line_move(&posted, &worker->lines[rank], 0);
         worker->pending++;
         worker->waiting++;
     }

@@ -20,7 +20,7 @@
     X("session.port", session_port, COUNT, "7400", 0, 65535, "Its port; 0: the kernel chooses") \
     X("session.advertise", session_advertise, TEXT, "", 0, 0, "host:port that lookup gives to devices; empty: session.host and port, loopback where the host is every address") \
     X("session.max_sessions", session_max_sessions, COUNT, "100000", 1, 100000000, "Sessions of this node; beyond it CONNECT is answered 3002") \
-    X("session.connects_per_second", session_connects_per_second, COUNT, "20000", 0, 10000000, "Connections this node accepts in a second; more wait in the backlog, and lookup spreads devices by it; 0: no limit") \
+    X("session.connects_per_second", session_connects_per_second, COUNT, "50000", 0, 10000000, "Connections this node accepts in a second; more wait in the backlog, and lookup spreads devices by it; 0: no limit") \
     X("session.max_handshakes", session_max_handshakes, COUNT, "16384", 1, 10000000, "Sockets that are let in and whose session is not live yet; more wait in the backlog, and a silent one then has a quarter of session.connect_timeout") \
     X("session.bind_target", session_bind_target, DURATION, "20ms", 1, 60 * CONFIG_SECOND, "When binds take longer, and over twice their least, fewer are asked at a time; when a loop's turn takes over half of it, fewer sockets are accepted in one") \
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \

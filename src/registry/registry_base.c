@@ -64,7 +64,7 @@ static int post(struct registry *registry, struct registry_request *request, enu
     request->op = (int)op;
     request->status = 0;
     request->in_doubt = false;
-    return worker_post(registry_base_of(registry)->worker, request->home, &request->job, on_request_done);
+    return worker_post(registry_base_of(registry)->worker, WORKER_FIRST, request->home, &request->job, on_request_done);
 }
 
 static int app_create(struct registry *registry, struct registry_request *request)

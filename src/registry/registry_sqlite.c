@@ -40,7 +40,7 @@ int registry_sqlite_backup(struct registry *registry, struct registry_sqlite_bac
 {
     backup->done = done;
     backup->status = 0;
-    return worker_post(registry_base_of(registry)->worker, home, &backup->job, on_backup_done);
+    return worker_post(registry_base_of(registry)->worker, WORKER_FIRST, home, &backup->job, on_backup_done);
 }
 
 static void begin_backup(struct registry_base *base, struct worker_job *job)

@@ -88,7 +88,7 @@ static uint8_t holds_now(const struct session_role *role)
 void session_admission_review(struct session_role *role)
 {
     struct session_admission *admission = &role->admission;
-    if (role->listener == NULL)
+    if (role->listeners.count == 0)
         return;
     const uint8_t before = admission->holds;
     admission->holds = holds_now(role);
@@ -98,9 +98,9 @@ void session_admission_review(struct session_role *role)
         return;
     metrics_set(role->metrics, METRIC_ADMISSION_HELD, admission->holds != 0);
     if (admission->holds != 0)
-        listener_pause(role->listener);
+        session_listen_pause(role);
     else
-        listener_resume(role->listener);
+        session_listen_resume(role);
 }
 
 void session_admission_stop(struct session_role *role)

@@ -24,7 +24,7 @@ struct session_admission {
     uint64_t slot_us; /* the first that is not given out */
 };
 
-/* How many may wait: who has waited for long has given up, and to let such in would keep others out. 0: no matter. */
+/* How many may wait, at the listeners of the role together, at least: who has waited for long has given up, and to let such in would keep others out. 0: no matter. */
 int session_admission_backlog(const struct session_role *role);
 /* The listener is open, and nobody has come yet. */
 void session_admission_begin(struct session_role *role);

@@ -24,6 +24,7 @@
 #include "session/session_flood.h"
 #include "session/session_goaway.h"
 #include "session/session_identity.h"
+#include "session/session_listen.h"
 #include "session/session_move.h"
 #include "session/session_penalty.h"
 #include "session/session_role.h"
@@ -71,7 +72,7 @@ struct session_role {
     struct session_config config; /* its texts are the role's own */
     struct session_codec *codec;
     struct bytebuf out; /* frames are built here, one write per callback */
-    struct listener *listener;
+    struct session_listeners listeners;
     uint64_t start_ms;
     uint32_t connections; /* sockets that are open */
     uint32_t sessions;    /* of them, binding or live */

@@ -11,11 +11,6 @@
 
 #include <stdlib.h>
 
-/* A turn's part of the time that a bind may take: a send to a session passes through more than one. */
-#define LAG_PART 2U
-/* What a connection on a long line needs to be kept busy. */
-#define SEND_BUFFER_MIN 65536U
-
 struct session_config session_role_defaults(void)
 {
     return (struct session_config){
@@ -224,21 +219,10 @@ int session_role_new(struct session_role **out, struct loop *loop, struct link *
 int session_role_listen(struct session_role *role, uint16_t *port)
 {
     object_check(role, SESSION_ROLE_MAGIC);
-    struct listener_config config = {
-        .host = role->config.host,
-        .port = role->config.port,
-        .backlog = session_admission_backlog(role),
-        .unsent_bytes = role->config.high_water_bytes,
-        .send_buffer_bytes =
-            role->config.high_water_bytes < SEND_BUFFER_MIN ? SEND_BUFFER_MIN : role->config.high_water_bytes,
-        .crowd = true,
-        .lag_ms = role->config.bind_target_ms / LAG_PART,
-    };
-    int rc = listener_open(&role->listener, role->loop, &config, session_conn_accept, role);
+    int rc = session_listen_open(role, port);
     if (rc != 0)
         return rc;
     session_admission_begin(role);
-    *port = listener_port(role->listener);
     log_at(LOG_INFO, "session", "role started", LOG_NUM("loop", loop_index(role->loop)),
            LOG_STR("host", role->config.host), LOG_NUM("port", *port));
     return 0;
@@ -265,7 +249,7 @@ void session_role_drain(struct session_role *role, uint32_t code, uint32_t deadl
     petrel_assert(session_code_retry(code) && !role->closing);
     log_at(LOG_INFO, "session", "draining", LOG_NUM("sessions", role->sessions), LOG_NUM("deadline_ms", deadline_ms));
     session_admission_stop(role);
-    listener_close(&role->listener);
+    session_listen_close(role);
     session_drain_begin(role, code, deadline_ms, spread_ms);
 }
 
@@ -278,7 +262,7 @@ void session_role_close(struct session_role **inside, void (*done)(void *ctx), v
     role->done = done;
     role->done_ctx = ctx;
     session_admission_stop(role);
-    listener_close(&role->listener);
+    session_listen_close(role);
     session_check_stop(role);
     session_topics_close(role);
     session_drain_close_all(role);

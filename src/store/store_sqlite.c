@@ -15,6 +15,9 @@
  * number of commits; a commit takes about as long itself. */
 #define GATHER_US 400
 #define GATHER_FROM 5
+/* Of a commit at most: a millisecond or two. In a storm there are ten thousands of each. */
+#define BINDS_SHARE 256
+#define UNBINDS_SHARE 128
 
 static const char *const versions[] = {
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -90,9 +93,24 @@ void store_sqlite_finish_request(struct worker_job *job)
     store_sqlite_release(&lent);
 }
 
+/* What live sessions and senders wait for goes before who comes, and that before what nobody waits for. Calls of one session that follow
+ * each other are asked after the answer; where that is not so, whole routes and positions make their order one (PROMISE §3). */
+static enum worker_rank rank_of(enum store_op op)
+{
+    switch (op) {
+    case STORE_BIND:
+        return WORKER_SECOND;
+    case STORE_UNBIND:
+        return WORKER_THIRD;
+    default:
+        return WORKER_FIRST;
+    }
+}
+
 static int submit(struct store *base, struct store_request *request)
 {
-    return worker_post(of(base)->worker, request->home, &request->job, store_sqlite_finish_request);
+    return worker_post(of(base)->worker, rank_of(request->op), request->home, &request->job,
+                       store_sqlite_finish_request);
 }
 
 static void prepare(struct store_sqlite *store)
@@ -250,6 +268,7 @@ int store_sqlite_open(struct store **out, const struct store_sqlite_config *conf
         .max_pending = store->config.max_pending,
         .gather_us = GATHER_US,
         .gather_from = GATHER_FROM,
+        .share = {[WORKER_SECOND] = BINDS_SHARE, [WORKER_THIRD] = UNBINDS_SHARE},
         .ctx = store,
         .start = start,
         .work = work,
@@ -269,5 +288,5 @@ int store_sqlite_backup(struct store *base, struct store_sqlite_backup *backup, 
 {
     petrel_assert(base->ops == &ops);
     backup->done = done;
-    return worker_post(of(base)->worker, home, &backup->job, store_sqlite_backup_finish);
+    return worker_post(of(base)->worker, WORKER_FIRST, home, &backup->job, store_sqlite_backup_finish);
 }

@@ -267,7 +267,7 @@ static void stop(void *ctx)
 
 static int submit(struct topics *base, struct topics_request *request)
 {
-    return worker_post(of(base)->worker, request->home, &request->job, finish);
+    return worker_post(of(base)->worker, WORKER_FIRST, request->home, &request->job, finish);
 }
 
 static void free_topics(struct topics_sqlite *topics)
@@ -295,7 +295,7 @@ int topics_sqlite_backup(struct topics *base, struct topics_sqlite_backup *backu
                          void (*done)(struct topics_sqlite_backup *backup))
 {
     backup->done = done;
-    return worker_post(of(base)->worker, home, &backup->job, topics_sqlite_backup_finish);
+    return worker_post(of(base)->worker, WORKER_FIRST, home, &backup->job, topics_sqlite_backup_finish);
 }
 
 int topics_sqlite_open(struct topics **out, const struct topics_sqlite_config *config)

@@ -25,12 +25,6 @@ struct token_key {
     char kid[TOKEN_KID_MAX + 1];
 };
 
-/* A signature, decoded. */
-struct signature {
-    uint8_t bytes[TOKEN_SIGNATURE_BYTES_MAX];
-    size_t len;
-};
-
 #define KEY_MAGIC OBJECT_MAGIC('T', 'K', 'E', 'Y')
 
 static struct token_key *new_key(struct bytes kid, enum token_algorithm algorithm)
@@ -86,17 +80,16 @@ void token_key_free(struct token_key **key)
 /* Cut "header.payload.signature". 0 or PETREL_E_INVALID: not three parts. */
 static int split(struct bytes token, struct bytes parts[3])
 {
-    size_t count = 0;
-    size_t start = 0;
-    for (size_t i = 0; i <= token.len; i++) {
-        if (i < token.len && token.ptr[i] != '.')
-            continue;
-        if (count == 3 || i == start)
+    for (size_t i = 0; i < 3; i++) {
+        const uint8_t *dot = token.len > 0 ? memchr(token.ptr, '.', token.len) : NULL;
+        const size_t len = dot != NULL ? (size_t)(dot - token.ptr) : token.len;
+        if (len == 0 || (dot == NULL) != (i == 2))
             return PETREL_E_INVALID;
-        parts[count++] = bytes_of(token.ptr + start, i - start);
-        start = i + 1;
+        parts[i] = bytes_of(token.ptr, len);
+        if (dot != NULL)
+            token = bytes_of(dot + 1, token.len - len - 1);
     }
-    return count == 3 ? 0 : PETREL_E_INVALID;
+    return 0;
 }
 
 /* The JSON object in a part, or NULL. A name that comes twice is refused: two readers could take two values. */
@@ -181,13 +174,13 @@ static int read_claims(struct bytes part, struct token_reading *out)
 }
 
 /* One text for one signature: no padding, no stray bits. */
-static bool read_signature(struct bytes part, struct signature *out)
+static bool read_signature(struct bytes part, struct token_reading *out)
 {
     struct bytebuf raw = {0};
-    bool good = bytes_get_base64url(part, &raw) == 0 && raw.len > 0 && raw.len <= sizeof out->bytes;
-    out->len = good ? raw.len : 0;
+    const bool good = bytes_get_base64url(part, &raw) == 0 && raw.len > 0 && raw.len <= sizeof out->signature;
     if (good)
-        memcpy(out->bytes, raw.ptr, raw.len);
+        memcpy(out->signature, raw.ptr, raw.len);
+    out->signature_len = good ? raw.len : 0;
     bytes_reset(&raw);
     return good;
 }
@@ -195,12 +188,12 @@ static bool read_signature(struct bytes part, struct signature *out)
 int token_read(struct bytes token, struct token_reading *out)
 {
     struct bytes parts[3];
-    struct signature signature;
     *out = (struct token_reading){0};
-    if (token.len > TOKEN_MAX || split(token, parts) != 0 || !read_signature(parts[2], &signature) ||
+    if (token.len > TOKEN_MAX || split(token, parts) != 0 || !read_signature(parts[2], out) ||
         read_header(parts[0], out->kid, &out->algorithm) != 0 ||
-        !token_public_signature_fits(out->algorithm, signature.len))
+        !token_public_signature_fits(out->algorithm, out->signature_len))
         return PETREL_E_INVALID;
+    out->signed_len = (size_t)(parts[2].ptr - token.ptr) - 1;
     return read_claims(parts[1], out);
 }
 
@@ -217,26 +210,22 @@ int token_peek(struct bytes token, struct token_claims *out, char *kid, size_t k
     return 0;
 }
 
-/* The signed part is all before the last dot, as it stands. */
-static bool is_signed_with(const struct token_key *key, struct bytes token)
+static bool is_signed_with(const struct token_key *key, struct bytes token, const struct token_reading *reading)
 {
-    struct bytes parts[3];
-    struct signature theirs;
+    const struct bytes text = bytes_of(token.ptr, reading->signed_len);
     uint8_t ours[DIGEST_SHA256_BYTES];
-    if (split(token, parts) != 0 || !read_signature(parts[2], &theirs))
-        return false;
-    const struct bytes text = bytes_of(token.ptr, (size_t)(parts[2].ptr - token.ptr) - 1);
     if (key->public != NULL)
-        return token_public_verify(key->public, text, bytes_of(theirs.bytes, theirs.len));
+        return token_public_verify(key->public, text, bytes_of(reading->signature, reading->signature_len));
     digest_hmac_sha256(bytes_of(key->secret, key->secret_len), text, ours);
-    return theirs.len == sizeof ours && digest_equal(ours, theirs.bytes);
+    return reading->signature_len == sizeof ours && digest_equal(ours, reading->signature);
 }
 
 int token_check(const struct token_key *key, struct bytes token, const struct token_reading *reading, uint64_t now_s)
 {
     object_check(key, KEY_MAGIC);
+    petrel_assert(reading->signed_len < token.len);
     /* By the key's algorithm; a header that says another is refused before anything is computed. */
-    if (reading->algorithm != key->algorithm || !is_signed_with(key, token))
+    if (reading->algorithm != key->algorithm || !is_signed_with(key, token, reading))
         return PETREL_E_UNAUTHENTICATED;
     uint64_t latest_s = now_s + TOKEN_LEEWAY_S;
     if (reading->claims.expires_s + TOKEN_LEEWAY_S < now_s || reading->claims.issued_s > latest_s ||

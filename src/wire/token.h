@@ -35,6 +35,9 @@ struct token_reading {
     uint64_t not_before_s;
     enum token_algorithm algorithm; /* of the header */
     char kid[TOKEN_KID_MAX + 1];    /* of the header; empty when there is none */
+    size_t signed_len;              /* of the token: as it stands before the last dot */
+    size_t signature_len;
+    uint8_t signature[TOKEN_SIGNATURE_BYTES_MAX]; /* decoded */
 };
 
 /* 0; PETREL_E_INVALID: not a JWT, alg is none of token_algorithm or its signature has another length, a claim is missing, of the

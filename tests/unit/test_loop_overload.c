@@ -46,7 +46,7 @@ static void on_data(void *owner, struct bytes data)
     (void)data;
     if (crowd->others != NULL && crowd->heard == 0)
         petrel_assert(send(crowd->other_fd, "x", 1, MSG_NOSIGNAL) == 1);
-    if (++crowd->heard == 257)
+    if (++crowd->heard == 33)
         crowd->lag_of_first = loop_lag_ms(crowd->loop);
     clock_manual_advance(&crowd->clock, 1);
     if (crowd->heard < CONNECTIONS)
@@ -183,14 +183,14 @@ static void all_speak(struct crowd *crowd)
         petrel_assert(send(crowd->fds[i], "x", 1, MSG_NOSIGNAL) == 1);
 }
 
-/* A turn serves 256 sockets. The others have waited for it, and for their own. */
+/* A turn serves 32 sockets. The others have waited for it, and for their own. */
 static void who_is_served_in_the_next_turn_has_waited_for_both(void **state)
 {
     (void)state;
     struct crowd crowd = {.on_all = all_speak};
     run(&crowd, 0);
     assert_int_equal(crowd.heard, CONNECTIONS);
-    assert_int_equal(crowd.lag_of_first, 256);
+    assert_int_equal(crowd.lag_of_first, 32);
     assert_int_equal(loop_lag_ms(crowd.loop), CONNECTIONS);
     end(&crowd);
 }
@@ -218,7 +218,7 @@ static void crowds_wait_for_those_of_other_loops(void **state)
     (void)state;
     struct crowd crowd = {.on_all = all_speak, .with_other = true, .heard_before = -1, .turnstile = turnstile_new(1)};
     run(&crowd, 0);
-    assert_int_equal(crowd.heard_before, 256);
+    assert_int_equal(crowd.heard_before, 32);
     assert_int_equal(crowd.heard, CONNECTIONS);
     end(&crowd);
     (void)close(crowd.other_fd);

@@ -133,15 +133,20 @@ static void on_done(struct worker_job *worker_job)
     bench->last_done = job->number;
     if (job->posts_left-- > 0) {
         job->number++;
-        job->rc = worker_post(bench->worker, bench->rig.loop, worker_job, on_done);
+        job->rc = worker_post(bench->worker, WORKER_FIRST, bench->rig.loop, worker_job, on_done);
     }
     loop_rig_bump(&bench->rig, &bench->done);
 }
 
-static int post(struct bench *bench, struct job *job, int number)
+static int post_ranked(struct bench *bench, struct job *job, enum worker_rank rank, int number)
 {
     *job = (struct job){.bench = bench, .number = number, .posts_left = job->posts_left};
-    return worker_post(bench->worker, bench->rig.loop, &job->job, on_done);
+    return worker_post(bench->worker, rank, bench->rig.loop, &job->job, on_done);
+}
+
+static int post(struct bench *bench, struct job *job, int number)
+{
+    return post_ranked(bench, job, WORKER_FIRST, number);
 }
 
 static void what_waits_is_one_batch_in_order(void **state)
@@ -169,6 +174,37 @@ static void what_waits_is_one_batch_in_order(void **state)
     assert_int_equal(bench.order_errors, 0);
     assert_int_equal(bench.done_disordered, 0);
     assert_int_equal(bench.strangers, 0);
+    assert_true(bench.stopped);
+}
+
+/* Numbers say in which order they are to be done. */
+static void ranks_have_their_share_of_a_batch(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct job jobs[9] = {0};
+    const struct {
+        enum worker_rank rank;
+        int number;
+    } posts[] = {{WORKER_THIRD, 5},  {WORKER_THIRD, 6},  {WORKER_SECOND, 3}, {WORKER_THIRD, 8},
+                 {WORKER_SECOND, 4}, {WORKER_SECOND, 7}, {WORKER_FIRST, 1},  {WORKER_FIRST, 2}};
+    set_up_bench(&bench);
+    bench.config.share[WORKER_SECOND] = 2;
+    bench.config.share[WORKER_THIRD] = 2;
+    assert_int_equal(worker_start(&bench.worker, &bench.config), 0);
+    assert_int_equal(post(&bench, &jobs[0], 0), 0);
+    loop_rig_wait(&bench.rig, &bench.entered, 1);
+    for (size_t i = 0; i < sizeof posts / sizeof posts[0]; i++)
+        assert_int_equal(post_ranked(&bench, &jobs[i + 1], posts[i].rank, posts[i].number), 0);
+    loop_rig_bump(&bench.rig, &bench.gate);
+    worker_stop(&bench.worker); /* what a share left is done before the end */
+    loop_rig_wait(&bench.rig, &bench.done, 9);
+    loop_rig_stop(&bench.rig);
+    assert_int_equal(bench.entered, 3);
+    assert_int_equal(bench.batch_sizes[1], 6);
+    assert_int_equal(bench.batch_sizes[2], 2);
+    assert_int_equal(bench.order_errors, 0);
+    assert_int_equal(bench.done_disordered, 0);
     assert_true(bench.stopped);
 }
 
@@ -335,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_is_one_batch_in_order),
+        cmocka_unit_test(ranks_have_their_share_of_a_batch),
         cmocka_unit_test(batches_gather),
         cmocka_unit_test(a_job_that_is_done_may_be_posted_again),
         cmocka_unit_test(jobs_may_be_finished_later),

@@ -205,6 +205,11 @@ struct loop *stream_loop(const struct stream *stream)
 
 /* ---- listener.h ---- */
 
+uint32_t listener_backlog_max(void)
+{
+    return UINT16_MAX;
+}
+
 int listener_open(struct listener **out, struct loop *loop, const struct listener_config *config,
                   listener_accept_fn *accept, void *ctx)
 {
