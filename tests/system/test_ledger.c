@@ -118,7 +118,7 @@ static void wrong_usage_is_told(void **state)
                                         "--devices -1 2>&1",    "nonsense 2>&1",
                                         "--what 2>&1",          "--cluster --faults kill-me 2>&1",
                                         "--faults all 2>&1",    "--cluster --kills 2 2>&1",
-                                        "--cluster --tls 2>&1", "--cluster --durability some 2>&1"};
+                                        "--cluster --ws 2>&1", "--cluster --durability some 2>&1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         json_t *last;
         assert_int_equal(run(wrong[i], &last), 2);
