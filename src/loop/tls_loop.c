@@ -22,8 +22,8 @@
 #define COUNTED_MS 100U
 /* The pace may be made up for by so much after a pause: a turn's length or two. */
 #define BURST_US UINT64_C(100000)
-/* Handshakes at a time that leave enough behind to be worth a walk over the heap. */
-#define STORM 64U
+/* Handshakes at a time that leave enough behind to be worth a walk over the heap; a loop is one of many. */
+#define STORM 16U
 
 static void fill_in(struct tls_limits *limits)
 {

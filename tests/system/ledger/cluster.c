@@ -4,6 +4,7 @@
 #include "system/ledger/fault.h"
 #include "system/ledger/tenant.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,29 +70,32 @@ static bool read_admin_token(const struct cluster *cluster, char *out, size_t si
 
 /* ---- up ---- */
 
-static void flags_path(const struct cluster *cluster, int session, char *out, size_t size)
+/* Devices connect to both: they ask the send API's nodes for the others. */
+static const char *const tls_nodes[] = {"session-1", "session-2", "session-3", "message-1", "message-2"};
+#define TLS_NODES (sizeof tls_nodes / sizeof tls_nodes[0])
+_Static_assert(TLS_NODES == CLUSTER_SESSIONS + CLUSTER_MESSAGES, "all nodes");
+
+static bool write_tls_flags(const struct cluster *cluster, const char *name)
 {
-    snprintf(out, size, "%s/session-%d/flags", cluster->dir, session);
+    char path[TMPDIR_PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/%s", cluster->dir, name);
+    (void)mkdir(path, 0700); /* it may be there from a run before */
+    snprintf(path, sizeof path, "%s/%s/flags", cluster->dir, name);
+    FILE *file = fopen(path, "w");
+    bool good =
+        file != NULL && fprintf(file, "--tls-cert\n%s\n--tls-key\n%s\n", cluster->pair.cert, cluster->pair.key) > 0;
+    return file != NULL && fclose(file) == 0 && good;
 }
 
-/* One certificate for all session nodes; what their tickets are sealed with they have in common anyway (peer.secret). */
+/* One certificate for all; what tickets are sealed with they have in common anyway (peer.secret). */
 static bool set_up_tls(struct cluster *cluster)
 {
     tls_files_make(&cluster->tls);
-    tls_files_issue(&cluster->tls, "sessions", "IP:127.0.0.1", false, &cluster->pair);
+    tls_files_issue(&cluster->tls, "nodes", "IP:127.0.0.1", false, &cluster->pair);
     snprintf(cluster->ledger->ca, sizeof cluster->ledger->ca, "%s", cluster->tls.ca);
     bool good = true;
-    for (int i = 1; i <= CLUSTER_SESSIONS && good; i++) {
-        char path[TMPDIR_PATH_MAX + 32];
-        snprintf(path, sizeof path, "%s/session-%d", cluster->dir, i);
-        (void)mkdir(path, 0700); /* it may be there from a run before */
-        flags_path(cluster, i, path, sizeof path);
-        FILE *file = fopen(path, "w");
-        good =
-            file != NULL && fprintf(file, "--tls-cert\n%s\n--tls-key\n%s\n", cluster->pair.cert, cluster->pair.key) > 0;
-        if (file != NULL)
-            good = fclose(file) == 0 && good;
-    }
+    for (size_t i = 0; i < TLS_NODES; i++)
+        good = write_tls_flags(cluster, tls_nodes[i]) && good;
     return good;
 }
 
@@ -99,9 +103,9 @@ static void reset_tls(struct cluster *cluster)
 {
     if (cluster->tls.ca_key == NULL)
         return;
-    for (int i = 1; i <= CLUSTER_SESSIONS; i++) {
+    for (size_t i = 0; i < TLS_NODES; i++) {
         char path[TMPDIR_PATH_MAX + 32];
-        flags_path(cluster, i, path, sizeof path);
+        snprintf(path, sizeof path, "%s/%s/flags", cluster->dir, tls_nodes[i]);
         (void)unlink(path);
     }
     tls_files_remove(&cluster->tls);
@@ -208,10 +212,13 @@ static void count_handshakes(const struct cluster *cluster)
     struct ledger *ledger = cluster->ledger;
     struct http_call call = {0};
     for (int i = 1; i <= CLUSTER_SESSIONS; i++) {
-        char name[CUT_NAME_MAX], admin[LEDGER_ADDRESS_MAX];
-        snprintf(name, sizeof name, "session-%d", i);
-        snprintf(admin, sizeof admin, "127.0.0.1:%u", (unsigned)cluster_port(cluster, name, "admin"));
-        if (http_call(&call, "GET", admin, "/metrics", NULL, NULL) != 200)
+        char path[TMPDIR_PATH_MAX + 40];
+        snprintf(path, sizeof path, "%s/session-%d/data/petreld.json", cluster->dir, i);
+        json_t *state = json_load_file(path, 0, NULL); /* where it has its ports: the kernel chose this one */
+        const char *admin = json_string_value(json_object_get(state, "admin"));
+        const bool told = admin != NULL && http_call(&call, "GET", admin, "/metrics", NULL, NULL) == 200;
+        json_decref(state);
+        if (!told)
             continue;
         ledger->shaken_full += metric_of(call.text, "petrel_tls_handshakes_full_total");
         ledger->shaken_resumed += metric_of(call.text, "petrel_tls_handshakes_resumed_total");
