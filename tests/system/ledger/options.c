@@ -64,7 +64,8 @@ static const char HELP_END[] =
     "usage.\n"
     "\n"
     "example: tests/ledger --kills 20 --devices 1000 --rate 2000 --seed 7\n"
-    "         tests/ledger --cluster --faults kill-session,kill-redis-master --seconds 90\n";
+    "         tests/ledger --cluster --faults kill-session,kill-redis-master --seconds 90\n"
+    "         tests/ledger --cluster --tls --faults kill-session --seconds 30\n";
 
 static void print_help(void)
 {
