@@ -48,7 +48,7 @@ static bool connect_some(struct work *work)
 {
     for (; work->cursor < work->count && work->in_flight < IN_FLIGHT_MAX; work->cursor++)
         if (work->devices[work->cursor].state == DEVICE_DOWN && work->due_ms[work->cursor] == 0)
-            bench_device_link_begin(work, (uint32_t)work->cursor);
+            (void)bench_device_link_begin(work, (uint32_t)work->cursor);
     return all_are_up(work);
 }
 
@@ -146,17 +146,18 @@ void bench_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_t first
     bench_device_wire_init(work);
     for (uint32_t i = 0; i < count; i++)
         work->devices[i].fd = -1;
+    bool more = false;
     for (int ready = 0; work->order != BENCH_LEAVE;) {
         struct epoll_event events[EVENTS_MAX];
-        const bool connects = work->order == BENCH_CONNECT || work->order == BENCH_STORM;
-        ready = bench_fleet_poll(work->epoll_fd, events, EVENTS_MAX, work->due_count > 0 ? BUSY_TURN_MS : TURN_MS,
-                                 connects ? EVENTS_MAX : ready);
+        const bool connects = more || work->order == BENCH_CONNECT || work->order == BENCH_STORM;
+        const int wait_ms = more ? 0 : work->due_count > 0 ? BUSY_TURN_MS : TURN_MS;
+        ready = bench_fleet_poll(work->epoll_fd, events, EVENTS_MAX, wait_ms, connects ? EVENTS_MAX : ready);
         for (int i = 0; i < ready; i++)
             if (work->devices[events[i].data.u32].fd >= 0)
                 on_event(work, &events[i]);
         obey(work);
         if (work->order != BENCH_LEAVE)
-            bench_device_link_turn(work, work->order == BENCH_CONNECT ? IN_FLIGHT_MAX : UINT32_MAX);
+            more = bench_device_link_turn(work, work->order == BENCH_CONNECT ? IN_FLIGHT_MAX : UINT32_MAX);
     }
     _exit(0);
 }

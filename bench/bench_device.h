@@ -43,6 +43,7 @@ struct device {
     uint64_t begun_us;        /* the connect; of a session, the PING that is not answered yet */
     struct frame_reader reader;
     struct tls_conn *tls;            /* NULL: none */
+    struct buf *hello;               /* what TLS begins with, until the socket is connected */
     struct buf *ticket;              /* to resume with; NULL: none */
     struct bytebuf answer;           /* to the upgrade, as far as it has come */
     struct websocket_reader *packet; /* NULL between two messages */
@@ -85,7 +86,8 @@ struct work {
 /* The worker's whole life; devices first .. first + count - 1. Never returns. */
 _Noreturn void bench_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_t first, uint32_t count);
 
-void bench_device_link_begin(struct work *work, uint32_t index);
+/* Whether that was work for more than the kernel. */
+bool bench_device_link_begin(struct work *work, uint32_t index);
 /* What lies below is ready: say CONNECT. */
 void bench_device_link_hello(struct work *work, struct device *device);
 void bench_device_link_up(struct work *work, struct device *device);
@@ -94,8 +96,9 @@ void bench_device_link_lost(struct work *work, struct device *device, const char
 /* End it ourselves. reset: nothing is said, as when a network goes, and no port is held for a minute. The device is back after a random
  * part of within_ms, or, at 0, stays away. */
 void bench_device_link_cut(struct work *work, struct device *device, bool reset, uint32_t within_ms);
-/* Begin again those whose wait is over, at most so many in flight; give up on servers that are silent. */
-void bench_device_link_turn(struct work *work, uint32_t in_flight_max);
+/* Begin again those whose wait is over, at most so many in flight; give up on servers that are silent. Whether some are left for a turn
+ * at once. */
+bool bench_device_link_turn(struct work *work, uint32_t in_flight_max);
 /* events: EPOLLIN, or 0 for one that does not read. */
 void bench_device_link_watch(struct work *work, struct device *device, uint32_t events);
 /* Write the frame that is in work->frame; what can't be written is a lost connection. */
@@ -103,6 +106,9 @@ void bench_device_link_write(struct work *work, struct device *device, const cha
 
 /* Before the first device. */
 void bench_device_wire_init(struct work *work);
+/* Make what the server is to be greeted with: its work is done before the connection is there, as a server has no use for one that says
+ * nothing. Whether it was work. */
+bool bench_device_wire_prepare(struct work *work, struct device *device);
 /* The socket is connected: greet the server; bench_device_link_hello() follows, perhaps from within. */
 void bench_device_wire_open(struct work *work, struct device *device);
 /* Read the socket once, have the device hear what it brings. NULL, or why the connection is to be ended. */

@@ -14,6 +14,7 @@
 #define TOLD_MAX_MS 3600000   /* no server can send a device away for longer */
 #define PATIENCE_US 20000000U /* with a server that does not answer */
 #define LOOK_US 4000          /* from one look at those that wait to the next */
+#define WORKS_MAX 8           /* connects that are work, in a turn */
 #define SLOW_BUFFER 2048
 
 static uint32_t now_ms(const struct work *work)
@@ -89,7 +90,7 @@ void bench_device_link_cut(struct work *work, struct device *device, bool reset,
         come_back(work, device, rng_below(&work->rng, within_ms));
 }
 
-void bench_device_link_begin(struct work *work, uint32_t index)
+bool bench_device_link_begin(struct work *work, uint32_t index)
 {
     const struct bench_target *target = &work->fleet->bench->target;
     struct device *device = &work->devices[index];
@@ -111,6 +112,7 @@ void bench_device_link_begin(struct work *work, uint32_t index)
     (void)setsockopt(device->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (work->apart && work->fleet->config.slow)
         (void)setsockopt(device->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    const bool works = bench_device_wire_prepare(work, device);
     device->state = DEVICE_CONNECTING;
     work->in_flight++;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = index};
@@ -119,6 +121,7 @@ void bench_device_link_begin(struct work *work, uint32_t index)
         epoll_ctl(work->epoll_fd, EPOLL_CTL_ADD, device->fd, &event) != 0 ||
         (connect(device->fd, (const struct sockaddr *)to, sizeof *to) != 0 && errno != EINPROGRESS))
         bench_device_link_lost(work, device, strerror(errno));
+    return works;
 }
 
 void bench_device_link_watch(struct work *work, struct device *device, uint32_t events)
@@ -184,16 +187,25 @@ static void give_up(struct work *work, uint64_t now)
     }
 }
 
-void bench_device_link_turn(struct work *work, uint32_t in_flight_max)
+bool bench_device_link_turn(struct work *work, uint32_t in_flight_max)
 {
     const uint64_t now = bench_now_us();
     if (now < work->looked_us + LOOK_US)
-        return;
+        return false;
     if (work->in_flight > 0 && now / PATIENCE_US != work->looked_us / PATIENCE_US)
         give_up(work, now);
     work->looked_us = now;
     const uint32_t ms = now_ms(work);
-    for (uint32_t i = 0; i < work->count && work->due_count > 0 && work->in_flight < in_flight_max; i++)
-        if (work->due_ms[i] != 0 && work->due_ms[i] <= ms)
-            bench_device_link_begin(work, i);
+    uint32_t works = 0;
+    for (uint32_t i = 0; i < work->count && work->due_count > 0 && work->in_flight < in_flight_max; i++) {
+        if (work->due_ms[i] == 0 || work->due_ms[i] > ms)
+            continue;
+        /* A phone has a core of its own: those that a server has answered go before those that begin. */
+        if (works == WORKS_MAX) {
+            work->looked_us = now - LOOK_US;
+            return true;
+        }
+        works += bench_device_link_begin(work, i);
+    }
+    return false;
 }

@@ -105,6 +105,18 @@ static void begin_session(struct work *work, struct device *device)
         bench_device_link_lost(work, device, "the upgrade can't be written");
 }
 
+bool bench_device_wire_prepare(struct work *work, struct device *device)
+{
+    if (work->tls == NULL)
+        return false;
+    const int rc = tls_conn_connect(&device->tls, work->tls, NULL, work->client, HOST, buf_bytes(device->ticket));
+    if (rc != 0)
+        bench_die(work->fleet->bench, "a TLS connection can't begin: %s", err_text(rc));
+    device->hello = buf_copy(bytes_view(&work->tls->out));
+    work->tls->out.len = 0;
+    return true;
+}
+
 void bench_device_wire_open(struct work *work, struct device *device)
 {
     device->state = DEVICE_GREETING;
@@ -113,10 +125,10 @@ void bench_device_wire_open(struct work *work, struct device *device)
         begin_session(work, device);
         return;
     }
-    const int rc = tls_conn_connect(&device->tls, work->tls, NULL, work->client, HOST, buf_bytes(device->ticket));
-    if (rc != 0)
-        bench_die(work->fleet->bench, "a TLS connection can't begin: %s", err_text(rc));
-    if (!send_out(work, device))
+    const bool sent = send_raw(device, buf_bytes(device->hello));
+    buf_unref(device->hello);
+    device->hello = NULL;
+    if (!sent)
         bench_device_link_lost(work, device, NOT_WRITTEN);
 }
 
@@ -241,9 +253,11 @@ void bench_device_wire_close(struct device *device)
 {
     if (device->tls != NULL)
         tls_conn_free(device->tls);
+    buf_unref(device->hello);
     free(device->packet);
     bytes_reset(&device->answer);
     device->tls = NULL;
+    device->hello = NULL;
     device->packet = NULL;
     device->upgraded = false;
 }

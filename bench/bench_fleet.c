@@ -76,7 +76,11 @@ static void start_worker(struct bench_fleet *fleet, uint32_t worker, uint32_t fi
 static void start_workers(struct bench_fleet *fleet, uint32_t first, uint32_t end)
 {
     const uint32_t each = devices_per_worker(fleet->bench), count = end - first;
-    const uint32_t workers = (count + each - 1) / each;
+    uint32_t workers = (count + each - 1) / each;
+    /* With TLS a device's part of a connect is about as much work as the server's: all cores are for it. */
+    const uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (fleet->bench->options.tls && workers < cores && count >= cores)
+        workers = cores;
     if (fleet->workers_count + workers > BENCH_WORKERS_MAX)
         bench_die(fleet->bench, "%" PRIu32 " devices are more than %d processes of %" PRIu32 " can hold", end,
                   BENCH_WORKERS_MAX, each);

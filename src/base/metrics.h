@@ -72,7 +72,8 @@
     X(TLS_RESUMED, COUNTER, "petrel_tls_handshakes_resumed_total",                                                     \
       "TLS handshakes of devices, backends and nodes, resumed by a ticket")                                            \
     X(TLS_FAILED, COUNTER, "petrel_tls_handshakes_failed_total", "TLS handshakes that came to nothing")                \
-    X(TLS_REFUSED, COUNTER, "petrel_tls_refused_total", "Connections refused as tls.max_openssl were held")            \
+    X(TLS_REFUSED, COUNTER, "petrel_tls_refused_total",                                                                \
+      "Connections refused as tls.max_openssl were held, or for waiting too long")                                     \
     X(TLS_HANDSHAKING, GAUGE, "petrel_tls_handshaking", "TLS handshakes under way")                                    \
     X(TLS_WAITING, GAUGE, "petrel_tls_waiting", "Connections that wait for their TLS handshake to begin")              \
     X(TLS_OPENSSL, GAUGE, "petrel_tls_openssl", "Connections that OpenSSL keeps: TLS 1.2, or not compact")             \

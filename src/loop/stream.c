@@ -82,15 +82,17 @@ void stream_break_off(struct stream *stream, int status)
 void stream_watch(struct stream *stream)
 {
     bool in = !stream->ended && !stream->connecting && (stream->flushing || !stream->paused);
-    if (in && stream->tls != 0 && !stream->flushing)
-        in = !stream_tls_waits(stream);
+    bool waits = in && !stream->flushing && stream_waits(stream);
     bool out = stream->blocked;
-    if (stream->closing || stream->broken || (in == stream->watch_in && out == stream->watch_out))
+    in = in && !waits;
+    if (stream->closing || stream->broken ||
+        (in == stream->watch_in && out == stream->watch_out && waits == stream->watch_gone))
         return;
     pollset_change(stream_loop(stream), part_of(stream), &stream->endpoint,
-                   (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0));
+                   (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0) | (waits ? (uint32_t)EPOLLRDHUP : 0));
     stream->watch_in = in;
     stream->watch_out = out;
+    stream->watch_gone = waits;
 }
 
 static void on_deadline(struct timer *timer)
@@ -108,6 +110,7 @@ static void finish_flush(struct stream *stream)
         return;
     }
     stream->shut = true;
+    stream_tls_end(stream); /* nothing more is sealed or opened: a handshake's place is for the next */
     struct loop *loop = stream_loop(stream);
     struct timer *deadline = &stream->out->deadline;
     if (!timer_running(deadline) || deadline->due_ms > loop_now_ms(loop) + STREAM_LINGER_MS)
@@ -169,7 +172,7 @@ static void flush(struct stream *stream)
 
 static bool may_read(const struct stream *stream)
 {
-    return !stream->closing && stream->watch_in && !stream->ended && (stream->tls == 0 || !stream_tls_waits(stream));
+    return !stream->closing && stream->watch_in && !stream->ended && !stream_waits(stream);
 }
 
 void stream_end_reading(struct stream *stream)
@@ -189,7 +192,7 @@ static void read_some(struct stream *stream)
     struct loop *loop = stream_loop(stream);
     for (int reads = 0; reads < STREAM_READS_MAX && may_read(stream); reads++) {
         size_t kept = stream->tls != 0 ? stream_tls_partial(stream) : 0;
-        size_t room = loop->read_buffer_size - kept;
+        size_t room = stream->stranger ? STREAM_STRANGER_BYTES : loop->read_buffer_size - kept;
         ssize_t got = recv(stream->endpoint.fd, loop->read_buffer + kept, room, 0);
         if (got < 0 && errno == EINTR)
             continue;
@@ -207,6 +210,8 @@ static void read_some(struct stream *stream)
             stream_tls_read(stream, kept + (size_t)got);
         else if (!stream->flushing)
             stream_ops_of(stream)->on_data(stream->owner, bytes_of(loop->read_buffer, (size_t)got));
+        if (stream->tls == 0)
+            stream->stranger = false;
         if ((size_t)got < room)
             return;
     }
@@ -222,6 +227,7 @@ struct stream *stream_new(struct loop *loop, enum pollset_part part, int fd)
         return NULL;
     }
     stream->watch_in = true; /* what it will want once it is attached, which is before the next poll */
+    stream->stranger = true;
     loop->open++;
     return stream;
 }
@@ -259,11 +265,11 @@ void stream_on_events(struct stream *stream, uint32_t events)
         return;
     }
     bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
-    if (stream->watch_in && stream->tls != 0 && stream_tls_waits(stream))
+    if (stream->watch_in && stream_waits(stream))
         stream_watch(stream); /* as it waits for longer than a turn */
     else if (stream->watch_in)
         read_some(stream);
-    else if (gone)
+    else if (gone || (events & EPOLLRDHUP) != 0) /* of who waits: it has not waited to the end */
         stream_break_off(stream, PETREL_E_IO);
     if (!stream->closing && stream->blocked && (gone || (events & EPOLLOUT) != 0))
         flush(stream);
@@ -356,6 +362,7 @@ int stream_connect(struct stream **out, struct loop *loop, const char *host, uin
     }
     stream->connecting = true;
     stream->blocked = true;
+    stream->stranger = false;
     stream_attach(stream, ops, owner);
     stream_watch(stream);
     *out = stream;

@@ -37,6 +37,9 @@ struct stream_ops {
     /* A client's: what to give stream_secure_client() the next time, valid until this returns. A newer one takes the place of those
      * before. May be NULL, and may call anything here. */
     void (*on_session)(void *owner, struct bytes session);
+    /* A handshake that had to wait for its turn has it: a deadline of the owner's may count from here. May be NULL, and may call
+     * anything here. */
+    void (*on_turn)(void *owner);
     /* The stream is gone. The last call; exactly once for every attached stream; never from inside stream_close(). */
     void (*on_closed)(void *owner);
 };
@@ -51,13 +54,15 @@ int stream_connect(struct stream **out, struct loop *loop, const char *host, uin
                    const struct stream_ops *ops, void *owner);
 
 /* Speak TLS from here on, as the server; before attach, or in on_data when the peer's first byte says so (0x16): first is then what
- * was read. The stream takes a reference to server. It may have to wait for its turn (tls_limits); the owner bounds how long it
- * takes until there are data. */
+ * was read. The stream takes a reference to server. It may have to wait for its turn (tls_limits), which on_turn tells; the owner bounds
+ * how long it takes from there until there are data, and before there is a line to stand in. */
 void stream_secure(struct stream *stream, struct tls_server *server, struct bytes first);
 /* The same as the client, right after stream_connect(), with a server that is hostname (a name, or an address), resuming session
  * (on_session; absent: a full handshake). 0; PETREL_E_INVALID: hostname; PETREL_E_NOMEM: then the stream is as it was. */
 int stream_secure_client(struct stream *stream, struct tls_client *client, const char *hostname, struct bytes session);
 bool stream_is_secure(const struct stream *stream);
+/* Whether its handshake stands in line for its turn: tls_limits bound for how long. */
+bool stream_waits(const struct stream *stream);
 /* What was agreed on in the handshake; TLS_ALPN_NONE before. */
 enum tls_alpn stream_alpn(const struct stream *stream);
 

@@ -8,6 +8,8 @@
 /* Bounds on what one stream may do in a turn while others wait. */
 #define STREAM_READS_MAX 4
 #define STREAM_WRITES_MAX 16
+/* In one read of a stranger; the kernel keeps the rest. */
+#define STREAM_STRANGER_BYTES 4096U
 
 /* It lies in a slab of its loop's, which is how it knows the loop. */
 struct stream {
@@ -21,6 +23,7 @@ struct stream {
     uint8_t kind;      /* the owner's ops are loop->stream_ops[kind - 1]; 0 until attached */
     bool watch_in : 1; /* what the pollset watches for */
     bool watch_out : 1;
+    bool watch_gone : 1; /* while it waits: the peer's leaving */
     bool paused : 1;
     bool connecting : 1; /* the peer is not reached yet; blocked until then */
     bool blocked : 1;    /* the socket was full: EPOLLOUT goes on */
@@ -32,6 +35,8 @@ struct stream {
     bool unopened : 1; /* on_open waits for TLS */
     bool held_up : 1;  /* so does what is queued, over a turn's end */
     bool few : 1;      /* the part of the pollset where it stands */
+    bool
+        stranger : 1; /* accepted, and not known to speak anything: what it says may have to be kept until it has its turn */
 };
 
 _Static_assert(sizeof(struct stream) == 32, "a million idle streams are a million of these");
@@ -55,9 +60,7 @@ void stream_watch(struct stream *stream);
 
 /* ---- stream_tls.c: of streams that have a tls_conn ---- */
 
-/* Nothing is to be read: its handshake has not had its turn. */
-bool stream_tls_waits(const struct stream *stream);
-/* Its turn has come, or could not: rc. */
+/* Its turn has come, or will not: rc. */
 void stream_tls_begin(struct stream *stream, int rc);
 /* What is left of the last read, at the front of the loop's read buffer: its size. */
 size_t stream_tls_partial(const struct stream *stream);

@@ -63,9 +63,9 @@ bool stream_is_secure(const struct stream *stream)
     return stream->tls != 0;
 }
 
-bool stream_tls_waits(const struct stream *stream)
+bool stream_waits(const struct stream *stream)
 {
-    return tls_conn_waits(conn_of(stream));
+    return stream->tls != 0 && tls_conn_waits(conn_of(stream));
 }
 
 void stream_tls_end(struct stream *stream)
@@ -162,12 +162,17 @@ void stream_tls_read(struct stream *stream, size_t len)
 void stream_tls_begin(struct stream *stream, int rc)
 {
     object_check(&stream->endpoint, STREAM_MAGIC);
-    if (stream->flushing)
-        return;
-    size_t len = stream_tls_partial(stream);
     if (rc != 0)
         stream_break_off(stream, rc);
-    else if (len > 0)
+    if (rc != 0 || stream->flushing)
+        return;
+    stream->stranger = false;
+    if (stream->kind != 0 && stream_ops_of(stream)->on_turn != NULL)
+        stream_ops_of(stream)->on_turn(stream->owner);
+    if (!may_tell(stream))
+        return;
+    size_t len = stream_tls_partial(stream);
+    if (len > 0)
         stream_tls_read(stream, len);
     if (!stream->closing)
         stream_watch(stream);

@@ -105,10 +105,12 @@ void tls_peer_names(const struct tls_peer *peer, char out[TLS_NAMES_SIZE]);
 /* NULL inside is fine. */
 void tls_peer_free(struct tls_peer **peer);
 
-/* What a loop does at a time as a server; beyond it, connections wait for their turn with nothing but what they sent first. */
+/* What a loop does at a time as a server; beyond it, connections wait for their turn with nothing but what they sent first. Who has
+ * not sent a whole record yet is not in line, and keeps nobody out. */
 struct tls_limits {
     uint32_t handshakes;            /* under way, about 42 KB each; 0: 512 */
     uint32_t handshakes_per_second; /* 0: 2,000 */
+    uint32_t wait_ms;               /* who has waited for so long is refused; 0: 10,000 */
     uint32_t kept; /* connections that OpenSSL's object stays with, about 15 KB each; 0: 10,000. More are refused */
 };
 
@@ -116,7 +118,7 @@ struct tls_counts {
     uint64_t full; /* handshakes that were done, as a server */
     uint64_t resumed;
     uint64_t failed;
-    uint64_t refused;     /* as there were `kept` */
+    uint64_t refused;     /* as there were `kept`, or they had waited for too long */
     uint32_t handshaking; /* now, all of these */
     uint32_t waiting;
     uint32_t kept;
@@ -128,5 +130,7 @@ void tls_loop_limit(struct loop *loop, const struct tls_limits *limits, struct m
 void tls_loop_counts(const struct loop *loop, struct tls_counts *out);
 /* Within on_end: what TLS has against the connection, in OpenSSL's words; NULL: nothing, it ended for another reason. */
 const char *tls_loop_why(const struct loop *loop);
+/* For how long who comes now would wait for its turn, as far as turns have come of late; 0: nobody waits. For who accepts. */
+uint32_t tls_loop_wait_ms(const struct loop *loop);
 
 #endif

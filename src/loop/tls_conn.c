@@ -29,12 +29,15 @@ static void count(struct tls_conn *conn, int change)
         uint32_t *number;
         enum metric metric;
     } places[] = {
+        [TLS_HEARING] = {NULL, METRIC_COUNT},
         [TLS_WAITING] = {&tls->counts.waiting, METRIC_TLS_WAITING},
         [TLS_HANDSHAKE] = {&tls->counts.handshaking, METRIC_TLS_HANDSHAKING},
         [TLS_LINGERING] = {&tls->counts.kept, METRIC_TLS_OPENSSL},
         [TLS_KEPT] = {&tls->counts.kept, METRIC_TLS_OPENSSL},
         [TLS_COMPACT] = {&tls->counts.compact, METRIC_TLS_COMPACT},
     };
+    if (places[conn->stage].number == NULL)
+        return;
     *places[conn->stage].number += (uint32_t)change;
     metrics_add(tls->metrics, places[conn->stage].metric, change);
 }
@@ -48,6 +51,8 @@ static void enter(struct tls_conn *conn, enum tls_stage stage)
 static void leave(struct tls_conn *conn)
 {
     count(conn, -1);
+    if (conn->stage == TLS_WAITING)
+        tls_loop_leave(loop_of(conn), conn->talk);
     if (conn->stage == TLS_HANDSHAKE)
         tls_loop_note_ended(loop_of(conn));
 }
@@ -97,6 +102,12 @@ static int finish_handshake(struct tls_conn *conn)
     return 0;
 }
 
+/* Whoever speaks something else is not waited for until it has said as much as its first bytes mean as a length. */
+static bool begins_record(struct bytes bytes)
+{
+    return bytes.len == 0 || (bytes.ptr[0] >= SSL3_RT_CHANGE_CIPHER_SPEC && bytes.ptr[0] <= SSL3_RT_APPLICATION_DATA);
+}
+
 /* ---- life ---- */
 
 static struct tls_conn *new_conn(struct tls_loop *tls, struct stream *stream)
@@ -106,21 +117,31 @@ static struct tls_conn *new_conn(struct tls_loop *tls, struct stream *stream)
     return conn;
 }
 
+/* A server's turn is for who has something to say: a whole record, or what will be none. It stays as it came until then. */
+static void hear(struct tls_conn *conn, struct bytes bytes)
+{
+    size_t size = 0;
+    conn->talk->partial = bytes.len > 0 ? buf_copy(bytes) : NULL;
+    int rc = tls_record_size(bytes, TLS_ANY_MAX, &size);
+    if (begins_record(bytes) && (rc == PETREL_E_NEED_MORE || (rc == 0 && size > bytes.len)))
+        return;
+    move(conn, TLS_WAITING);
+    tls_loop_wait(loop_of(conn), conn->talk);
+}
+
 struct tls_conn *tls_conn_accept(struct tls_loop *tls, struct stream *stream, struct tls_server *server,
                                  struct bytes first)
 {
     struct tls_conn *conn = new_conn(tls, stream);
     conn->talk->server = tls_server_ref(server);
-    conn->talk->partial = first.len > 0 ? buf_copy(first) : NULL;
-    enter(conn, TLS_WAITING);
-    tls_loop_wait(tls, conn->talk);
+    enter(conn, TLS_HEARING);
+    hear(conn, first);
     return conn;
 }
 
 int tls_conn_begin(struct tls_conn *conn)
 {
-    petrel_assert(conn->stage == TLS_WAITING);
-    list_remove(&conn->talk->node);
+    petrel_assert(conn->stage <= TLS_WAITING);
     move(conn, TLS_HANDSHAKE);
     return tls_talk_accept(conn->talk);
 }
@@ -229,13 +250,6 @@ static int read_record(struct tls_conn *conn, uint8_t *record, size_t size, stru
     return read_talk(conn, record, size, data);
 }
 
-/* Whoever speaks something else is not waited for until it has said as much as its first bytes mean as a length. */
-static bool begins_record(const struct tls_conn *conn, struct bytes bytes)
-{
-    return conn->stage != TLS_HANDSHAKE || bytes.len == 0 ||
-           (bytes.ptr[0] >= SSL3_RT_CHANGE_CIPHER_SPEC && bytes.ptr[0] <= SSL3_RT_APPLICATION_DATA);
-}
-
 static size_t largest(const struct tls_conn *conn)
 {
     return conn->stage == TLS_COMPACT ? TLS_SEALED_MAX : TLS_ANY_MAX;
@@ -266,13 +280,19 @@ int tls_conn_read(struct tls_conn *conn, uint8_t *bytes, size_t len, struct byte
     struct buf **partial = partial_of(conn);
     buf_unref(*partial);
     *partial = NULL;
+    *data = bytes_of(bytes, 0);
+    if (conn->stage == TLS_HEARING) {
+        hear(conn, bytes_of(bytes, len));
+        return 0;
+    }
     size_t at = 0;
     size_t got = 0;
     size_t size = 0;
     int rc = 0;
     while (rc == 0) {
         struct bytes rest = bytes_of(bytes + at, len - at);
-        rc = begins_record(conn, rest) ? tls_record_size(rest, largest(conn), &size) : PETREL_E_PROTOCOL;
+        rc = conn->stage != TLS_HANDSHAKE || begins_record(rest) ? tls_record_size(rest, largest(conn), &size)
+                                                                 : PETREL_E_PROTOCOL;
         if (rc != 0 || size > len - at)
             break;
         struct bytes opened = {0};

@@ -6,7 +6,8 @@
 
 #include "loop/tls_impl.h"
 
-/* first: what the peer has sent already. The connection may have to wait for its turn, see tls_conn_waits(). */
+/* first: what the peer has sent already. It gets in line for its turn (tls_conn_waits()) when that is a whole record, or with the
+ * tls_conn_read() that makes it one. */
 struct tls_conn *tls_conn_accept(struct tls_loop *tls, struct stream *stream, struct tls_server *server,
                                  struct bytes first);
 /* 0, or an error of tls_talk_connect(). */
@@ -15,9 +16,9 @@ int tls_conn_connect(struct tls_conn **out, struct tls_loop *tls, struct stream 
 /* Wipe and free. */
 void tls_conn_free(struct tls_conn *conn);
 
-/* Until then nothing is to be read from the socket. */
+/* It stands in line for its turn: until then nothing is to be read from the socket. */
 bool tls_conn_waits(const struct tls_conn *conn);
-/* Its turn has come: what the peer has sent may be read. 0 or PETREL_E_NOMEM. */
+/* Its turn has come, or its owner does not have it wait: what the peer has sent may be read. 0 or PETREL_E_NOMEM. */
 int tls_conn_begin(struct tls_conn *conn);
 /* Whether data can be written. */
 bool tls_conn_open(const struct tls_conn *conn);

@@ -2,7 +2,7 @@
  *
  * conn    a stream's TLS: OpenSSL's while there is a talk, else compact
  * talk    what a conn has while OpenSSL speaks: the handshake, and all of a connection that is not compact
- * stage   WAITING for its turn to begin; HANDSHAKE; LINGERING: a client that may write, and waits for its ticket; KEPT: OpenSSL's to
+ * stage   HEARING a server's first record; WAITING for its turn to begin; HANDSHAKE; LINGERING: a client that may write, and waits for its ticket; KEPT: OpenSSL's to
  *         the end; COMPACT
  *
  * Read in this order: tls.h, tls_record.h, tls_conn.h, tls_talk.h, tls_loop.h, tls_context.h, tls_peer.h,
@@ -15,6 +15,7 @@
 #include "base/metrics.h"
 #include "base/slab.h"
 #include "loop/loop.h"
+#include "loop/mailbox.h"
 #include "loop/timer.h"
 #include "loop/tls.h"
 #include "loop/tls_record.h"
@@ -44,10 +45,11 @@ struct tls_client {
     bool sessions;
 };
 
-enum tls_stage { TLS_WAITING, TLS_HANDSHAKE, TLS_LINGERING, TLS_KEPT, TLS_COMPACT };
+enum tls_stage { TLS_HEARING, TLS_WAITING, TLS_HANDSHAKE, TLS_LINGERING, TLS_KEPT, TLS_COMPACT };
 
 struct tls_talk {
-    struct list node; /* in tls_loop.waiting while it waits */
+    struct list node;  /* in tls_loop.waiting, or ahead, while it waits */
+    uint64_t since_ms; /* when it began to */
     struct tls_loop *tls;
     struct tls_conn *conn;
     struct stream *stream;
@@ -76,11 +78,25 @@ struct tls_conn {
 
 _Static_assert(sizeof(struct tls_conn) <= 232, "a million idle sessions are a million of these");
 
+#define TLS_TICKET_LABEL_SIZE 8U
+
+/* Of a period. To derive them costs as much as the rest of a ticket. */
+struct tls_ticket_keys {
+    uint64_t period;
+    bool set;
+    uint8_t secret[32];                   /* of the server that they are for */
+    uint8_t label[TLS_TICKET_LABEL_SIZE]; /* tells this secret's tickets from another's */
+    uint8_t cipher[32];
+    uint8_t mac[32];
+};
+
 /* A loop's. Made with the first connection that needs it. */
 struct tls_loop {
     struct loop *loop;
     struct tls_cipher *cipher;
     BIO_METHOD *bio;
+    EVP_CIPHER *ticket_cipher;
+    struct tls_ticket_keys tickets[2]; /* of even periods and of odd ones: two are in use at a time */
     struct slab conns;
     struct bytebuf out;     /* what is to be written for the connection that is being dealt with; taken at once */
     struct bytebuf session; /* a client's new one, to be told at once */
@@ -91,10 +107,17 @@ struct tls_loop {
     struct tls_counts counts;
     struct metrics_shard *metrics; /* NULL: none */
     struct list waiting;           /* tls_talk, in the order they came */
-    struct loop_task turn;         /* queued, or the timer runs, while one of those may begin */
+    struct list ahead;             /* those of nodes, which wait for nobody but the turn */
+    struct loop_task turn; /* queued, or there is mail, or the pace's timer runs, while one of those may begin */
+    struct mail more;      /* to ourselves: more than a turn's may begin */
+    bool posted;
     struct timer pace;
-    uint64_t due_us;  /* when the next handshake is due, at the pace that is allowed; the past: now */
-    uint32_t busiest; /* handshakes at a time since memory was last trimmed */
+    struct timer patience; /* runs while there are any: the first of them has waited for too long */
+    uint64_t due_us;       /* when the next handshake is due, at the pace that is allowed; the past: now */
+    uint64_t counted_ms;   /* since when there has been a line, or its begins were last counted */
+    uint32_t begun;        /* since then */
+    uint32_t rate;         /* a second, while there was a line; 0: not known */
+    uint32_t busiest;      /* handshakes at a time since memory was last trimmed */
 };
 
 #endif

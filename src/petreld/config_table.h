@@ -24,7 +24,7 @@
     X("session.max_handshakes", session_max_handshakes, COUNT, "16384", 1, 10000000, "Sockets that are let in and whose session is not live yet; more wait in the backlog, and a silent one then has a quarter of session.connect_timeout") \
     X("session.bind_target", session_bind_target, DURATION, "20ms", 1, 60 * CONFIG_SECOND, "When binds take longer, and over twice their least, fewer are asked at a time; when a loop's turn takes over half of it, fewer sockets are accepted in one") \
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
-    X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT") \
+    X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT; with TLS, where the handshake has to wait, to its turn at most, and from there again") \
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
     X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address") \
     X("session.bad_tokens", session_bad_tokens, COUNT, "64", 0, 1000000, "Bad tokens that one address may show; each more has it wait, from 1 s to 60 s (3002), and each good token makes up for one; 0: no limit") \

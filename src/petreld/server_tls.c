@@ -179,6 +179,7 @@ void server_tls_open(struct server_loop *node)
     struct tls_limits limits = {
         .handshakes = share(server, server->config->tls_handshakes),
         .handshakes_per_second = share(server, server->config->tls_handshakes_per_second),
+        .wait_ms = (uint32_t)server->config->session_connect_timeout,
         .kept = share(server, server->config->tls_max_openssl),
     };
     tls_loop_limit(node->loop, &limits, metrics_shard(server->metrics, loop_index(node->loop)));

@@ -7,6 +7,8 @@
 #define SECOND_MS 1000U
 /* A client that has other servers to try gives one 3 seconds. */
 #define WAIT_S 2U
+/* So long at most; with the time in the backlog it is no longer than such a client waits. */
+#define LINE_MS 2000U
 #define BACKLOG_MIN 128U
 #define BACKLOG_MAX 65535U /* the kernel cuts it to net.core.somaxconn */
 /* Slots a second at least: where nobody is let in, nothing says how many could be soon. */
@@ -19,6 +21,8 @@
 enum hold {
     HOLD_CREDIT = 1,     /* of this second's connects none is left */
     HOLD_HANDSHAKES = 2, /* as many as may be; until a quarter of them is over */
+    HOLD_TLS =
+        4, /* those that stand in line for a TLS handshake are as many as begin in LINE_MS; until half of them have */
 };
 
 /* ---- connects a second ---- */
@@ -82,6 +86,8 @@ static uint8_t holds_now(const struct session_role *role)
     uint8_t holds = timer_running(&role->admission.timer) ? HOLD_CREDIT : 0;
     if (handshakes >= ((before & HOLD_HANDSHAKES) != 0 ? most - most / 4 : most))
         holds |= HOLD_HANDSHAKES;
+    if (tls_loop_wait_ms(role->loop) >= ((before & HOLD_TLS) != 0 ? LINE_MS / 2 : LINE_MS))
+        holds |= HOLD_TLS;
     return holds;
 }
 

@@ -1,6 +1,6 @@
 /* session_admission.h: how many connections are let in. Private to this room.
  *
- * hold        a reason to leave new sockets in the listener's backlog: connects of this second, or handshakes. They are not
+ * hold        a reason to leave new sockets in the listener's backlog: connects of this second, handshakes, or the line before those of TLS. They are not
  *             refused: a storm comes in at the pace that the node and the stores behind it can take, and
  *             sessions that are there notice nothing of it. What the loop's turns can take the listener sees to (lag_ms)
  * handshake   a socket that was let in and whose session is not live yet: what it costs is bounded by how many there are

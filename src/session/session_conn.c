@@ -315,6 +315,16 @@ static void on_data(void *owner, struct bytes data)
     session_busy_settle(session);
 }
 
+static void on_turn(void *owner)
+{
+    struct session *session = owner;
+    object_check(session, SESSION_MAGIC);
+    if (session->state == CONN_CLOSING)
+        return;
+    session_door_turn(session);
+    session_admission_review(session_role_of(session));
+}
+
 static void on_drain(void *owner)
 {
     struct session *session = owner;
@@ -355,6 +365,7 @@ static const struct stream_ops stream_ops = {
     .on_data = on_data,
     .on_drain = on_drain,
     .on_end = on_end,
+    .on_turn = on_turn,
     .on_closed = on_closed,
 };
 

@@ -51,11 +51,36 @@ bool session_door_admits(struct session_role *role, const uint8_t *key)
     return role->gate.unauthenticated < role->config.max_unauthenticated && (key == NULL || has_room(role, key));
 }
 
+static void on_deadline(struct timer *timer);
+
+/* The deadline from now on; those that have the latest are the last among the doors. */
+static void renew(struct session_door *door)
+{
+    struct session_role *role = session_role_of(door->session);
+    list_remove(&door->node);
+    list_push_back(&role->gate.doors, &door->node);
+    timer_start(role->loop, &door->timer, role->config.connect_timeout_ms, on_deadline);
+}
+
+/* Who stands in line for a TLS handshake could not have said more: the line has a bound of its own. */
+static void knock(struct session_door *door)
+{
+    object_check(door->session, SESSION_MAGIC);
+    if (stream_waits(door->session->stream))
+        renew(door);
+    else
+        session_conn_fail(door->session, SESSION_CODE_CONNECT_TIMEOUT, NULL);
+}
+
 static void on_deadline(struct timer *timer)
 {
-    struct session_door *door = container_of(timer, struct session_door, timer);
-    object_check(door->session, SESSION_MAGIC);
-    session_conn_fail(door->session, SESSION_CODE_CONNECT_TIMEOUT, NULL);
+    knock(container_of(timer, struct session_door, timer));
+}
+
+void session_door_turn(struct session *session)
+{
+    if (session->busy != NULL && session->busy->door != NULL && session->busy->door->counted)
+        renew(session->busy->door);
 }
 
 /* ---- pressed ---- */
@@ -91,7 +116,7 @@ static void on_press(struct timer *timer)
     const uint64_t now_ms = loop_now_ms(role->loop);
     for (struct session_door *door = oldest(role);
          door != NULL && role->gate.pressed && pressed_due_ms(role, door) <= now_ms; door = oldest(role))
-        session_conn_fail(door->session, SESSION_CODE_CONNECT_TIMEOUT, NULL);
+        knock(door);
     arm(role);
 }
 

@@ -52,6 +52,8 @@ void session_door_peer(const struct session *session, uint8_t key[16]);
 /* A PROXY header came: from here on the session is of that address, or of its connection's if the header names none. False: the address
  * has as many sockets as may wait. */
 bool session_door_name(struct session *session, const struct proxy_header *header);
+/* It has stood in line for its TLS handshake until now: its deadline runs from here. */
+void session_door_turn(struct session *session);
 /* A valid token was shown: no longer counted, no deadline. */
 void session_door_pass(struct session *session);
 /* While others wait for its place, a socket has a quarter of the time for its CONNECT: who says nothing keeps nobody out for long. */

@@ -74,6 +74,12 @@ static void on_end(void *ctx, int status)
     loop_rig_bump(&rig->loop, &rig->ended);
 }
 
+static void on_turn(void *ctx)
+{
+    struct owner *owner = ctx;
+    loop_rig_bump(&owner->rig->loop, &owner->rig->turns);
+}
+
 static void on_closed(void *ctx)
 {
     struct owner *owner = ctx;
@@ -85,7 +91,7 @@ static void on_closed(void *ctx)
 }
 
 static const struct stream_ops OPS = {
-    .on_data = on_data, .on_drain = on_drain, .on_end = on_end, .on_closed = on_closed};
+    .on_data = on_data, .on_drain = on_drain, .on_end = on_end, .on_turn = on_turn, .on_closed = on_closed};
 
 static void on_accept(void *ctx, struct stream *stream)
 {

@@ -149,3 +149,21 @@ int tls_peer_end(struct tls_peer *peer)
             return SSL_ERROR_SYSCALL;
     }
 }
+
+size_t tls_peer_hello(uint8_t *out, size_t max)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = context != NULL ? SSL_new(context) : NULL;
+    BIO *in = BIO_new(BIO_s_mem());
+    BIO *wire = BIO_new(BIO_s_mem());
+    int got = 0;
+    if (ssl != NULL && in != NULL && wire != NULL) {
+        SSL_set_bio(ssl, in, wire);
+        SSL_set_connect_state(ssl);
+        (void)SSL_do_handshake(ssl);
+        got = BIO_read(wire, out, (int)max);
+    }
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    return got > 0 ? (size_t)got : 0;
+}

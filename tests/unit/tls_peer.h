@@ -38,6 +38,9 @@ struct tls_peer {
 bool tls_peer_connect(struct tls_peer *peer, const struct tls_peer_config *config);
 void tls_peer_close(struct tls_peer *peer);
 
+/* What a client says first, a whole record, for who goes no further: its size, at most max; 0: it did not work. */
+size_t tls_peer_hello(uint8_t *out, size_t max);
+
 bool tls_peer_write(struct tls_peer *peer, const void *data, size_t len);
 /* The same, left in OpenSSL's buffer until the next write or flush. */
 bool tls_peer_buffer(struct tls_peer *peer, const void *data, size_t len);

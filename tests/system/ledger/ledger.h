@@ -31,17 +31,20 @@ struct ledger {
     char ca[LEDGER_PATH_MAX];         /* whom devices trust, with options.tls */
     char killed[LEDGER_ADDRESS_MAX];  /* the session node that was killed last, with options.cluster */
     uint64_t killed_ms;
-    char key[128];     /* of the send API */
-    bool sending;      /* senders draw new messages */
-    bool calm;         /* devices do nothing rash any more */
-    bool drop_next;    /* one message is to be swallowed */
-    uint32_t kills;    /* made */
-    uint32_t turns;    /* how often devices got other topics, under way */
-    uint32_t busy;     /* senders with a message that has no definite answer */
-    uint32_t live;     /* devices with a session */
-    uint32_t stopped;  /* devices that were told not to come back */
-    uint32_t open;     /* senders and devices that are not closed yet */
-    uint64_t retries;  /* requests that were made again */
+    char key[128];    /* of the send API */
+    bool sending;     /* senders draw new messages */
+    bool calm;        /* devices do nothing rash any more */
+    bool drop_next;   /* one message is to be swallowed */
+    uint32_t kills;   /* made */
+    uint32_t turns;   /* how often devices got other topics, under way */
+    uint32_t busy;    /* senders with a message that has no definite answer */
+    uint32_t live;    /* devices with a session */
+    uint32_t stopped; /* devices that were told not to come back */
+    uint32_t open;    /* senders and devices that are not closed yet */
+    uint64_t retries; /* requests that were made again */
+    uint64_t
+        shaken_full; /* TLS handshakes at the session nodes that there are at the end, with options.cluster and tls */
+    uint64_t shaken_resumed;
     char failure[200]; /* why the run can't go on; empty: it can */
 };
 

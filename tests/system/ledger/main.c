@@ -93,7 +93,8 @@ static void tell_run(const struct ledger *ledger)
            " s, ",
            options->devices, book_users(ledger->book), options->senders, options->rate, options->seconds);
     if (options->cluster)
-        printf("a cluster, %s, seed %" PRIu64 "\n", options->replicated ? "replicated" : "standard", options->seed);
+        printf("a cluster, %s%s, seed %" PRIu64 "\n", options->tls ? "TLS, " : "",
+               options->replicated ? "replicated" : "standard", options->seed);
     else
         printf("%s%s%" PRIu32 " kills, seed %" PRIu64 "\n", options->tls ? "TLS, " : "",
                options->ws ? "WebSocket, " : "", options->kills, options->seed);

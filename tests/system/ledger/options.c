@@ -17,7 +17,7 @@
 static const char HELP[] =
     "usage: tests/ledger [--kills N] [--devices N] [--rate N] [--seconds N] [--seed S] [--senders N] [--drop-one]\n"
     "                    [--no-topics] [--tls] [--ws]\n"
-    "       tests/ledger --cluster [--faults LIST] [--durability D] [--dir DIR] [--keep] [--devices N] ...\n"
+    "       tests/ledger --cluster [--tls] [--faults LIST] [--durability D] [--dir DIR] [--keep] [--devices N] ...\n"
     "\n"
     "Holds a real petreld to its promise: every message that was answered 2xx reaches every target device in order, "
     "once.\n"
@@ -37,7 +37,8 @@ static const char HELP[] =
     "  --seed S      what happens to whom (default: drawn, and told)\n"
     "  --drop-one    swallow one message on the device's side: the ledger must then report 1 lost\n"
     "  --no-topics   send to users alone\n"
-    "  --tls         devices speak TLS, and resume; the server takes nothing else. Of a cluster all do, but ZooKeeper\n"
+    "  --tls         devices speak TLS, and resume; one server takes nothing else. Of a cluster all but ZooKeeper "
+    "speak it\n"
     "  --ws          devices speak WebSocket; with --tls within it\n"
     "  --bin DIR     where petreld and petrelctl are (default: beside this program)\n"
     "\n"
@@ -64,7 +65,8 @@ static const char HELP_END[] =
     "usage.\n"
     "\n"
     "example: tests/ledger --kills 20 --devices 1000 --rate 2000 --seed 7\n"
-    "         tests/ledger --cluster --faults kill-session,kill-redis-master --seconds 90\n";
+    "         tests/ledger --cluster --faults kill-session,kill-redis-master --seconds 90\n"
+    "         tests/ledger --cluster --tls --faults kill-session --seconds 30\n";
 
 static void print_help(void)
 {

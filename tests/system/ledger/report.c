@@ -51,6 +51,9 @@ static void print_cluster(struct ledger *ledger, const uint32_t *counts)
            (double)tally->longest_ms / 1000.0);
     printf(",\"failover_devices\":%zu,\"failover_p50_ms\":%" PRIu64 ",\"failover_p99_ms\":%" PRIu64,
            tally->failovers_count, tally_percentile(tally, 50), tally_percentile(tally, 99));
+    if (ledger->options.tls)
+        printf(",\"handshakes_full\":%" PRIu64 ",\"handshakes_resumed\":%" PRIu64, ledger->shaken_full,
+               ledger->shaken_resumed);
 }
 
 static void print_topics(const struct ledger *ledger)
@@ -68,7 +71,9 @@ static bool is_kept(const struct ledger *ledger, const struct book_sums *sums, c
     uint32_t happened = 0;
     for (uint32_t i = 0; i < FAULT_COUNT; i++)
         happened += counts[i];
-    return sums->accepted > 0 && (sums->lost == 0 || may_lose(ledger, counts)) && sums->out_of_order == 0 &&
+    /* Who fails over resumes at a node that has never seen it. */
+    const bool resumes = !ledger->options.cluster || !ledger->options.tls || ledger->shaken_resumed > 0;
+    return resumes && sums->accepted > 0 && (sums->lost == 0 || may_lose(ledger, counts)) && sums->out_of_order == 0 &&
            ledger->turns == ledger->options.turns && sums->duplicates == 0 && sums->refused == 0 &&
            sums->strangers == 0 && ledger->stopped == 0 &&
            (ledger->options.cluster ? happened > 0 : ledger->kills == ledger->options.kills);
