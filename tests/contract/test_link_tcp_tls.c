@@ -6,6 +6,7 @@
 #include "lib/relay.h"
 #include "lib/until.h"
 #include "loop/listener.h"
+#include "unit/tls_peer.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -395,7 +396,7 @@ static void open_door(void *ctx)
 {
     struct crowd_loop *at = ctx;
     struct crowd *crowd = at->crowd;
-    const struct tls_limits limits = {.handshakes = 1, .handshakes_per_second = 1};
+    const struct tls_limits limits = {.handshakes = 1, .handshakes_per_second = 1, .wait_ms = 2 * LINK_PAIR_WAIT_MS};
     const struct listener_config config = {.host = "127.0.0.1", .port = crowd->port};
     tls_loop_limit(crowd->node->loops.loops[at->index], &limits, NULL);
     const int rc =
@@ -459,9 +460,13 @@ static void links_come_up_in_a_storm_of_devices(void **state)
     }
     const struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(crowd.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    uint8_t hello[1024];
+    const size_t size = tls_peer_hello(hello, sizeof hello);
+    assert_true(size > 0);
     for (size_t i = 0; i < CROWD; i++) {
         crowd.sockets[i] = socket(AF_INET, SOCK_STREAM, 0);
         assert_int_equal(connect(crowd.sockets[i], (const struct sockaddr *)&to, sizeof to), 0);
+        assert_int_equal(send(crowd.sockets[i], hello, size, 0), size);
     }
     assert_true(until(all_are_in, &loops[0], LINK_PAIR_WAIT_MS));
     link_pair_view(&session, (struct link_pair_node *[]){&message}, 1);
