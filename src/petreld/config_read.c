@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define CONFIG_FILE_MAX (256 * 1024)
-#define CONFIG_KEYS_MAX 128
+#define CONFIG_KEYS_MAX 256
 
 /* The INI library cuts long lines, joins indented ones and gives no line number, all silently: so the lines are counted and
  * checked on their way in, and a key that comes twice is a mistake. */
