@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "driver/mysqldb_private.h"
 
+#include <errmsg.h>
 #include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #define STATEMENT_TIMEOUT_MARIADB 1969
 #define STATEMENT_TIMEOUT_MYSQL 3024
 #define NO_PASSWORD_MARIADB 1698
+
+#define SERVER_MAX 256 /* of its address in the log; what is longer is cut */
 
 static bool is_read_only(unsigned code)
 {
@@ -177,11 +180,43 @@ static int set_session(struct mysqldb *db, const struct mysqldb_config *config)
     return err == 0 ? set_if_known(db, sql) : err;
 }
 
+/* Which settings decide what the connecting failed at. The server's word is the same whether a password is wrong, TLS is missing or a
+ * certificate is, and none at all where it does not take ours. */
+static const char *settings_of(const struct mysqldb_config *config, int err, unsigned code)
+{
+    const bool secure = config->tls_ca != NULL;
+    if (err == PETREL_E_NOT_FOUND)
+        return "registry.mysql_database";
+    if (err == PETREL_E_FORBIDDEN && secure)
+        return "registry.mysql_user, registry.mysql_password_file, registry.mysql_tls_cert";
+    if (err == PETREL_E_FORBIDDEN)
+        return "registry.mysql_user, registry.mysql_password_file, registry.mysql_tls";
+    if (code == CR_SSL_CONNECTION_ERROR)
+        return "registry.mysql_tls, registry.mysql_tls_ca, registry.mysql_host (its certificate has to be for that)";
+    if (secure)
+        return "registry.mysql_host, registry.mysql_port, registry.mysql_tls_cert";
+    return config->socket != NULL ? "registry.mysql_socket" : "registry.mysql_host, registry.mysql_port";
+}
+
+static int report_connect(const struct mysqldb *db, const struct mysqldb_config *config)
+{
+    char server[SERVER_MAX];
+    const unsigned code = mysql_errno(db->handle);
+    const int err = error_of(code);
+    if (config->socket != NULL)
+        snprintf(server, sizeof server, "%s", config->socket);
+    else
+        snprintf(server, sizeof server, "%s:%u", config->host, config->port);
+    log_at(LOG_WARN, "mysql", "cannot connect", LOG_STR("server", server), LOG_STR("error", mysql_error(db->handle)),
+           LOG_NUM("code", code), LOG_STR("settings", settings_of(config, err, code)));
+    return err;
+}
+
 static int connect_to(struct mysqldb *db, const struct mysqldb_config *config)
 {
     if (mysql_real_connect(db->handle, config->socket != NULL ? NULL : config->host, config->user, config->password,
                            config->database, config->port, config->socket, 0) == NULL)
-        return report(db, "connect");
+        return report_connect(db, config);
     return set_session(db, config);
 }
 

@@ -6,6 +6,7 @@
 #include "driver/redis_batch.h"
 #include "driver/redis_cluster.h"
 #include "driver/redis_health.h"
+#include "driver/redis_tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,15 +48,27 @@ bool redis_conn_is_idle(const struct redis_conn *conn)
     return conn->asked.count == 0 && list_empty(&conn->waiting) && list_empty(&conn->batch.held) && !conn->view_wanted;
 }
 
+/* A server that stays away is told once, and once that it is there but of no use; the debug log has every try. */
+static enum log_level level_of(struct redis_lane *lane, bool is_refusal)
+{
+    if (lane->failures == 1)
+        lane->refusal_told = false;
+    const bool news = lane->failures == 1 || (is_refusal && !lane->refusal_told);
+    lane->refusal_told = lane->refusal_told || is_refusal;
+    return news ? LOG_WARN : LOG_DEBUG;
+}
+
 static void say_broken(const struct redis_conn *conn, int status)
 {
-    const struct redis_lane *lane = conn->lane;
-    char address[sizeof lane->node->address.host + 8];
+    struct redis_lane *lane = conn->lane;
+    const bool was_ready = conn->state == CONN_READY;
+    char address[sizeof lane->node->address.host + 8], text[REDIS_TLS_WHY_SIZE];
     snprintf(address, sizeof address, "%s:%u", lane->node->address.host, lane->node->address.port);
-    const char *why = tls_loop_why(conn->redis->loop);
-    /* A server that stays away is told once; the debug log has every try. */
-    log_at(lane->failures == 1 ? LOG_WARN : LOG_DEBUG, "redis",
-           conn->state == CONN_READY ? "connection broke" : "cannot connect", LOG_STR("server", address),
+    const char *why =
+        was_ready ? tls_loop_why(conn->redis->loop)
+                  : redis_tls_why(conn->redis, &lane->node->address, conn->state == CONN_GREETING, status, text);
+    const enum log_level level = level_of(lane, !was_ready && why != NULL);
+    log_at(level, "redis", was_ready ? "connection broke" : "cannot connect", LOG_STR("server", address),
            LOG_STR("error", why != NULL ? why : err_name(status)), LOG_NUM("failures", lane->failures));
 }
 
@@ -459,15 +472,6 @@ static void on_closed(void *owner)
     redis_conn_gone(redis);
 }
 
-/* The name is an address, or was looked at when it was configured. */
-static void secure(struct redis_conn *conn)
-{
-    const struct redis_config *config = &conn->redis->config;
-    const char *name = config->tls_name != NULL ? config->tls_name : conn->lane->node->address.host;
-    const int rc = stream_secure_client(conn->stream, config->tls, name, (struct bytes){0});
-    petrel_assert(rc == 0);
-}
-
 struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane)
 {
     static const struct stream_ops ops = {
@@ -486,8 +490,7 @@ struct redis_conn *redis_conn_open(struct redis *redis, struct redis_lane *lane)
         free(conn);
         return NULL;
     }
-    if (redis->config.tls != NULL)
-        secure(conn);
+    redis_tls_secure(redis, conn->stream, &lane->node->address);
     conn->codec = redis_codec_new();
     conn->due_ms = loop_now_ms(redis->loop) + redis->config.timeout_ms;
     timer_start(redis->loop, &conn->timer, redis->config.timeout_ms, on_timer);

@@ -4,7 +4,7 @@
  * parked   a request that waits a fixed time before it is tried again
  *
  * Files, in the order to read them: redis.c (a request's life), redis_cluster.c (nodes, the slot map), redis_conn.c (a connection), redis_asked.c,
- * redis_batch.c (replicated requests), redis_health.c, redis_slots.c, redis_verdict.c, redis_codec.c, redis_script.c. */
+ * redis_batch.c (replicated requests), redis_health.c, redis_tls.c, redis_slots.c, redis_verdict.c, redis_codec.c, redis_script.c. */
 #ifndef PETREL_DRIVER_REDIS_PRIVATE_H
 #define PETREL_DRIVER_REDIS_PRIVATE_H
 
@@ -24,6 +24,7 @@ struct redis_lane {
     struct redis_conn *conn; /* NULL: none */
     bool served;             /* since it last failed */
     uint32_t failures;       /* since it last answered */
+    bool refusal_told;       /* since then: see redis_tls_why() */
     uint64_t retry_ms;       /* no connection before */
 };
 

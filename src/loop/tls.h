@@ -2,7 +2,7 @@
  *
  * server    certificates, versions, tickets: an immutable snapshot that any thread may use. Reloaded files make a new one;
  *           connections that began with the old one go on
- * client    whom to trust when connecting
+ * client    whom to trust when connecting; may be given other files while it is in use
  * compact   a connection of TLS 1.3 lets go of OpenSSL's object (25 KB) after the handshake and keeps 232 bytes. One of TLS 1.2
  *           keeps it
  * ticket    what a client resumes with. Its key is derived from a secret and the day, so all nodes that share the secret take it
@@ -91,10 +91,13 @@ struct tls_client_config {
 
 /* As tls_server_new(). */
 int tls_client_new(struct tls_client **out, const struct tls_client_config *config, char *why);
+/* Read other files, or the same anew, for connections that begin from here on; sessions and compact stay. What it returns is as of
+ * tls_client_new(); on an error all is as it was. Any thread, while others connect. */
+int tls_client_reload(struct tls_client *client, const struct tls_client_config *config, char *why);
 struct tls_client *tls_client_ref(struct tls_client *client);
 void tls_client_unref(struct tls_client *client);
 /* Whether those who trust whom this client trusts take its certificate for that of name, now, as a client's and as a server's. 0, or
- * PETREL_E_INVALID and why (TLS_WHY_SIZE bytes). */
+ * PETREL_E_INVALID and why (TLS_WHY_SIZE bytes). Not beside tls_client_reload(). */
 int tls_client_check(const struct tls_client *client, const char *name, char *why);
 
 /* Who a peer is by the certificate it has proved to have (on_peer of stream_ops). Whether that is name: a host's, which may be below a

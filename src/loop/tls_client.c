@@ -51,18 +51,29 @@ static int set_up(SSL_CTX *context, const struct tls_client_config *config, char
     return rc;
 }
 
-int tls_client_new(struct tls_client **out, const struct tls_client_config *config, char *why)
+static int new_context(SSL_CTX **out, const struct tls_client_config *config, char *why)
 {
     SSL_CTX *context = tls_context_new(TLS_client_method(), TLS_VERSION_1_2);
     if (context == NULL)
         return tls_context_fail(why, "TLS", "this OpenSSL can't do what is needed");
     int rc = set_up(context, config, why);
-    if (rc != 0) {
+    if (rc == 0)
+        *out = context;
+    else
         SSL_CTX_free(context);
+    return rc;
+}
+
+int tls_client_new(struct tls_client **out, const struct tls_client_config *config, char *why)
+{
+    SSL_CTX *context;
+    int rc = new_context(&context, config, why);
+    if (rc != 0)
         return rc;
-    }
     struct tls_client *client = object_zalloc(sizeof *client);
     atomic_init(&client->refs, 1);
+    rc = pthread_mutex_init(&client->lock, NULL);
+    petrel_assert(rc == 0);
     client->context = context;
     client->compact = config->compact;
     client->sessions = config->sessions;
@@ -70,16 +81,40 @@ int tls_client_new(struct tls_client **out, const struct tls_client_config *conf
     return 0;
 }
 
+int tls_client_reload(struct tls_client *client, const struct tls_client_config *config, char *why)
+{
+    SSL_CTX *context;
+    petrel_assert(config->compact == client->compact && config->sessions == client->sessions);
+    int rc = new_context(&context, config, why);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&client->lock);
+    SSL_CTX *before = client->context;
+    client->context = context;
+    pthread_mutex_unlock(&client->lock);
+    SSL_CTX_free(before); /* connections that began with it have references of their own */
+    return 0;
+}
+
+SSL_CTX *tls_client_context(struct tls_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    SSL_CTX *context = client->context;
+    int rc = SSL_CTX_up_ref(context);
+    pthread_mutex_unlock(&client->lock);
+    petrel_assert(rc == 1);
+    return context;
+}
+
 /* Verify as the other side will: X509_PURPOSE_SSL_CLIENT or _SERVER. OpenSSL's verdict. */
-static int verify_own(const struct tls_client *client, int purpose)
+static int verify_own(SSL_CTX *context, int purpose)
 {
     STACK_OF(X509) *chain = NULL;
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    (void)SSL_CTX_get0_chain_certs(client->context, &chain);
+    (void)SSL_CTX_get0_chain_certs(context, &chain);
     int verdict = X509_V_ERR_OUT_OF_MEM;
     if (ctx != NULL &&
-        X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(client->context), SSL_CTX_get0_certificate(client->context),
-                            chain) == 1 &&
+        X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(context), SSL_CTX_get0_certificate(context), chain) == 1 &&
         X509_STORE_CTX_set_purpose(ctx, purpose) == 1)
         verdict = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
     X509_STORE_CTX_free(ctx);
@@ -91,9 +126,9 @@ int tls_client_check(const struct tls_client *client, const char *name, char *wh
 {
     X509 *certificate = SSL_CTX_get0_certificate(client->context);
     petrel_assert(certificate != NULL && "a certificate of its own");
-    int verdict = verify_own(client, X509_PURPOSE_SSL_SERVER);
+    int verdict = verify_own(client->context, X509_PURPOSE_SSL_SERVER);
     if (verdict == X509_V_OK)
-        verdict = verify_own(client, X509_PURPOSE_SSL_CLIENT);
+        verdict = verify_own(client->context, X509_PURPOSE_SSL_CLIENT);
     if (verdict != X509_V_OK) {
         (void)snprintf(why, TLS_WHY_SIZE, "%s", X509_verify_cert_error_string(verdict));
         return PETREL_E_INVALID;
@@ -118,5 +153,6 @@ void tls_client_unref(struct tls_client *client)
     if (client == NULL || atomic_fetch_sub_explicit(&client->refs, 1, memory_order_acq_rel) > 1)
         return;
     SSL_CTX_free(client->context);
+    pthread_mutex_destroy(&client->lock);
     free(client);
 }

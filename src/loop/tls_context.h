@@ -16,5 +16,7 @@ int tls_context_load(SSL_CTX *context, const char *cert_file, const char *key_fi
 int tls_context_trust(SSL_CTX *context, const char *ca_file, char *why);
 /* Say that a file is of no use, with OpenSSL's reason where it has one, and forget that. Returns PETREL_E_INVALID. */
 int tls_context_fail(char *why, const char *file, const char *what);
+/* A client's context as of now, with a reference for SSL_CTX_free(). Any thread. */
+SSL_CTX *tls_client_context(struct tls_client *client);
 
 #endif

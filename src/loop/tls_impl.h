@@ -21,6 +21,7 @@
 #include "loop/tls_record.h"
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct stream;
@@ -40,6 +41,7 @@ struct tls_server {
 
 struct tls_client {
     atomic_uint refs;
+    pthread_mutex_t lock; /* over which context there is: tls_client_reload() */
     SSL_CTX *context;
     bool compact;
     bool sessions;

@@ -75,7 +75,9 @@ static void set_session(SSL *ssl, struct bytes session)
 
 int tls_talk_connect(struct tls_talk *talk, const char *hostname, struct bytes session)
 {
-    int rc = new_ssl(talk, talk->client->context);
+    SSL_CTX *context = tls_client_context(talk->client);
+    int rc = new_ssl(talk, context);
+    SSL_CTX_free(context);
     if (rc != 0)
         return rc;
     if (!set_host(talk->ssl, hostname))

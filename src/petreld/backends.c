@@ -118,22 +118,38 @@ static const char *given(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-/* NULL stays where there is to be no TLS. */
-static int read_redis_tls(const struct config *config, struct redis_config *redis)
+static struct tls_client_config redis_tls_config(const struct config *config)
 {
-    char why[TLS_WHY_SIZE];
-    const struct tls_client_config tls = {
+    return (struct tls_client_config){
         .ca_file = config->store_redis_tls_ca,
         .cert_file = given(config->store_redis_tls_cert),
         .key_file = given(config->store_redis_tls_key),
         .compact = true,
     };
-    if (strcmp(config->store_redis_tls, "yes") != 0)
+}
+
+/* The first that opens makes it, if there is to be TLS. */
+static int load_redis_tls(struct backends *backends, const struct config *config)
+{
+    char why[TLS_WHY_SIZE];
+    const struct tls_client_config tls = redis_tls_config(config);
+    if (backends->redis_tls != NULL || strcmp(config->store_redis_tls, "yes") != 0)
         return 0;
-    redis->tls_name = given(config->store_redis_tls_name);
-    const int err = tls_client_new(&redis->tls, &tls, why);
+    const int err = tls_client_new(&backends->redis_tls, &tls, why);
     if (err != 0)
         log_at(LOG_ERROR, "backends", "TLS can't be spoken with Redis", LOG_STR("why", why));
+    return err;
+}
+
+int backends_reload_tls(struct backends *backends, const struct config *config)
+{
+    char why[TLS_WHY_SIZE];
+    const struct tls_client_config tls = redis_tls_config(config);
+    if (backends->redis_tls == NULL)
+        return 0;
+    const int err = tls_client_reload(backends->redis_tls, &tls, why);
+    if (err != 0)
+        log_at(LOG_ERROR, "backends", "TLS with Redis goes on with the files as they were", LOG_STR("why", why));
     return err;
 }
 
@@ -155,14 +171,15 @@ static int with_redis(const struct backends_env *env,
         log_at(LOG_ERROR, "backends", "store.redis is not host:port, numeric, several by commas",
                LOG_STR("value", env->config->store_redis));
     if (err == 0)
-        err = read_redis_tls(env->config, &redis);
+        err = load_redis_tls(backends, env->config);
     if (err == 0)
         err = secret_file_read(env->config->store_redis_password_file, password, sizeof password);
     if (err == 0) {
         redis.password = password[0] != '\0' ? password : NULL;
+        redis.tls = backends->redis_tls;
+        redis.tls_name = given(env->config->store_redis_tls_name);
         err = open(backends, env, &redis);
     }
-    tls_client_unref(redis.tls);
     explicit_bzero(password, sizeof password);
     return err;
 }
@@ -342,6 +359,7 @@ void backends_close(struct backends *backends)
         backends->registry->ops->close(backends->registry);
     if (backends->discovery != NULL)
         backends->discovery->ops->close(backends->discovery);
+    tls_client_unref(backends->redis_tls);
     *backends = (struct backends){0};
 }
 

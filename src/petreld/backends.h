@@ -36,12 +36,16 @@ struct backends {
     struct topics *topics;     /* beside the store, of its kind */
     struct registry *registry; /* likewise */
     struct discovery *discovery;
-    uint32_t node; /* this node's number */
+    struct tls_client *redis_tls; /* of the store's and the topics' connections; NULL: they have no TLS */
+    uint32_t node;                /* this node's number */
 };
 
 /* Open what the configuration names. On an error, which the log explains, nothing is left open. Blocks. Main thread. */
 int backends_open(struct backends *backends, const struct backends_env *env);
 void backends_close(struct backends *backends);
+/* Read the files of store.redis_tls* again, for connections to come; those of registry.mysql_tls* are read with each. 0, or an error that
+ * the log explains: then connections go on being made with what there was. Blocks. The server's thread. */
+int backends_reload_tls(struct backends *backends, const struct config *config);
 /* Tell ctx on this loop whenever the store may have forgotten something: a server of Redis was replaced, or lost. On the loop. */
 void backends_watch_store(struct backends *backends, struct loop *loop, void (*on_lost)(void *ctx), void *ctx);
 /* A loop asks the store no more. On the loop. */

@@ -112,7 +112,7 @@
     X("store.redis_user", store_redis_user, TEXT, "", 0, 0, "User for Redis; empty: the default one") \
     X("store.redis_password_file", store_redis_password_file, TEXT, "", 0, 0, "File with its password, for its owner only; empty: none") \
     X("store.redis_tls", store_redis_tls, CHOICE, "no", 0, 0, "no|yes; Whether connections to Redis speak TLS; its servers' tls-port is then meant") \
-    X("store.redis_tls_ca", store_redis_tls_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues those of its servers; read at start, as the two below") \
+    X("store.redis_tls_ca", store_redis_tls_ca, TEXT, "", 0, 0, "Certificates (PEM) of who issues those of its servers; read again at reload, as the two below") \
     X("store.redis_tls_cert", store_redis_tls_cert, TEXT, "", 0, 0, "A certificate to show to Redis (PEM); empty: none") \
     X("store.redis_tls_key", store_redis_tls_key, TEXT, "", 0, 0, "Its key (PEM, no passphrase)") \
     X("store.redis_tls_name", store_redis_tls_name, TEXT, "", 0, 0, "Name that the certificates of all its servers have; empty: each has its address") \

@@ -248,5 +248,8 @@ int server_tls_reload(struct server *server)
 {
     const int clients = reload_for_clients(server);
     const int nodes = server_peer_tls_reload(server);
-    return clients != 0 ? clients : nodes;
+    const int stores = backends_reload_tls(&server->backends, server->config);
+    if (clients != 0)
+        return clients;
+    return nodes != 0 ? nodes : stores;
 }

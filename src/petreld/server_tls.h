@@ -1,4 +1,5 @@
-/* server_tls.h: the certificates that a server shows to devices and backends; reloading is of those for nodes as well. */
+/* server_tls.h: the certificates that a server shows to devices and backends; reloading is also of those for nodes and of
+ * what stores are connected to with. */
 #ifndef PETREL_PETRELD_SERVER_TLS_H
 #define PETREL_PETRELD_SERVER_TLS_H
 

@@ -1,14 +1,13 @@
 /* Links over TLS: who is refused and what both sides say of it; a cluster that goes from without to with while it runs; new
  * certificates while links stand; and that nodes don't wait behind a crowd of devices. test_link_tcp.c and test_link_tcp_faults.c run over
  * TLS as well. */
-#include "base/log.h"
 #include "contract/link_pair.h"
+#include "contract/logbook.h"
 #include "lib/relay.h"
 #include "lib/until.h"
 #include "loop/listener.h"
 #include "unit/tls_peer.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,33 +19,9 @@
 
 static struct tls_files ours, theirs;
 
-/* What was logged. */
-static struct {
-    pthread_mutex_t lock;
-    struct bytebuf text;
-} book = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void write_down(void *ctx, const char *line, size_t len)
-{
-    (void)ctx;
-    pthread_mutex_lock(&book.lock);
-    bytes_append(&book.text, line, len);
-    pthread_mutex_unlock(&book.lock);
-}
-
-static bool is_said(void *ctx)
-{
-    const char *text = ctx;
-    pthread_mutex_lock(&book.lock);
-    const bool found = book.text.len > 0 && memmem(book.text.ptr, book.text.len, text, strlen(text)) != NULL;
-    pthread_mutex_unlock(&book.lock);
-    return found;
-}
-
 static void expect_said(const char *text)
 {
-    if (text != NULL && !until(is_said, (void *)(uintptr_t)text, LINK_PAIR_WAIT_MS))
-        fail_msg("nobody said \"%s\" but:\n%.*s", text, (int)book.text.len, (const char *)book.text.ptr);
+    assert_true(text == NULL || logbook_wait(text));
 }
 
 static int set_up(void **state)
@@ -54,15 +29,14 @@ static int set_up(void **state)
     (void)state;
     tls_files_make(&ours);
     tls_files_make(&theirs);
-    log_set_sink(write_down, NULL);
+    logbook_open();
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    log_set_sink(NULL, NULL);
-    bytes_reset(&book.text);
+    logbook_close();
     tls_files_remove(&ours);
     tls_files_remove(&theirs);
     return 0;
@@ -118,7 +92,7 @@ static void refuse(const struct refusal *refusal)
     const struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_OPTIONAL);
     const struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_OPTIONAL);
     struct link_pair_node message, session;
-    book.text.len = 0;
+    logbook_clear();
     link_pair_open_with(&message, &message_config, 0, &message_ends);
     link_pair_open_with(&session, &session_config, 0, &session_ends);
     link_pair_view(&message, (struct link_pair_node *[]){&message, &session}, 2);
@@ -169,7 +143,7 @@ static void who_shows_no_certificate_is_refused(void **state)
     const struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_REQUIRED);
     const struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_REQUIRED);
     struct link_pair_node message, session;
-    book.text.len = 0;
+    logbook_clear();
     link_pair_open_with(&message, &message_config, 0, &message_ends);
     link_pair_open_with(&session, &session_config, 0, &session_ends);
     link_pair_view(&session, (struct link_pair_node *[]){&message}, 1);
@@ -193,7 +167,7 @@ static void a_node_with_another_s_number_is_refused(void **state)
     struct link_pair_node message, thief;
     struct link_pair_node session = {
         .number = 2, .roles = DISCOVERY_SESSION, .incarnation = 1, .name = SESSION, .port = 1};
-    book.text.len = 0;
+    logbook_clear();
     link_pair_open_with(&message, &message_config, 0, &message_ends);
     link_pair_open_with(&thief, &session_config, 0, &session_ends);
     link_pair_view(&message, (struct link_pair_node *[]){&message, &session}, 2);
@@ -239,7 +213,7 @@ static void meet(const struct meeting *meeting)
     const struct link_tcp_config message_config = config_of(1, meeting->message);
     const struct link_tcp_config session_config = config_of(2, meeting->session);
     struct link_pair_node message, session;
-    book.text.len = 0;
+    logbook_clear();
     link_pair_open_with(&message, &message_config, 0, &message_ends);
     link_pair_open_with(&session, &session_config, 0, &session_ends);
     struct link_pair_node told = link_pair_behind(&message, message.port);

@@ -168,6 +168,8 @@ static bool start(struct mariadb_server *server, unsigned timeout_ms)
     add(&args, "--performance-schema=OFF");
     add(&args, "--skip-log-bin");
     add(&args, "--max-connections=64");
+    for (size_t i = 0; server->args != NULL && server->args[i] != NULL; i++)
+        add(&args, "%s", server->args[i]);
     return spawn(server, &args) && until(up_or_ended, server, timeout_ms) && server->pid != 0;
 }
 

@@ -16,6 +16,7 @@ struct mariadb_server {
     pid_t pid;  /* 0: not running */
     int status; /* of waitpid(), of the last run that ended */
     uint16_t port;
+    const char *const *args; /* more of them for the next start, NULL at their end, borrowed; NULL: none */
     char data[TMPDIR_PATH_MAX + 8];
     char socket[TMPDIR_PATH_MAX + 8];
 };

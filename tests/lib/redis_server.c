@@ -70,10 +70,11 @@ static void become(const struct redis_server *server, const char *const *argv, p
 
 static bool spawn(struct redis_server *server)
 {
-    char port[8], bus_port[8];
+    char port[8], bus_port[8], tls_port[8];
     snprintf(port, sizeof port, "%u", server->port);
     snprintf(bus_port, sizeof bus_port, "%u", server->bus_port);
-    const char *argv[40 + REDIS_SERVER_ARGS_MAX] = {"redis-server",
+    snprintf(tls_port, sizeof tls_port, "%u", server->tls_port);
+    const char *argv[48 + REDIS_SERVER_ARGS_MAX] = {"redis-server",
                                                     "--port",
                                                     port,
                                                     "--bind",
@@ -93,6 +94,12 @@ static bool spawn(struct redis_server *server)
         argv[count++] = cluster_args[i];
     if (server->bus_port != 0)
         argv[count++] = bus_port;
+    if (server->tls != NULL) {
+        const char *const tls_args[] = {"--tls-port",      tls_port,          "--tls-ca-cert-file", server->tls->ca,
+                                        "--tls-cert-file", server->tls->cert, "--tls-key-file",     server->tls->key};
+        memcpy(argv + count, tls_args, sizeof tls_args);
+        count += sizeof tls_args / sizeof tls_args[0];
+    }
     for (size_t i = 0; server->args[i] != NULL; i++)
         argv[count++] = server->args[i];
     pid_t parent = getpid();
@@ -126,21 +133,33 @@ static bool read_id(struct redis_server *server)
            snprintf(server->id, sizeof server->id, "%.40s", reply) == 40;
 }
 
-bool redis_server_start(struct redis_server *server, bool cluster, const char *const *args)
+static bool start(struct redis_server *server, bool cluster)
 {
-    *server = (struct redis_server){0};
-    for (size_t i = 0; args != NULL && args[i] != NULL && i < REDIS_SERVER_ARGS_MAX; i++)
-        server->args[i] = args[i];
     if (!tmpdir_make(&server->tmp))
         return false;
     /* Another process may take a port between our look at it and the server's. */
     for (int tries = 0; tries < START_TRIES; tries++) {
         server->port = free_port();
         server->bus_port = cluster ? free_port() : 0;
+        server->tls_port = server->tls != NULL ? free_port() : 0;
         if (spawn(server) && until(up_or_ended, server, WAIT_MS) && server->pid != 0)
             return !cluster || read_id(server);
     }
     return false;
+}
+
+bool redis_server_start(struct redis_server *server, bool cluster, const char *const *args)
+{
+    *server = (struct redis_server){0};
+    for (size_t i = 0; args != NULL && args[i] != NULL && i < REDIS_SERVER_ARGS_MAX; i++)
+        server->args[i] = args[i];
+    return start(server, cluster);
+}
+
+bool redis_server_start_tls(struct redis_server *server, const struct redis_server_tls *tls)
+{
+    *server = (struct redis_server){.tls = tls};
+    return start(server, false);
 }
 
 bool redis_server_restart(struct redis_server *server)

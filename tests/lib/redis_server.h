@@ -17,10 +17,19 @@
 #define REDIS_SERVER_NODES_MAX 8
 #define REDIS_SERVER_REPLY_MAX (64 * 1024)
 
+/* Files (PEM) of a server that takes TLS, and asks who connects for a certificate of that authority's. */
+struct redis_server_tls {
+    const char *ca;
+    const char *cert;
+    const char *key;
+};
+
 struct redis_server {
     struct tmpdir tmp; /* what it stores, and redis.log */
     pid_t pid;         /* 0: not running */
     uint16_t port;
+    uint16_t tls_port; /* 0: none */
+    const struct redis_server_tls *tls;
     uint16_t bus_port; /* of the cluster; 0: no cluster mode */
     char id[48];       /* in the cluster */
     const char *args[REDIS_SERVER_ARGS_MAX + 1];
@@ -34,6 +43,8 @@ struct redis_server_cluster {
 
 /* A new server, answering; args (NULL-terminated, or NULL) are borrowed until redis_server_free(). */
 bool redis_server_start(struct redis_server *server, bool cluster, const char *const *args);
+/* A single one that takes TLS as well, at tls_port; tls is borrowed until redis_server_free(). */
+bool redis_server_start_tls(struct redis_server *server, const struct redis_server_tls *tls);
 /* The same again, on its ports and folder, after redis_server_kill(). */
 bool redis_server_restart(struct redis_server *server);
 /* kill -9, and reaped. */
