@@ -71,10 +71,8 @@ struct server {
     struct server_memory memory;
     struct api_host host;
     size_t loops_count;
-    struct turnstile
-        *crowds; /* as many loops as cores serve more sockets than fit in a turn at a time; NULL: there are no more */
-    struct turnstile *broadcasts; /* at a time half as many loops as cores send to all their sessions: the other
-                                   half is for everything else */
+    struct turnstile *crowds; /* loops that serve more sockets than fit in a turn: as many as cores; NULL: no more */
+    struct turnstile *broadcasts; /* loops that send to all sessions: half as many as cores, the rest is for others */
     bool own_descriptors;         /* loops have tables of descriptors of their own */
     size_t api_loops;             /* of them, the first so many serve the send API */
     struct server_loop *loops;

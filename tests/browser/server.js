@@ -70,7 +70,7 @@ export class Petreld {
         this.data ??= await makeFolder();
         const ports = Object.entries(this.#ports).flatMap(([name, port]) => [`--${name}-host`, '127.0.0.1', `--${name}-port`, String(port)]);
         this.#process = spawn(join(BIN, 'petreld'),
-            ['--data-dir', this.data, '--shutdown-grace', '1s', '--shutdown-spread', '1s', ...ports, ...this.#flags],
+            ['--user', 'root', '--data-dir', this.data, '--shutdown-grace', '1s', '--shutdown-spread', '1s', ...ports, ...this.#flags],
             { stdio: ['ignore', 'ignore', 'pipe'] });
         this.log = '';
         this.#process.stderr.on('data', (chunk) => { this.log += chunk; });
