@@ -145,7 +145,7 @@ static int start(void *ctx)
     if (err != 0)
         return err;
     /* Upserts of records go all over the table: its inner pages should stay at hand. */
-    err = sqlite_exec(store->db, "PRAGMA cache_size = -32768");
+    err = sqlite_exec(store->db, "PRAGMA cache_size = -8192");
     prepare(store);
     if (err == 0)
         err = store_sqlite_replay(store);
