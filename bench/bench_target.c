@@ -96,6 +96,8 @@ static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
                                   sessions_text,
                                   "--session-max-unauthenticated-per-address",
                                   "20000",
+                                  "--session-address-connects-per-second",
+                                  "0", /* all devices are on this machine */
                                   "--api-host",
                                   "127.0.0.1",
                                   "--api-port",

@@ -35,7 +35,7 @@ void api_conn_keep(struct api_role *role, struct api_conn *conn, int64_t bytes)
 struct bytes api_conn_stranger_key(const struct map_node *node)
 {
     const struct api_stranger *stranger = container_of(node, struct api_stranger, node);
-    return bytes_of(stranger->address, sizeof stranger->address);
+    return bytes_of(&stranger->owner, sizeof stranger->owner);
 }
 
 void api_conn_trusted(struct api_conn *conn)
@@ -52,11 +52,12 @@ void api_conn_trusted(struct api_conn *conn)
 static bool admit_stranger(struct api_conn *conn, const uint8_t address[16])
 {
     struct api_role *role = conn->role;
-    struct map_node *node = map_find(&role->strangers, bytes_of(address, 16));
+    const uint64_t owner = netaddr_owner(address);
+    struct map_node *node = map_find(&role->strangers, bytes_of(&owner, sizeof owner));
     struct api_stranger *stranger = node != NULL ? container_of(node, struct api_stranger, node) : NULL;
     if (stranger == NULL) {
         stranger = object_zalloc(sizeof *stranger);
-        memcpy(stranger->address, address, sizeof stranger->address);
+        stranger->owner = owner;
         map_insert(&role->strangers, &stranger->node);
     }
     conn->stranger = stranger;

@@ -23,7 +23,7 @@ struct api_exchange;
 /* Connections from one address that have not shown a valid key yet. */
 struct api_stranger {
     struct map_node node;
-    uint8_t address[16];
+    uint64_t owner; /* of their address */
     uint32_t count;
 };
 

@@ -67,14 +67,15 @@ struct api_config {
     const char *node_name;
     const char *version;
     uint64_t started_ms;
-    const char *admin_token;            /* API_ADMIN */
-    uint32_t max_connections;           /* of this loop; default 4,096 */
-    uint32_t max_strangers_per_address; /* connections of this loop that showed no valid key; default 256 */
-    uint32_t max_body_bytes;            /* default 4 MiB: a batch */
-    uint64_t max_held_bytes;            /* requests under way, of all connections; 0: 256 MiB, or two bodies if more */
-    uint32_t max_message_bytes;         /* payload, or data as JSON text; default 16,384 */
-    uint32_t max_batch_lines;           /* default 1,000 */
-    uint32_t max_pipeline;              /* requests under way per connection; default 64 */
+    const char *admin_token;  /* API_ADMIN */
+    uint32_t max_connections; /* of this loop; default 4,096 */
+    uint32_t
+        max_strangers_per_address; /* connections of this loop that showed no valid key, of IPv6 from a network of 64 bits; default 256 */
+    uint32_t max_body_bytes;    /* default 4 MiB: a batch */
+    uint64_t max_held_bytes;    /* requests under way, of all connections; 0: 256 MiB, or two bodies if more */
+    uint32_t max_message_bytes; /* payload, or data as JSON text; default 16,384 */
+    uint32_t max_batch_lines;   /* default 1,000 */
+    uint32_t max_pipeline;      /* requests under way per connection; default 64 */
     uint32_t http2_streams; /* requests open on a connection of HTTP/2; beyond max_pipeline they wait; default 128 */
     enum api_cleartext http2_cleartext; /* default API_CLEARTEXT_LOOPBACK */
     uint32_t request_timeout_ms;        /* from the first byte to the last of a request; default 15,000 */

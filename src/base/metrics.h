@@ -16,6 +16,10 @@
     X(CONNECTS, COUNTER, "petrel_connects_total", "Sessions accepted")                                                 \
     X(CONNECTS_REFUSED, COUNTER, "petrel_connects_refused_total", "CONNECTs answered with an error code")              \
     X(OVERLOADED, COUNTER, "petrel_overloaded_total", "Connections refused with OVERLOADED, or closed for it")         \
+    X(ADDRESS_REFUSED, COUNTER, "petrel_address_refused_total", "Connections over the connects of their address")      \
+    X(APP_CONNECTS_REFUSED, COUNTER, "petrel_app_connects_refused_total", "CONNECTs over the limit of their app")      \
+    X(TOKENS_BAD, COUNTER, "petrel_tokens_bad_total", "Tokens that were none, or of no app")                           \
+    X(TOO_FAST, COUNTER, "petrel_too_fast_total", "Devices closed for sending more than they may")                     \
     X(ADMISSION_HELD, GAUGE, "petrel_admission_held", "Loops that leave new connections in the backlog")               \
     X(BIND_WINDOW, GAUGE, "petrel_bind_window", "Binds that may be under way at a time")                               \
     X(MEMORY_BYTES, GAUGE, "petrel_memory_bytes", "Resident memory of the process")                                    \

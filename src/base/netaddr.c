@@ -11,6 +11,7 @@
 #define V4_AT 12 /* of an IPv4 address in its 16 bytes */
 #define IP_BITS 128U
 #define V4_BITS 32U
+#define OWNER_BYTES 8
 #define ITEM_MAX 64
 
 static const uint8_t V4_PREFIX[V4_AT] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -29,6 +30,16 @@ void netaddr_format(const struct netaddr *address, char out[NETADDR_TEXT_SIZE])
     const char *text = inet_ntop(v4 ? AF_INET : AF_INET6, address->ip + (v4 ? V4_AT : 0), host, sizeof host);
     petrel_assert(text != NULL);
     (void)snprintf(out, NETADDR_TEXT_SIZE, v4 ? "%s:%u" : "[%s]:%u", text, (unsigned)address->port);
+}
+
+/* An IPv4 address is told by its last 8 bytes: as a network of IPv6 they would be in a block that nobody is given. */
+uint64_t netaddr_owner(const uint8_t ip[NETADDR_IP_BYTES])
+{
+    const uint8_t *from = memcmp(ip, V4_PREFIX, V4_AT) == 0 ? ip + NETADDR_IP_BYTES - OWNER_BYTES : ip;
+    uint64_t owner = 0;
+    for (size_t i = 0; i < OWNER_BYTES; i++)
+        owner = owner << 8 | from[i];
+    return owner;
 }
 
 /* ---- networks ---- */

@@ -21,6 +21,9 @@ struct netaddr {
 void netaddr_from_v4(struct netaddr *out, const uint8_t ip[4], uint16_t port);
 /* "203.0.113.7:51234", "[2001:db8::1]:51234". */
 void netaddr_format(const struct netaddr *address, char out[NETADDR_TEXT_SIZE]);
+/* Whom a limit by address is for: an IPv4 address, or of IPv6 the network of 64 bits, since the rest is its owner's to choose. Different
+ * for different ones. */
+uint64_t netaddr_owner(const uint8_t ip[NETADDR_IP_BYTES]);
 
 struct netaddr_network {
     uint8_t ip[NETADDR_IP_BYTES];

@@ -26,7 +26,8 @@
     X("session.max_frame", session_max_frame, BYTES, "64KiB", CONFIG_KIB, CONFIG_MIB, "Largest frame body either way") \
     X("session.connect_timeout", session_connect_timeout, DURATION, "10s", 100, 600 * CONFIG_SECOND, "From accept to a whole CONNECT; with TLS, where the handshake has to wait, to its turn at most, and from there again") \
     X("session.max_unauthenticated", session_max_unauthenticated, COUNT, "20000", 1, 10000000, "Sockets that have not sent a valid CONNECT") \
-    X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address") \
+    X("session.max_unauthenticated_per_address", session_max_unauthenticated_per_address, COUNT, "512", 1, 10000000, "The same, from one address, of IPv6 one network of 64 bits") \
+    X("session.address_connects_per_second", session_address_connects_per_second, COUNT, "2000", 0, 10000000, "Connects a second of one address, of IPv6 one network of 64 bits; more are told to come again (3002, HTTP 503), of TLS just closed; 0: no limit, for where all come from a proxy that says nothing of them") \
     X("session.bad_tokens", session_bad_tokens, COUNT, "64", 0, 1000000, "Bad tokens that one address may show; each more has it wait, from 1 s to 60 s (3002), and each good token makes up for one; 0: no limit") \
     X("session.app_connects_per_second", session_app_connects_per_second, COUNT, "0", 0, 10000000, "Connects a second of one app on this node, tokens checked; more are told to come again (3002); 0: no limit; an app may have its own (petrelctl app set)") \
     X("session.max_frames_per_second", session_max_frames_per_second, COUNT, "1000", 0, 1000000, "Frames that one device may send in a second, acks of what it was sent aside; beyond it is closed (3513); 0: no limit") \

@@ -45,6 +45,9 @@ static struct session_config session_config_of(const struct server *server)
     out.broadcasts = server->broadcasts;
     out.connects_per_second =
         config->session_connects_per_second > 0 ? share(config->session_connects_per_second, server->loops_count) : 0;
+    out.address_connects_per_second = config->session_address_connects_per_second > 0
+                                          ? share(config->session_address_connects_per_second, server->loops_count)
+                                          : 0;
     out.app_connects_per_second = (uint32_t)config->session_app_connects_per_second;
     out.max_handshakes = share(config->session_max_handshakes, server->loops_count);
     out.bind_target_ms = (uint32_t)config->session_bind_target;

@@ -28,12 +28,8 @@ static void refuse(struct session *session, uint32_t code)
  * come again. */
 static void have_wait(struct session *session, const char *why, uint32_t wait_ms)
 {
-    struct session_role *role = session_role_of(session);
-    metrics_add(role->metrics, METRIC_CONNECTS_REFUSED, 1);
-    role->out.len = 0;
-    session_encode_error(&role->out, SESSION_CODE_OVERLOADED, why, wait_ms);
-    session_conn_write(session, bytes_view(&role->out));
-    session_conn_end(session, true);
+    metrics_add(session_role_of(session)->metrics, METRIC_CONNECTS_REFUSED, 1);
+    session_conn_put_off(session, why, wait_ms);
 }
 
 /* ---- the first bind ---- */
@@ -228,10 +224,17 @@ static bool app_admits(struct session *session, const struct token_claims *claim
     const uint64_t wait_ms = share != 0 ? rate_meter_take(edge->connects, &limit, loop_now_ms(role->loop)) : 0;
     if (wait_ms == 0)
         return true;
+    metrics_add(role->metrics, METRIC_APP_CONNECTS_REFUSED, 1);
     session_door_note_refusal(role, "an app has as many connects a second as it may");
     have_wait(session, "the app has as many connects a second as it may; reconnect after the backoff",
               wait_ms > role->config.backoff_ms ? (uint32_t)wait_ms : role->config.backoff_ms);
     return false;
+}
+
+static void note_bad_token(struct session_role *role, const uint8_t address[16])
+{
+    metrics_add(role->metrics, METRIC_TOKENS_BAD, 1);
+    session_penalty_bad(role, address);
 }
 
 void session_bind_connect(struct session *session, const struct session_connect *connect)
@@ -257,7 +260,7 @@ void session_bind_connect(struct session *session, const struct session_connect 
     const char *why;
     uint32_t code = session_auth_verify(role->keyring, connect->token, wall_ms / 1000, role->metrics, &claims, &why);
     if (code == SESSION_CODE_TOKEN_INVALID || code == SESSION_CODE_UNKNOWN_APP)
-        session_penalty_bad(role, address);
+        note_bad_token(role, address);
     if (code != 0) {
         refuse_with(session, code, why);
         return;

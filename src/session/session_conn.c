@@ -136,9 +136,8 @@ void session_conn_end(struct session *session, bool flushed)
         end(session, flushed, true, 0);
 }
 
-static void write_error(struct session *session, uint32_t code, const char *text)
+static void write_error(struct session *session, uint32_t code, const char *text, uint32_t backoff_ms)
 {
-    uint32_t backoff_ms = session_admission_backoff_ms(session_role_of(session), code);
     if (session->speaks == SPEAKS_HTTP) {
         session_http_write_error(session, code, text, backoff_ms);
         return;
@@ -149,25 +148,36 @@ static void write_error(struct session *session, uint32_t code, const char *text
     bytes_reset(&frame);
 }
 
+/* It is not closing. */
+static void fail(struct session *session, uint32_t code, const char *text, uint32_t backoff_ms)
+{
+    log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session_slot(session)), LOG_NUM("code", code),
+           LOG_STR("why", text));
+    count_end(session_role_of(session), code);
+    write_error(session, code, text, backoff_ms);
+    bool route_gone = code == SESSION_CODE_REPLACED || code == SESSION_CODE_REVOKED;
+    end(session, true, !route_gone, code);
+}
+
+void session_conn_put_off(struct session *session, const char *text, uint32_t wait_ms)
+{
+    object_check(session, SESSION_MAGIC);
+    if (session->state != CONN_CLOSING)
+        fail(session, SESSION_CODE_OVERLOADED, text, wait_ms);
+}
+
 void session_conn_fail(struct session *session, uint32_t code, const char *text)
 {
     object_check(session, SESSION_MAGIC);
     if (session->state == CONN_CLOSING)
         return;
-    struct session_role *role = session_role_of(session);
     /* It went where it was told to: that is no other installation's doing, which is what REPLACED says to a client. */
     if (code == SESSION_CODE_REPLACED && (session->flags & SESSION_TOLD) != 0) {
         end(session, true, false, 0);
         return;
     }
-    if (text == NULL)
-        text = session_code_text(code);
-    log_at(LOG_DEBUG, "session", "closing", LOG_NUM("slot", session_slot(session)), LOG_NUM("code", code),
-           LOG_STR("why", text));
-    count_end(role, code);
-    write_error(session, code, text);
-    bool route_gone = code == SESSION_CODE_REPLACED || code == SESSION_CODE_REVOKED;
-    end(session, true, !route_gone, code);
+    fail(session, code, text != NULL ? text : session_code_text(code),
+         session_admission_backoff_ms(session_role_of(session), code));
 }
 
 /* ---- frames ---- */

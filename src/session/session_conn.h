@@ -28,6 +28,8 @@ uint32_t session_conn_max_body(const struct session *session);
 /* Refuse or end the session: ERROR {code, text}, then close. text NULL: the code's own. Nothing happens when it is closing. A session
  * that was told to go elsewhere and did, so that it is REPLACED, ends without a word. */
 void session_conn_fail(struct session *session, uint32_t code, const char *text);
+/* The same with OVERLOADED, when the client may come again after so long. */
+void session_conn_put_off(struct session *session, const char *text, uint32_t wait_ms);
 /* End it without a word: flushed, what was written still goes out. Nothing happens when it is closing. */
 void session_conn_end(struct session *session, bool flushed);
 

@@ -13,18 +13,19 @@
 struct session_address {
     struct map_node node;
     uint32_t sockets;
-    uint8_t key[16];
+    uint64_t owner;
 };
 
 static struct bytes address_key(const struct map_node *node)
 {
     const struct session_address *address = container_of(node, const struct session_address, node);
-    return bytes_of(address->key, sizeof address->key);
+    return bytes_of(&address->owner, sizeof address->owner);
 }
 
 static struct session_address *find(const struct session_role *role, const uint8_t key[16])
 {
-    struct map_node *node = map_find(&role->gate.addresses, bytes_of(key, 16));
+    const uint64_t owner = netaddr_owner(key);
+    struct map_node *node = map_find(&role->gate.addresses, bytes_of(&owner, sizeof owner));
     return node != NULL ? container_of(node, struct session_address, node) : NULL;
 }
 
@@ -32,12 +33,15 @@ void session_door_init(struct session_role *role)
 {
     list_init(&role->gate.doors);
     map_init(&role->gate.addresses, address_key, rng_u64(loop_rng(role->loop)));
+    if (role->config.address_connects_per_second != 0)
+        role->gate.connects = rate_table_new(rng_u64(loop_rng(role->loop)));
 }
 
 void session_door_reset(struct session_role *role)
 {
     petrel_assert(role->gate.unauthenticated == 0 && role->gate.addresses.count == 0);
     map_reset(&role->gate.addresses);
+    rate_table_free(&role->gate.connects);
 }
 
 static bool has_room(const struct session_role *role, const uint8_t key[16])
@@ -136,11 +140,26 @@ static struct session_address *count_in(struct session_role *role, const uint8_t
     struct session_address *address = find(role, key);
     if (address == NULL) {
         address = object_zalloc(sizeof *address);
-        memcpy(address->key, key, sizeof address->key);
+        address->owner = netaddr_owner(key);
         map_insert(&role->gate.addresses, &address->node);
     }
     address->sockets++;
     return address;
+}
+
+/* The door's address is known. */
+static void name(struct session_role *role, struct session_door *door, const uint8_t key[16])
+{
+    const uint32_t rate = role->config.address_connects_per_second;
+    const struct rate_limit limit = {.per_second = rate, .burst = rate};
+    door->address = count_in(role, key);
+    if (rate == 0)
+        return;
+    door->wait_ms = (uint32_t)rate_table_take(role->gate.connects, netaddr_owner(key), &limit, loop_now_ms(role->loop));
+    if (door->wait_ms == 0)
+        return;
+    metrics_add(role->metrics, METRIC_ADDRESS_REFUSED, 1);
+    session_door_note_refusal(role, "an address has as many connects a second as it may");
 }
 
 static void count_out(struct session_role *role, struct session_address *address)
@@ -156,7 +175,8 @@ void session_door_open(struct session *session, const uint8_t *key)
     struct session_role *role = session_role_of(session);
     struct session_door *door = slab_take(&role->doors);
     door->session = session;
-    door->address = key != NULL ? count_in(role, key) : NULL;
+    if (key != NULL)
+        name(role, door, key);
     door->counted = true;
     role->gate.unauthenticated++;
     list_push_back(&role->gate.doors, &door->node);
@@ -185,7 +205,7 @@ bool session_door_name(struct session *session, const struct proxy_header *heade
     session_door_peer(session, key);
     if (!has_room(role, key))
         return false;
-    door->address = count_in(role, key);
+    name(role, door, key);
     return true;
 }
 

@@ -16,6 +16,7 @@ bool session_flood_counts(const struct session *session)
 
 static bool refuse(struct session *session, const char *what)
 {
+    metrics_add(session_role_of(session)->metrics, METRIC_TOO_FAST, 1);
     session_conn_fail(session, SESSION_CODE_TOO_FAST, what);
     return false;
 }
@@ -58,7 +59,7 @@ void session_flood_end(struct session *session)
     const struct session_role *role = session_role_of(session);
     const struct session_flood *flood = &role->flood;
     const bool quiet = flood->frames <= QUIET_FRAMES && flood->bytes <= QUIET_BYTES && session->reads < QUIET_READS;
-    if (session->state != CONN_LIVE || (quiet && !session_flood_counts(session)))
+    if (session->state == CONN_CLOSING || (quiet && !session_flood_counts(session)))
         return;
     struct session_busy *busy = session_busy(session);
     if (!session_flood_counts(session)) {

@@ -4,6 +4,8 @@
  * second   of the role's clock: what is allowed in one may come at its end and again at the beginning of the next
  * quiet    a session that sends little in its second: it is not counted, and costs nothing
  *
+ * What of a WebSocket brings no frame (pings, pongs, empty messages) counts as one: it costs as much.
+ *
  * A session is counted in its session_busy from the read on with which it is quiet no more, so what it sent before that, a few hundred
  * frames at most, is given to it. ACKs that acknowledge something are as many as it was sent, and are not counted. */
 #ifndef PETREL_SESSION_SESSION_FLOOD_H
@@ -23,7 +25,7 @@ struct session_flood {
 
 /* So many bytes came. False: it was too much, and the session is closing. */
 bool session_flood_read(struct session *session, size_t bytes);
-/* A frame is in them. False: likewise. */
+/* A frame is in them, or what counts as one. False: likewise. */
 bool session_flood_frame(struct session *session);
 /* The last frame was one that the server asked for. */
 void session_flood_forgive(struct session *session);

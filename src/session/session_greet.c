@@ -5,12 +5,31 @@
 #include "wire/protocol.h"
 #include "wire/proxy.h"
 
+/* Its address has as many connects a second as it may. In TLS nothing can be said before the handshake, which is what costs. */
+static void put_off(struct session *session, enum protocol protocol, uint32_t wait_ms)
+{
+    const struct session_role *role = session_role_of(session);
+    if (protocol == PROTOCOL_TLS) {
+        metrics_add(role->metrics, METRIC_OVERLOADED, 1);
+        session_conn_end(session, false);
+        return;
+    }
+    session->speaks = protocol == PROTOCOL_HTTP ? SPEAKS_HTTP : SPEAKS_NATIVE;
+    session_conn_put_off(session, "this address has as many connects a second as it may; reconnect after the backoff",
+                         wait_ms > role->config.backoff_ms ? wait_ms : role->config.backoff_ms);
+}
+
 /* The one place where protocols part. */
 static void by_first_byte(struct session *session, struct bytes data)
 {
     const struct session_role *role = session_role_of(session);
     const bool secure = stream_is_secure(session->stream);
     const enum protocol protocol = protocol_of(data.ptr[0]);
+    const uint32_t wait_ms = session->busy->door->wait_ms;
+    if (wait_ms != 0) {
+        put_off(session, protocol, wait_ms);
+        return;
+    }
     switch (protocol) {
     case PROTOCOL_NATIVE:
     case PROTOCOL_HTTP:

@@ -1,42 +1,31 @@
 #include "session/session_penalty.h"
 
 #include "base/log.h"
+#include "base/netaddr.h"
 #include "base/object.h"
 #include "session/session_impl.h"
 
 #include <stdlib.h>
 
-#define IPV6_NETWORK_BYTES 8
-
 struct penalty {
     struct map_node node;
     struct list by_age;
-    uint8_t address[16];
+    uint64_t owner; /* of the address */
     uint32_t bad;
     uint64_t last_ms;
     uint64_t until_ms;
 };
 
-static struct bytes address_of(const struct map_node *node)
+static struct bytes owner_of(const struct map_node *node)
 {
     const struct penalty *penalty = container_of(node, const struct penalty, node);
-    return bytes_of(penalty->address, sizeof penalty->address);
-}
-
-/* Who has one IPv6 address has the 2^64 beside it. */
-static void cut(const uint8_t address[16], uint8_t out[16])
-{
-    static const uint8_t of_ipv4[12] = {[10] = 0xff, [11] = 0xff};
-    memcpy(out, address, 16);
-    if (memcmp(address, of_ipv4, sizeof of_ipv4) != 0)
-        memset(out + IPV6_NETWORK_BYTES, 0, 16 - IPV6_NETWORK_BYTES);
+    return bytes_of(&penalty->owner, sizeof penalty->owner);
 }
 
 static struct penalty *find(const struct session_role *role, const uint8_t address[16])
 {
-    uint8_t key[16];
-    cut(address, key);
-    struct map_node *node = map_find(&role->penalties.by_address, bytes_of(key, sizeof key));
+    const uint64_t owner = netaddr_owner(address);
+    struct map_node *node = map_find(&role->penalties.by_address, bytes_of(&owner, sizeof owner));
     return node != NULL ? container_of(node, struct penalty, node) : NULL;
 }
 
@@ -55,7 +44,7 @@ static struct penalty *oldest(const struct session_role *role)
 
 void session_penalty_init(struct session_role *role)
 {
-    map_init(&role->penalties.by_address, address_of, rng_u64(loop_rng(role->loop)));
+    map_init(&role->penalties.by_address, owner_of, rng_u64(loop_rng(role->loop)));
     list_init(&role->penalties.by_age);
 }
 
@@ -92,7 +81,7 @@ static struct penalty *take(struct session_role *role, const uint8_t address[16]
     } else {
         make_room(role, now_ms);
         penalty = object_zalloc(sizeof *penalty);
-        cut(address, penalty->address);
+        penalty->owner = netaddr_owner(address);
         map_insert(&role->penalties.by_address, &penalty->node);
     }
     list_push_back(&role->penalties.by_age, &penalty->by_age);

@@ -61,6 +61,8 @@ struct session_config {
     uint32_t max_bytes_per_second; /* likewise; over max_frame_bytes */
     uint32_t
         app_connects_per_second; /* of an app, on the node, that has no limit of its own; 0: no limit, the default */
+    uint32_t
+        address_connects_per_second; /* taken by this loop from an address, of IPv6 a network of 64 bits; 0: no limit, the default */
     const char *
         origins; /* of browsers' pages that may connect, to apps that have none of their own, by commas; "*", the default: all; "": none */
     struct netaddr_set proxy_from; /* who begins with a PROXY header, and must; default: nobody */

@@ -74,8 +74,16 @@ static void on_broken(struct session *session, const struct websocket_event *eve
     session_conn_end(session, true);
 }
 
+static bool brings_no_frame(const struct websocket_event *event)
+{
+    return event->kind == WEBSOCKET_EVENT_PING || event->kind == WEBSOCKET_EVENT_PONG ||
+           (event->kind == WEBSOCKET_EVENT_PIECE && event->payload.len == 0);
+}
+
 static void on_event(struct session *session, const struct websocket_event *event)
 {
+    if (brings_no_frame(event) && !session_flood_frame(session))
+        return;
     switch (event->kind) {
     case WEBSOCKET_EVENT_PIECE:
         on_piece(session, event);

@@ -153,6 +153,25 @@ static void a_sigterm_while_it_starts_ends_in_order(void **state)
     }
 }
 
+struct comer {
+    struct rig *rig;
+    struct raw *raw;
+    const char *token;
+    uint64_t attempt;
+};
+
+/* A node that has just started says that it is to be asked again (3003) until its loop has heard of the apps. */
+static bool comes_in(void *ctx)
+{
+    struct comer *comer = ctx;
+    if (!raw_open(comer->raw, comer->rig->daemon.session, 0))
+        return false;
+    if (raw_connect(comer->raw, comer->token, ++comer->attempt, (struct position){0, 0}))
+        return true;
+    raw_close(comer->raw);
+    return false;
+}
+
 /* Nothing that was answered 2xx is left behind by an orderly end. */
 static void an_orderly_end_keeps_what_was_accepted(void **state)
 {
@@ -164,8 +183,8 @@ static void an_orderly_end_keeps_what_was_accepted(void **state)
     assert_int_equal(rig->daemon.status, 0);
     struct raw raw;
     struct session_frame frame;
-    assert_true(raw_open(&raw, rig->daemon.session, 0));
-    assert_true(raw_connect(&raw, token, 1, (struct position){0, 0}));
+    struct comer comer = {.rig = rig, .raw = &raw, .token = token};
+    assert_true(until(comes_in, &comer, RIG_WAIT_MS));
     assert_true(raw_frame(&raw, &frame));
     assert_int_equal(frame.type, SESSION_PUSH);
     assert_memory_equal(frame.push.message.body.ptr, "\"kept\"", 6);

@@ -54,6 +54,19 @@ static int open_short(void **state)
     return open_with(state, short_timeouts);
 }
 
+static void behind_a_proxy(struct api_config *config)
+{
+    if (config->kind == API_SEND && netaddr_set_parse("127.0.0.0/8", &config->proxy_from) != 0)
+        abort();
+    config->max_strangers_per_address = 1;
+    config->request_timeout_ms = 150;
+}
+
+static int open_proxied(void **state)
+{
+    return open_with(state, behind_a_proxy);
+}
+
 static int open_little(void **state)
 {
     return open_with(state, little_memory);
@@ -376,6 +389,58 @@ static void connections_beyond_the_caps_are_told(void **state)
         api_client_close(&strangers[i]);
 }
 
+/* ---- PROXY headers ---- */
+
+#define HEALTH "GET /healthz HTTP/1.1\r\nHost: p\r\n\r\n"
+#define HEADER_OF(address) "PROXY TCP6 " address " 2001:db8::2 51234 7480\r\n"
+
+static void a_proxy_must_say_for_whom(void **state)
+{
+    struct api_rig *rig = *state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        unsigned status;
+    } bad[] = {
+        {HEALTH, sizeof HEALTH - 1, 400},
+        {"PROXY TCP4 nonsense\r\n", 21, 400},
+        {"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 16, 400},
+        {"PROXY TCP4 203.", 15, 0}, /* and then no more: there is no request to answer */
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct api_client client;
+        api_client_open(&client, rig->ports[API_SEND]);
+        api_client_write(&client, bad[i].bytes, bad[i].len);
+        if (bad[i].status != 0)
+            api_client_expect_status(&client, bad[i].status);
+        api_client_expect_end(&client);
+        api_client_close(&client);
+    }
+}
+
+/* One that showed no key may be there at a time, of each address, and of each network of IPv6. */
+static void behind_a_proxy_each_address_is_judged_for_itself(void **state)
+{
+    struct api_rig *rig = *state;
+    static const struct {
+        const char *header;
+        unsigned status;
+    } cases[] = {
+        {HEADER_OF("2001:db8:0:1::1") HEALTH, 200},
+        {HEADER_OF("2001:db8:0:1::2") HEALTH, 503},
+        {HEADER_OF("2001:db8:0:2::1") HEALTH, 200},
+        {"PROXY TCP4 203.0.113.7 192.0.2.1 51234 7480\r\n" HEALTH, 200},
+    };
+    struct api_client clients[4];
+    for (size_t i = 0; i < 4; i++) {
+        api_client_open(&clients[i], rig->ports[API_SEND]);
+        api_client_write_text(&clients[i], cases[i].header);
+        api_client_expect_status(&clients[i], cases[i].status);
+    }
+    for (size_t i = 0; i < 4; i++)
+        api_client_close(&clients[i]);
+}
+
 static void closing_answers_what_is_under_way(void **state)
 {
     struct api_rig *rig = *state;
@@ -423,6 +488,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_that_never_reads_is_closed, open_short, close_rig),
         cmocka_unit_test_setup_teardown(large_requests_under_way_are_bounded_together, open_little, close_rig),
         cmocka_unit_test_setup_teardown(connections_beyond_the_caps_are_told, open_small, close_rig),
+        cmocka_unit_test_setup_teardown(a_proxy_must_say_for_whom, open_proxied, close_rig),
+        cmocka_unit_test_setup_teardown(behind_a_proxy_each_address_is_judged_for_itself, open_proxied, close_rig),
         cmocka_unit_test_setup_teardown(closing_answers_what_is_under_way, open_rig, close_rig),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

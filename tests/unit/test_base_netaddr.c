@@ -94,11 +94,28 @@ static void what_is_no_list_is_refused_whole(void **state)
     assert_int_equal(netaddr_set_parse(many, &set), PETREL_E_INVALID);
 }
 
+static uint64_t owner_of(const char *text)
+{
+    const struct netaddr address = address_of(text);
+    return netaddr_owner(address.ip);
+}
+
+static void ipv6_belongs_to_its_network_and_ipv4_to_itself(void **state)
+{
+    (void)state;
+    assert_true(owner_of("2001:db8:0:1::7") == owner_of("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+    assert_false(owner_of("2001:db8:0:1::7") == owner_of("2001:db8:0:2::7"));
+    assert_true(owner_of("203.0.113.7") == owner_of("::ffff:203.0.113.7"));
+    assert_false(owner_of("203.0.113.7") == owner_of("203.0.113.8"));
+    assert_false(owner_of("0.0.0.0") == owner_of("::"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_read_as_one_writes_them),
         cmocka_unit_test(networks_hold_their_addresses),
+        cmocka_unit_test(ipv6_belongs_to_its_network_and_ipv4_to_itself),
         cmocka_unit_test(what_is_no_list_is_refused_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -50,6 +51,11 @@ static void what_is_not_served_is_said(void **state)
         {"PROXY TCP4 203.0.113.7 192.0.2.1 51234 7400\r\n", 501, "\"NOT_IMPLEMENTED\""},
         {"GET /v1/lookup\r\n\r\n", 505, "error"},
         {"GET /v1/lookup HTTP/1.1\nHost: p\n\n", 400, "\"BAD_REQUEST\""},
+        {"GET /v1/lookup HTTP/1.1\r\nHost: p\r\nExpect: cake\r\n\r\n", 417, "\"EXPECTATION_FAILED\""},
+        {"GET /v1/lookup HTTP/1.1\r\nHost: p\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "\"NOT_IMPLEMENTED\""},
+        {"GET /v1/lookup HTTP/1.1\r\nHost: p\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400, "error"},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 501, "\"NOT_IMPLEMENTED\""},                           /* HTTP/2 */
+        {"GET /a HTTP/1.1\r\nHost: p\r\n\r\nGET /b HTTP/1.1\r\nHost: p\r\n\r\n", 404, "NOT_FOUND"}, /* and only that */
     };
     struct scene scene;
     scene_open(&scene, NULL);
@@ -58,6 +64,26 @@ static void what_is_not_served_is_said(void **state)
         expect_answer(&scene.client, cases[i].status, cases[i].part);
         scene_reopen(&scene);
     }
+    scene_close(&scene);
+}
+
+/* The head alone, as for every HEAD; the connection's end is what ends it. */
+static void to_head_there_is_no_body(void **state)
+{
+    (void)state;
+    struct scene scene;
+    char answer[1024];
+    size_t len = 0;
+    scene_open(&scene, NULL);
+    client_send_raw(&scene.client, bytes_str("HEAD /v1/lookup HTTP/1.1\r\nHost: p\r\n\r\n"));
+    for (ssize_t got = 1; got > 0 && len < sizeof answer - 1; len += (size_t)got) {
+        got = recv(scene.client.fd, answer + len, sizeof answer - 1 - len, 0);
+        assert_true(got >= 0);
+    }
+    answer[len] = '\0';
+    assert_int_equal(strncmp(answer, "HTTP/1.1 405 ", 13), 0);
+    assert_non_null(strstr(answer, "Allow: GET\r\n"));
+    assert_string_equal(answer + len - 4, "\r\n\r\n");
     scene_close(&scene);
 }
 
@@ -73,6 +99,41 @@ static void a_head_is_bounded(void **state)
     client_send_raw(&scene.client, bytes_view(&head));
     expect_answer(&scene.client, 431, "\"HEADERS_TOO_LARGE\"");
     bytes_reset(&head);
+    scene_close(&scene);
+}
+
+static void a_target_is_bounded(void **state)
+{
+    (void)state;
+    struct scene scene;
+    char target[6000];
+    scene_open(&scene, NULL);
+    memset(target, 'a', sizeof target);
+    client_send_raw(&scene.client, bytes_str("GET /"));
+    client_send_raw(&scene.client, bytes_of(target, sizeof target));
+    expect_answer(&scene.client, 414, "\"URI_TOO_LONG\"");
+    scene_close(&scene);
+}
+
+static void want_tls(struct rig *rig, void *arg)
+{
+    session_role_set_tls(rig->role, NULL, *(bool *)arg);
+}
+
+static void where_tls_is_required_the_rest_is_told_so(void **state)
+{
+    (void)state;
+    struct scene scene;
+    bool required = true;
+    scene_open(&scene, NULL);
+    rig_run(scene.rig, want_tls, &required);
+    client_send_raw(&scene.client, bytes_str("GET /v1/lookup HTTP/1.1\r\nHost: p\r\n\r\n"));
+    expect_answer(&scene.client, 400, "TLS only");
+    scene_reopen(&scene);
+    client_connect(&scene.client, scene.rig, "phone", 1, (struct position){0, 0});
+    client_take_error(&scene.client, SESSION_CODE_UNSUPPORTED);
+    required = false;
+    rig_run(scene.rig, want_tls, &required);
     scene_close(&scene);
 }
 
@@ -252,7 +313,8 @@ static void a_proxy_must_say_for_whom(void **state)
         {"\x01\0\0\0", 4},
         {"GET / HTTP/1.1\r\n\r\n", 18},
         {"PROXY TCP4 nonsense\r\n", 21},
-        {"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 16},
+        {"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 16}, /* larger than it may be */
+        {"\x16\x03\x01\0\x05hello", 10},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct client client;
@@ -264,17 +326,82 @@ static void a_proxy_must_say_for_whom(void **state)
     rig_free(&rig);
 }
 
+static void a_proxys_header_has_the_deadline_of_a_connect(void **state)
+{
+    (void)state;
+    const struct session_config config = proxied();
+    struct rig *rig = rig_new(&config);
+    struct client client;
+    client_open(&client, rig->port);
+    client_send_raw(&client, bytes_str("PROXY TCP4 203."));
+    rig_wait_metric(rig, METRIC_CONNECTIONS, 1);
+    rig_turns(rig);
+    rig_advance(rig, 11000);
+    client_take_error(&client, SESSION_CODE_CONNECT_TIMEOUT);
+    client_close(&client);
+    rig_free(&rig);
+}
+
+static void who_is_no_proxy_has_no_header(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene, NULL);
+    client_send_raw(
+        &scene.client,
+        bytes_of("\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x07\xc0\x00\x02\x01\xc8\x22\x1c\xe8", 28));
+    client_take_error(&scene.client, SESSION_CODE_PROTOCOL_ERROR);
+    scene_reopen(&scene);
+    client_send_raw(&scene.client, bytes_str(V1));
+    expect_answer(&scene.client, 501, "\"NOT_IMPLEMENTED\"");
+    scene_close(&scene);
+}
+
+/* All of one IPv6 network is one client, who could else have a place for each of its addresses. */
+static void an_ipv6_network_counts_as_one_address(void **state)
+{
+    (void)state;
+    struct session_config config = proxied();
+    config.max_unauthenticated_per_address = 2;
+    struct rig *rig = rig_new(&config);
+    struct client clients[4];
+    static const char *const headers[] = {
+        "PROXY TCP6 2001:db8:0:1::1 2001:db8::2 1 2\r\n",
+        "PROXY TCP6 2001:db8:0:1::2 2001:db8::2 1 2\r\n",
+        "PROXY TCP6 2001:db8:0:1:ff::3 2001:db8::2 1 2\r\n",
+        "PROXY TCP6 2001:db8:0:2::1 2001:db8::2 1 2\r\n",
+    };
+    for (size_t i = 0; i < 4; i++) {
+        client_open(&clients[i], rig->port);
+        client_send_raw(&clients[i], bytes_str(headers[i]));
+        rig_wait_metric(rig, METRIC_CONNECTIONS, i < 3 ? (int64_t)i + 1 : 3);
+        rig_turns(rig);
+        if (i == 2)
+            client_take_error(&clients[i], SESSION_CODE_OVERLOADED);
+    }
+    client_go_on_live(&clients[3], rig, "tablet", 0);
+    for (size_t i = 0; i < 4; i++)
+        client_close(&clients[i]);
+    rig_free(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_served_is_said),
+        cmocka_unit_test(to_head_there_is_no_body),
         cmocka_unit_test(a_head_is_bounded),
+        cmocka_unit_test(a_target_is_bounded),
+        cmocka_unit_test(where_tls_is_required_the_rest_is_told_so),
         cmocka_unit_test(a_request_has_the_deadline_of_a_connect),
         cmocka_unit_test(origins_are_checked),
         cmocka_unit_test(lookup_names_servers),
         cmocka_unit_test(from_a_proxy_everything_is_served),
         cmocka_unit_test(the_peers_address_is_the_one_that_counts),
         cmocka_unit_test(a_proxy_must_say_for_whom),
+        cmocka_unit_test(a_proxys_header_has_the_deadline_of_a_connect),
+        cmocka_unit_test(who_is_no_proxy_has_no_header),
+        cmocka_unit_test(an_ipv6_network_counts_as_one_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

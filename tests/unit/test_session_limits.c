@@ -1,4 +1,4 @@
-/* What a device may send in a second, and addresses that show bad tokens. Time is stopped, so that what is let through is a number. */
+/* Connects of an app and of an address, what a device may send in a second, and addresses that show bad tokens. Time is stopped, so that what is let through is a number. */
 #include "base/err.h"
 #include "session/session_impl.h"
 #include "unit/session_client.h"
@@ -50,6 +50,130 @@ static void an_app_has_so_many_connects_a_second(void **state)
         client_close(&scene.client);
     }
     scene_close(&scene);
+}
+
+/* ---- connects of an address ---- */
+
+#define CONNECTS 3U /* a second */
+#define HTTP_GET "GET / HTTP/1.1\r\nHost: p\r\n\r\n"
+#define HEADER_OF(family, address, own) "PROXY " family " " address " " own " 51234 7400\r\n"
+
+static struct session_config crowded(void)
+{
+    struct session_config config = rig_config();
+    config.address_connects_per_second = CONNECTS;
+    return config;
+}
+
+static void open_crowded(struct scene *scene, const char *header)
+{
+    struct session_config config = crowded();
+    if (header != NULL)
+        assert_int_equal(netaddr_set_parse("127.0.0.0/8", &config.proxy_from), 0);
+    *scene = (struct scene){.rig = rig_new(&config), .header = header};
+    rig_stop_clock(scene->rig);
+    client_open(&scene->client, scene->rig->port);
+    if (header != NULL)
+        client_send_raw(&scene->client, bytes_str(header));
+}
+
+static void close_crowded(struct scene *scene)
+{
+    client_close(&scene->client);
+    rig_free(&scene->rig);
+}
+
+/* The connection that is open is served; then there is a fresh one. */
+static void expect_served(struct scene *scene)
+{
+    client_send_raw(&scene->client, bytes_str(HTTP_GET));
+    assert_non_null(strstr(client_take_http(&scene->client), "HTTP/1.1 404 "));
+    client_take_end(&scene->client);
+    scene_reopen(scene);
+}
+
+/* It is told to come again after ms, whatever its token is. */
+static void expect_put_off(struct scene *scene, uint32_t ms)
+{
+    client_connect(&scene->client, scene->rig, "phone", 1, (struct position){0, 0});
+    const struct session_frame *frame = client_take(&scene->client, SESSION_ERROR);
+    assert_int_equal(frame->error.code, SESSION_CODE_OVERLOADED);
+    assert_int_equal(frame->error.backoff_ms, ms);
+    client_take_end(&scene->client);
+    rig_expect_no_call(scene->rig);
+    scene_reopen(scene);
+}
+
+static void an_address_has_so_many_connects_a_second(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_crowded(&scene, NULL);
+    for (int second = 0; second < 3; second++) {
+        for (unsigned i = 0; i < CONNECTS; i++)
+            expect_served(&scene);
+        /* The next one is open already, and was over the limit when it came. */
+        rig_turns(scene.rig);
+        rig_advance(scene.rig, SECOND_MS);
+        expect_put_off(&scene, rig_config().backoff_ms);
+    }
+    rig_wait_metric(scene.rig, METRIC_ADDRESS_REFUSED, 3);
+    rig_wait_metric(scene.rig, METRIC_OVERLOADED, 3);
+    close_crowded(&scene);
+}
+
+/* Who is refused pays nothing for it, and is told in what it speaks; before TLS there is nothing to say it in. */
+static void who_is_put_off_hears_it_in_its_own_words(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_crowded(&scene, NULL);
+    for (unsigned i = 0; i < CONNECTS; i++)
+        expect_served(&scene);
+    client_send_raw(&scene.client, bytes_str(HTTP_GET));
+    const char *answer = client_take_http(&scene.client);
+    assert_non_null(strstr(answer, "HTTP/1.1 503 "));
+    assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
+    assert_non_null(strstr(answer, "\"status\":\"UNAVAILABLE\""));
+    client_take_end(&scene.client);
+    scene_reopen(&scene);
+    client_send_raw(&scene.client, bytes_str("\x16\x03\x01"));
+    client_take_end(&scene.client);
+    scene_reopen(&scene);
+    client_send_raw(&scene.client, bytes_str("x"));
+    client_take_error(&scene.client, SESSION_CODE_OVERLOADED);
+    rig_wait_metric(scene.rig, METRIC_OVERLOADED, 3);
+    rig_advance(scene.rig, SECOND_MS);
+    scene_reopen(&scene);
+    expect_served(&scene);
+    close_crowded(&scene);
+}
+
+static void behind_a_proxy_each_address_has_its_connects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        bool is_same; /* as the one before */
+    } steps[] = {
+        {HEADER_OF("TCP4", "203.0.113.7", "192.0.2.1"), false},
+        {HEADER_OF("TCP4", "203.0.113.8", "192.0.2.1"), false},
+        {HEADER_OF("TCP6", "2001:db8:0:1::1", "2001:db8::2"), false},
+        {HEADER_OF("TCP6", "2001:db8:0:1:ff::9", "2001:db8::2"), true},
+        {HEADER_OF("TCP6", "2001:db8:0:2::1", "2001:db8::2"), false},
+        {"PROXY UNKNOWN\r\n", false}, /* the proxy itself */
+    };
+    struct scene scene;
+    open_crowded(&scene, steps[0].header);
+    for (size_t step = 0; step < sizeof steps / sizeof steps[0]; step++) {
+        scene.header = steps[step].header;
+        if (step > 0)
+            scene_reopen(&scene);
+        for (unsigned i = 0; i < CONNECTS && !steps[step].is_same; i++)
+            expect_served(&scene);
+        expect_put_off(&scene, rig_config().backoff_ms);
+    }
+    close_crowded(&scene);
 }
 
 /* ---- floods ---- */
@@ -348,6 +472,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_app_has_so_many_connects_a_second),
+        cmocka_unit_test(an_address_has_so_many_connects_a_second),
+        cmocka_unit_test(who_is_put_off_hears_it_in_its_own_words),
+        cmocka_unit_test(behind_a_proxy_each_address_has_its_connects),
         cmocka_unit_test(as_many_frames_as_allowed_are_served_each_second),
         cmocka_unit_test(a_flood_in_small_pieces_ends_soon),
         cmocka_unit_test(bytes_are_bounded_too),

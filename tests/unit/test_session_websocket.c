@@ -244,6 +244,60 @@ static void bad_frames_get_their_code(void **state)
     scene_close(&scene);
 }
 
+/* What brings no frame is counted as one, before a token was shown as well. */
+static void packets_without_a_frame_are_bounded(void **state)
+{
+    (void)state;
+    static const enum websocket_opcode kinds[] = {WEBSOCKET_PING, WEBSOCKET_PONG, WEBSOCKET_BINARY};
+    struct session_config config = rig_config();
+    config.max_frames_per_second = 40;
+    struct rig *rig = rig_new(&config);
+    rig_stop_clock(rig);
+    struct client client;
+    for (size_t i = 0; i < 6; i++) {
+        struct bytebuf packets = {0};
+        client_open_websocket(&client, rig->port);
+        if (i >= 3)
+            client_go_on_live(&client, rig, "browser", 0);
+        rig_advance(rig, 1000);
+        for (uint32_t k = 0; k < config.max_frames_per_second; k++)
+            websocket_put(&packets, kinds[i % 3], true, MASK, bytes_str(""));
+        client_send_raw(&client, bytes_view(&packets));
+        rig_advance(rig, 1000);
+        client_send_raw(&client, bytes_view(&packets));
+        send_packet(&client, WEBSOCKET_PING, true, bytes_str(""));
+        client_take_error(&client, SESSION_CODE_TOO_FAST);
+        assert_int_equal(client.closed, SESSION_CODE_TOO_FAST);
+        if (i >= 3)
+            rig_answer(rig, rig_take(rig, PEER_UNBIND), 0);
+        client_close(&client);
+        bytes_reset(&packets);
+    }
+    rig_wait_metric(rig, METRIC_TOO_FAST, 6);
+    rig_free(&rig);
+}
+
+static void who_is_to_wait_has_the_code_in_its_close_too(void **state)
+{
+    (void)state;
+    struct session_config config = rig_config();
+    config.app_connects_per_second = 1;
+    struct rig *rig = rig_new(&config);
+    rig_stop_clock(rig);
+    struct client first, second;
+    client_open_websocket(&first, rig->port);
+    client_go_on_live(&first, rig, "browser", 0);
+    client_open_websocket(&second, rig->port);
+    client_connect(&second, rig, "phone", 1, (struct position){0, 0});
+    client_take_error(&second, SESSION_CODE_OVERLOADED);
+    assert_int_equal(second.closed, SESSION_CODE_OVERLOADED);
+    rig_wait_metric(rig, METRIC_APP_CONNECTS_REFUSED, 1);
+    rig_wait_metric(rig, METRIC_OVERLOADED, 1);
+    client_close(&second);
+    client_close(&first);
+    rig_free(&rig);
+}
+
 /* ---- the cost ---- */
 
 static void note_busies(struct rig *rig, void *arg)
@@ -286,6 +340,8 @@ int main(void)
         cmocka_unit_test(the_deadline_is_that_of_a_connect),
         cmocka_unit_test(bad_packets_get_a_close),
         cmocka_unit_test(bad_frames_get_their_code),
+        cmocka_unit_test(packets_without_a_frame_are_bounded),
+        cmocka_unit_test(who_is_to_wait_has_the_code_in_its_close_too),
         cmocka_unit_test(an_idle_session_keeps_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
