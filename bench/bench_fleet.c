@@ -18,7 +18,7 @@
 #define PROGRESS_US 2000000
 #define LEAVE_SECONDS 30
 #define CONNECT_SECONDS 600
-#define REST_NS 1000000L
+#define MS_NS 1000000L
 #define LITTLE 64 /* events of one epoll_wait() */
 
 static void *shared_memory(struct bench *bench, size_t size)
@@ -262,9 +262,11 @@ bool bench_stamp_read(const char *text, size_t len, uint64_t *number, uint64_t *
     return true;
 }
 
-int bench_fleet_poll(int epoll_fd, struct epoll_event *events, int max, int timeout_ms, int before)
+int bench_fleet_poll(const struct bench_fleet *fleet, int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
+                     int before)
 {
+    const long workers = fleet->config.devices / BENCH_DEVICES_PER_WORKER;
     if (before < LITTLE)
-        nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = (workers / 10 + 1) * MS_NS}, NULL);
     return epoll_wait(epoll_fd, events, max, timeout_ms);
 }

@@ -109,8 +109,10 @@ uint32_t bench_fleet_spread_us(const struct bench_fleet *fleet, uint32_t broadca
 bool bench_fleet_is_parent(const struct bench_fleet *fleet);
 void bench_fleet_close(struct bench_fleet **fleet);
 /* epoll_wait() for workers with sessions; `before`: what it last gave. Phones wake nobody on the server's machine: a worker that had
- * little to do rests for a millisecond first, so that the server is not charged for waking it at each packet. */
-int bench_fleet_poll(int epoll_fd, struct epoll_event *events, int max, int timeout_ms, int before);
+ * little to do rests first, so that the server is not charged for waking it at each packet; a millisecond, or so long that all
+ * workers together look some 10,000 times a second at most. */
+int bench_fleet_poll(const struct bench_fleet *fleet, int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
+                     int before);
 
 /* The data of a message, and back: its number and when it was sent. text has room for BENCH_STAMP_BYTES. */
 #define BENCH_STAMP_BYTES 33

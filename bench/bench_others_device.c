@@ -247,7 +247,7 @@ void bench_others_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_
         devices[i].fd = -1;
     for (int ready = 0;;) {
         struct epoll_event events[EVENTS_MAX];
-        ready = bench_fleet_poll(work->epoll_fd, events, EVENTS_MAX, TURN_MS,
+        ready = bench_fleet_poll(work->fleet, work->epoll_fd, events, EVENTS_MAX, TURN_MS,
                                  work->order == BENCH_CONNECT ? EVENTS_MAX : ready);
         for (int i = 0; i < ready; i++)
             if (work->devices[events[i].data.u32].state != DEVICE_DOWN)
