@@ -28,7 +28,8 @@ export async function makeFolder() {
     return mkdtemp(join(tmpdir(), 'petrel-test-'));
 }
 
-export const removeFolder = (path) => rm(path, { recursive: true, force: true });
+/** A browser that has just ended may still write there. */
+export const removeFolder = (path) => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 
 /* Runs a program to its end; what it printed. */
 async function run(program, ...words) {
