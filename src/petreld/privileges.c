@@ -136,7 +136,7 @@ int privileges_drop(const struct config *config)
         return err;
     err = find_user(config->user, &user, texts);
     if (err == 0 && user.pw_uid == 0) {
-        log_event(LOG_WARN, "server", "petreld stays root, as it is told to (user)");
+        log_event(LOG_INFO, "server", "petreld stays root, as it is told to (user)");
         return 0;
     }
     if (err == 0)
