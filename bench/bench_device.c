@@ -149,9 +149,9 @@ void bench_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_t first
     bool more = false;
     for (int ready = 0; work->order != BENCH_LEAVE;) {
         struct epoll_event events[EVENTS_MAX];
-        const bool connects = more || work->order == BENCH_CONNECT || work->order == BENCH_STORM;
+        const bool restless = more || work->order == BENCH_CONNECT || work->order == BENCH_STORM;
         const int wait_ms = more ? 0 : work->due_count > 0 ? BUSY_TURN_MS : TURN_MS;
-        ready = bench_fleet_poll(fleet, work->epoll_fd, events, EVENTS_MAX, wait_ms, connects ? EVENTS_MAX : ready);
+        ready = bench_fleet_poll(fleet, work->epoll_fd, events, EVENTS_MAX, wait_ms, restless ? EVENTS_MAX : ready);
         for (int i = 0; i < ready; i++)
             if (work->devices[events[i].data.u32].fd >= 0)
                 on_event(work, &events[i]);

@@ -71,9 +71,8 @@ struct loop {
     struct stream *closing_first; /* streams that wait for on_closed */
     struct stream *closing_last;
     struct list closed_listeners;
-    const struct stream
-        *newest; /* the stream that is being given away, and accept's word for whose it is; NULL: none is */
-    union address newest_peer;
+    const struct stream *newest; /* being given away; NULL: none is */
+    union address newest_peer;   /* accept's word for whose it is */
 
     int epoll_fd;            /* in which streams, listeners, the mailbox's wake-up and the signals stand */
     struct endpoint few;     /* in it, an epoll set of those streams and listeners that are no crowd */

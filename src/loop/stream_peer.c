@@ -15,9 +15,10 @@ static bool ask(const struct stream *stream, union address *out)
     const struct endpoint *endpoint = (const struct endpoint *)stream;
     const struct loop *loop = stream_loop(stream);
     socklen_t size = sizeof *out;
-    if (loop->newest == stream)
-        *out = loop->newest_peer;
-    return loop->newest == stream || getpeername(endpoint->fd, &out->any, &size) == 0;
+    if (loop->newest != stream)
+        return getpeername(endpoint->fd, &out->any, &size) == 0;
+    *out = loop->newest_peer;
+    return true;
 }
 
 static bool peer_address(const struct stream *stream, uint8_t key[16], uint16_t *port)
@@ -69,8 +70,8 @@ bool stream_peer_in_group(const struct stream *stream, uint32_t gid)
     if (peer.gid == gid)
         return true;
     socklen_t size = 0;
-    (void)getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, NULL,
-                     &size); /* says how large; fails unless there are none */
+    /* Says how large; fails unless there are none. */
+    (void)getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size);
     gid_t *groups = object_alloc(size + sizeof *groups);
     bool found = false;
     if (size > 0 && getsockopt(endpoint->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0) {
