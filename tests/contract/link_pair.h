@@ -88,6 +88,10 @@ struct link_pair_ends link_pair_ends_in(const char *cert, const char *key, const
 /* Group set-up and tear-down: all nodes that are opened in between must speak TLS, but for those opened with ends of their own. */
 int link_pair_secure(void **state);
 int link_pair_plain(void **state);
+/* All cases without TLS and with it; how many failed. */
+#define LINK_PAIR_RUN(cases)                                                                                           \
+    (cmocka_run_group_tests_name("plain", (cases), NULL, NULL) +                                                       \
+     cmocka_run_group_tests_name("TLS", (cases), link_pair_secure, link_pair_plain))
 
 /* Quick heartbeats and backoffs for tests. */
 struct link_tcp_config link_pair_config(uint32_t number, uint64_t incarnation, uint32_t roles);

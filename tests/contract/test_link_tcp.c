@@ -213,7 +213,5 @@ int main(void)
         cmocka_unit_test(a_node_with_both_roles_asks_itself_and_is_told_by_others),
         cmocka_unit_test(a_topic_reaches_each_loop_of_the_node_once),
     };
-    int failed = cmocka_run_group_tests_name("plain", cases, NULL, NULL);
-    failed += cmocka_run_group_tests_name("TLS", cases, link_pair_secure, link_pair_plain);
-    return failed;
+    return LINK_PAIR_RUN(cases);
 }

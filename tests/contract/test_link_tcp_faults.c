@@ -315,7 +315,5 @@ int main(void)
         cmocka_unit_test(a_caller_s_newer_process_takes_the_place_of_the_old_at_once),
         cmocka_unit_test(an_api_node_reaches_the_sessions_and_serves_no_calls),
     };
-    int failed = cmocka_run_group_tests_name("plain", cases, NULL, NULL);
-    failed += cmocka_run_group_tests_name("TLS", cases, link_pair_secure, link_pair_plain);
-    return failed;
+    return LINK_PAIR_RUN(cases);
 }

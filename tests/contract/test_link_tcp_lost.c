@@ -212,7 +212,5 @@ int main(void)
         cmocka_unit_test(tells_dropped_between_loops_are_told_as_well),
         cmocka_unit_test(a_peer_that_says_nothing_is_dead_and_comes_back),
     };
-    int failed = cmocka_run_group_tests_name("plain", cases, NULL, NULL);
-    failed += cmocka_run_group_tests_name("TLS", cases, link_pair_secure, link_pair_plain);
-    return failed;
+    return LINK_PAIR_RUN(cases);
 }
