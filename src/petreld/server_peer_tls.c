@@ -5,7 +5,6 @@
 #include "petreld/server_impl.h"
 #include "petreld/server_tls.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct ends {
@@ -105,22 +104,6 @@ void server_peer_tls_open(struct server_loop *node)
         link_tcp_secure(node->link, server->peer_tls, server->peer_tls_client);
 }
 
-/* ---- reload ---- */
-
-struct ends_mail {
-    struct mail mail;
-    struct server_loop *node;
-    struct ends ends;
-};
-
-static void on_ends_mail(struct mail *mail)
-{
-    struct ends_mail *letter = container_of(mail, struct ends_mail, mail);
-    link_tcp_secure(letter->node->link, letter->ends.server, letter->ends.client);
-    unref(&letter->ends);
-    free(letter);
-}
-
 int server_peer_tls_reload(struct server *server)
 {
     struct ends ends;
@@ -131,12 +114,5 @@ int server_peer_tls_reload(struct server *server)
         return PETREL_E_INVALID;
     }
     take(server, ends);
-    for (size_t i = 0; i < server->loops_count; i++) {
-        struct ends_mail *letter = object_zalloc(sizeof *letter);
-        letter->mail.run = on_ends_mail;
-        letter->node = &server->loops[i];
-        letter->ends = (struct ends){tls_server_ref(ends.server), tls_client_ref(ends.client)};
-        mailbox_post(server->loops[i].loop, &letter->mail);
-    }
     return 0;
 }

@@ -13,8 +13,8 @@ struct server_loop;
 enum discovery_tls server_peer_tls_mode(const struct config *config);
 /* peer.tls_name; NULL: each node's own. */
 const char *server_peer_tls_name(const struct config *config);
-/* As those of server_tls.h; what other nodes would refuse is refused here, with the reason in the log. open: before the loop's link
- * listens. */
+/* As those of server_tls.h; what other nodes would refuse is refused here, with the reason in the log. reload: server_tls_reload()'s, who
+ * shows it to the loops. open: before the loop's link listens. */
 int server_peer_tls_load(struct server *server);
 int server_peer_tls_reload(struct server *server);
 void server_peer_tls_open(struct server_loop *node);

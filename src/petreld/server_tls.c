@@ -136,18 +136,24 @@ void server_tls_log(const struct tls_server *tls)
     }
 }
 
+static void take(struct server *server, struct servers servers)
+{
+    struct servers before = {server->tls, server->api_tls};
+    unref(&before);
+    server->tls = servers.sessions;
+    server->api_tls = servers.apis;
+    server_tls_log(server->tls);
+}
+
 int server_tls_load(struct server *server)
 {
     if (server->config->tls_cert[0] == '\0')
         return 0;
     struct servers servers;
-    int err = load(server->config, &servers);
-    if (err != 0)
-        return err;
-    server->tls = servers.sessions;
-    server->api_tls = servers.apis;
-    server_tls_log(server->tls);
-    return 0;
+    const int err = load(server->config, &servers);
+    if (err == 0)
+        take(server, servers);
+    return err;
 }
 
 static uint32_t share(const struct server *server, uint64_t whole)
@@ -186,22 +192,6 @@ void server_tls_open(struct server_loop *node)
     show(node, &(struct servers){server->tls, server->api_tls});
 }
 
-/* ---- reload ---- */
-
-struct tls_mail {
-    struct mail mail;
-    struct server_loop *node;
-    struct servers servers;
-};
-
-static void on_tls_mail(struct mail *mail)
-{
-    struct tls_mail *letter = container_of(mail, struct tls_mail, mail);
-    show(letter->node, &letter->servers);
-    unref(&letter->servers);
-    free(letter);
-}
-
 bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out, const char **use)
 {
     const struct server *server = ctx;
@@ -215,10 +205,7 @@ bool server_tls_certificate(void *ctx, size_t index, struct tls_certificate *out
     return server->peer_tls != NULL && tls_server_certificate(server->peer_tls, index - clients, out);
 }
 
-int server_tls_host_reload(void *ctx)
-{
-    return server_tls_reload(ctx);
-}
+/* ---- reload ---- */
 
 static int reload_for_clients(struct server *server)
 {
@@ -229,19 +216,44 @@ static int reload_for_clients(struct server *server)
         log_event(LOG_WARN, "server", "the certificates before stay in service");
         return PETREL_E_INVALID;
     }
-    tls_server_unref(server->tls);
-    tls_server_unref(server->api_tls);
-    server->tls = servers.sessions;
-    server->api_tls = servers.apis;
-    server_tls_log(server->tls);
-    for (size_t i = 0; i < server->loops_count; i++) {
-        struct tls_mail *letter = object_zalloc(sizeof *letter);
-        letter->mail.run = on_tls_mail;
-        letter->node = &server->loops[i];
-        letter->servers = (struct servers){tls_server_ref(servers.sessions), tls_server_ref(servers.apis)};
-        mailbox_post(server->loops[i].loop, &letter->mail);
-    }
+    take(server, servers);
     return 0;
+}
+
+/* All that a loop is to show from now on, to clients and to nodes, with references; NULL: it shows none. */
+struct tls_mail {
+    struct mail mail;
+    struct server_loop *node;
+    struct servers servers;
+    struct tls_server *peer_tls;
+    struct tls_client *peer_tls_client;
+};
+
+static void on_tls_mail(struct mail *mail)
+{
+    struct tls_mail *letter = container_of(mail, struct tls_mail, mail);
+    if (letter->servers.sessions != NULL)
+        show(letter->node, &letter->servers);
+    if (letter->peer_tls != NULL)
+        link_tcp_secure(letter->node->link, letter->peer_tls, letter->peer_tls_client);
+    unref(&letter->servers);
+    tls_server_unref(letter->peer_tls);
+    tls_client_unref(letter->peer_tls_client);
+    free(letter);
+}
+
+static void tell_loop(const struct server *server, struct server_loop *node)
+{
+    struct tls_mail *letter = object_zalloc(sizeof *letter);
+    letter->mail.run = on_tls_mail;
+    letter->node = node;
+    if (server->tls != NULL)
+        letter->servers = (struct servers){tls_server_ref(server->tls), tls_server_ref(server->api_tls)};
+    if (server->peer_tls != NULL) {
+        letter->peer_tls = tls_server_ref(server->peer_tls);
+        letter->peer_tls_client = tls_client_ref(server->peer_tls_client);
+    }
+    mailbox_post(node->loop, &letter->mail);
 }
 
 int server_tls_reload(struct server *server)
@@ -249,7 +261,14 @@ int server_tls_reload(struct server *server)
     const int clients = reload_for_clients(server);
     const int nodes = server_peer_tls_reload(server);
     const int stores = backends_reload_tls(&server->backends, server->config);
+    for (size_t i = 0; i < server->loops_count; i++)
+        tell_loop(server, &server->loops[i]);
     if (clients != 0)
         return clients;
     return nodes != 0 ? nodes : stores;
+}
+
+int server_tls_host_reload(void *ctx)
+{
+    return server_tls_reload(ctx);
 }

@@ -58,6 +58,7 @@ struct link_pair_node {
     uint32_t roles;
     uint16_t port;
     struct loops loops;
+    struct link_pair_ends ends; /* its own, if it was opened with any */
     struct link_tcp *set;
     struct link_pair_role at[LINK_PAIR_LOOPS];
 };
@@ -84,20 +85,22 @@ struct link_pair_ask {
 struct link_pair_ends link_pair_ends_of(struct tls_files *ca, const char *names, const struct tls_files *trusted);
 /* The same of files that are there. */
 struct link_pair_ends link_pair_ends_in(const char *cert, const char *key, const char *ca_file);
-void link_pair_ends_free(struct link_pair_ends *ends);
-
 /* Group set-up and tear-down: all nodes that are opened in between must speak TLS, but for those opened with ends of their own. */
 int link_pair_secure(void **state);
 int link_pair_plain(void **state);
+/* All cases without TLS and with it; how many failed. */
+#define LINK_PAIR_RUN(cases)                                                                                           \
+    (cmocka_run_group_tests_name("plain", (cases), NULL, NULL) +                                                       \
+     cmocka_run_group_tests_name("TLS", (cases), link_pair_secure, link_pair_plain))
 
 /* Quick heartbeats and backoffs for tests. */
 struct link_tcp_config link_pair_config(uint32_t number, uint64_t incarnation, uint32_t roles);
 /* Start it; port 0: the kernel chooses. Both loops listen on it. */
 void link_pair_open(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port);
-void link_pair_open_with(struct link_pair_node *node, const struct link_tcp_config *config, uint16_t port,
-                         const struct link_pair_ends *ends);
-/* New connections have these. */
-void link_pair_change(struct link_pair_node *node, const struct link_pair_ends *ends);
+/* The same with ends of its own, which it takes over. */
+void link_pair_open_with(struct link_pair_node *node, const struct link_tcp_config *config, struct link_pair_ends ends);
+/* New connections have these, which it takes over. */
+void link_pair_change(struct link_pair_node *node, struct link_pair_ends ends);
 /* How a node stands in the view of those that reach it at another port. */
 struct link_pair_node link_pair_behind(const struct link_pair_node *node, uint16_t port);
 /* Tell a node of these others. */
@@ -108,6 +111,8 @@ void link_pair_close(struct link_pair_node *node);
 void link_pair_close_links(struct link_pair_node *node);
 
 struct link_pair_counts link_pair_look(struct link_pair_node *node, size_t loop);
+/* The calls that came to its roles, of all loops. */
+uint64_t link_pair_calls(struct link_pair_node *node);
 /* Wait until that count is, or is at least, so much. */
 bool link_pair_wait(struct link_pair_node *node, size_t loop, size_t field, uint64_t value, bool exactly);
 #define LINK_PAIR_IS(node, loop, field, value)                                                                         \
@@ -120,6 +125,8 @@ int link_pair_ask(struct link_pair_node *node, size_t loop, struct link_pair_ask
 int link_pair_answer(struct link_pair_ask *ask);
 /* An ENROL of that user. */
 struct link_pair_ask link_pair_enrol(const char *user);
+/* Ask that, which must be accepted, and wait: what it came to. */
+int link_pair_enrol_status(struct link_pair_node *node, size_t loop, const char *user);
 /* Hold calls from now on, or answer those that are held and hold no more. */
 void link_pair_hold(struct link_pair_node *node, size_t loop);
 void link_pair_release(struct link_pair_node *node, size_t loop);

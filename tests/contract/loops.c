@@ -1,7 +1,6 @@
 #include "contract/loops.h"
 
 #include "base/object.h"
-#include "loop/mailbox.h"
 
 #include <errno.h>
 #include <time.h>
@@ -94,6 +93,38 @@ void loops_run_on(struct loops *loops, size_t index, void (*call)(void *ctx), vo
     const bool ran = loops_tally_wait(&errand.done, 1);
     petrel_assert(ran);
     loops_tally_destroy(&errand.done);
+}
+
+static void wait_at_gate(struct mail *mail)
+{
+    struct loops_gate *gate = container_of(mail, struct loops_gate, mail);
+    loops_tally_add(&gate->entered, 1);
+    (void)loops_tally_wait(&gate->open, 1);
+}
+
+void loops_gate_close(struct loops_gate *gate, struct loops *loops, size_t index)
+{
+    gate->mail.run = wait_at_gate;
+    gate->loops = loops;
+    gate->index = index;
+    loops_tally_init(&gate->entered);
+    loops_tally_init(&gate->open);
+    mailbox_post(loops->loops[index], &gate->mail);
+    const bool entered = loops_tally_wait(&gate->entered, 1);
+    petrel_assert(entered);
+}
+
+static void pass(void *ctx)
+{
+    (void)ctx;
+}
+
+void loops_gate_open(struct loops_gate *gate)
+{
+    loops_tally_add(&gate->open, 1);
+    loops_run_on(gate->loops, gate->index, pass, NULL);
+    loops_tally_destroy(&gate->entered);
+    loops_tally_destroy(&gate->open);
 }
 
 void loops_stop_one(struct loops *loops, size_t index)

@@ -6,6 +6,7 @@
 #define PETREL_TESTS_CONTRACT_LOOPS_H
 
 #include "loop/loop.h"
+#include "loop/mailbox.h"
 
 #include <pthread.h>
 
@@ -37,6 +38,20 @@ void loops_open(struct loops *loops, size_t count);
 void loops_start(struct loops *loops);
 /* Run call(ctx) on the loop's thread and wait until it has returned. */
 void loops_run_on(struct loops *loops, size_t index, void (*call)(void *ctx), void *ctx);
+/* Keeps a loop's thread away from its mail and its sockets, once closed and until it is opened. */
+struct loops_gate {
+    struct mail mail;
+    struct loops *loops;
+    size_t index;
+    struct loops_tally entered;
+    struct loops_tally open;
+};
+
+/* The loop's thread stands at the gate when this returns. */
+void loops_gate_close(struct loops_gate *gate, struct loops *loops, size_t index);
+/* It is through, and has taken its mail of the meantime. */
+void loops_gate_open(struct loops_gate *gate);
+
 /* Stop one, wait for its thread. */
 void loops_stop_one(struct loops *loops, size_t index);
 void loops_stop(struct loops *loops);

@@ -29,18 +29,6 @@ static struct relay *relay_to(const struct link_pair_node *node)
     return relay;
 }
 
-static int enrol_status(struct link_pair_node *node, const char *user)
-{
-    struct link_pair_ask ask = link_pair_enrol(user);
-    assert_int_equal(link_pair_ask(node, 0, &ask), 0);
-    return link_pair_answer(&ask);
-}
-
-static uint64_t total_calls(struct link_pair_node *node)
-{
-    return link_pair_look(node, 0).calls + link_pair_look(node, 1).calls;
-}
-
 /* ---- who is alive ---- */
 
 struct sight {
@@ -129,13 +117,14 @@ static void a_hanging_link_ends_its_calls_and_others_serve(void **state)
     assert_int_equal(link_pair_answer(&ask), PETREL_E_UNAVAILABLE); /* long before its own deadline */
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
         LINK_PAIR_IS(&message, i, known, 0); /* the other side has found out, too */
-    assert_int_equal(enrol_status(&session, "ada"), PETREL_E_UNAVAILABLE);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNAVAILABLE);
 
     link_pair_view(&session, (struct link_pair_node *[]){&far, &other}, 2);
     LINK_PAIR_IS(&session, 0, peers_up, 1);
     for (int i = 0; i < 8; i++)
-        assert_int_equal(enrol_status(&session, (const char[]){(char)('a' + i), '\0'}), PETREL_E_UNREGISTERED);
-    assert_int_equal(total_calls(&other), 8);
+        assert_int_equal(link_pair_enrol_status(&session, 0, (const char[]){(char)('a' + i), '\0'}),
+                         PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_calls(&other), 8);
 
     const uint64_t dirty = link_pair_look(&session, 0).dirty;
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
@@ -209,8 +198,8 @@ static void who_is_called_is_followed_at_once_when_discovery_says_so(void **stat
         LINK_PAIR_IS(&session, i, peers_up, 1);
         LINK_PAIR_IS(&new, i, known, LINK_PAIR_LOOPS);
     }
-    assert_int_equal(enrol_status(&session, "ada"), PETREL_E_UNREGISTERED);
-    assert_int_equal(total_calls(&new), 1);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_calls(&new), 1);
     link_pair_close(&session);
     link_pair_close(&new);
     link_pair_close(&old);
@@ -298,22 +287,21 @@ static void an_api_node_reaches_the_sessions_and_serves_no_calls(void **state)
         assert_int_equal(link_pair_ask(&api, at, &drain), 0);
         assert_int_equal(link_pair_answer(&drain), PETREL_E_UNREGISTERED); /* the rig's word for what it does not do */
     }
-    assert_int_equal(total_calls(&session), 2 * LINK_PAIR_LOOPS);
+    assert_int_equal(link_pair_calls(&session), 2 * LINK_PAIR_LOOPS);
     for (int i = 0; i < 16; i++)
-        assert_int_equal(enrol_status(&session, (const char[]){(char)('a' + i), '\0'}), PETREL_E_UNREGISTERED);
-    assert_int_equal(enrol_status(&api, "ada"), PETREL_E_UNREGISTERED);
-    assert_int_equal(total_calls(&message), 17);
+        assert_int_equal(link_pair_enrol_status(&session, 0, (const char[]){(char)('a' + i), '\0'}),
+                         PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_enrol_status(&api, 0, "ada"), PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_calls(&message), 17);
 
     const uint64_t dirty = link_pair_look(&session, 0).dirty;
     link_pair_close(&api);
     link_pair_view(&session, all, 1);
-    struct link_pair_ask last = link_pair_enrol("ada");
-    assert_int_equal(link_pair_ask(&session, 0, &last), 0);
-    assert_int_equal(link_pair_answer(&last), PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNREGISTERED);
     assert_int_equal(link_pair_look(&session, 0).dirty, dirty); /* nor by its end */
     link_pair_close(&message);
     LINK_PAIR_IS(&session, 0, peers_up, 0);
-    assert_int_equal(enrol_status(&session, "ada"), PETREL_E_UNAVAILABLE);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNAVAILABLE);
     link_pair_close(&session);
 }
 
@@ -327,7 +315,5 @@ int main(void)
         cmocka_unit_test(a_caller_s_newer_process_takes_the_place_of_the_old_at_once),
         cmocka_unit_test(an_api_node_reaches_the_sessions_and_serves_no_calls),
     };
-    int failed = cmocka_run_group_tests_name("plain", cases, NULL, NULL);
-    failed += cmocka_run_group_tests_name("TLS", cases, link_pair_secure, link_pair_plain);
-    return failed;
+    return LINK_PAIR_RUN(cases);
 }

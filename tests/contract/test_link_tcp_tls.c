@@ -7,6 +7,7 @@
 #include "lib/until.h"
 #include "loop/listener.h"
 #include "unit/tls_peer.h"
+#include "unit/tls_site.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -58,11 +59,16 @@ static struct link_pair_ends ends_for(const char *name)
     return link_pair_ends_of(&ours, names, &ours);
 }
 
-static int enrol_status(struct link_pair_node *node)
+static void open_with(struct link_pair_node *node, uint32_t number, enum discovery_tls tls, struct link_pair_ends ends)
 {
-    struct link_pair_ask ask = link_pair_enrol("ada");
-    assert_int_equal(link_pair_ask(node, 0, &ask), 0);
-    return link_pair_answer(&ask);
+    const struct link_tcp_config config = config_of(number, tls);
+    link_pair_open_with(node, &config, ends);
+}
+
+/* With a good certificate of its own. */
+static void open_node(struct link_pair_node *node, uint32_t number, enum discovery_tls tls)
+{
+    open_with(node, number, tls, ends_for(number == 1 ? MESSAGE : SESSION));
 }
 
 /* ---- who is refused ---- */
@@ -87,14 +93,12 @@ static struct link_pair_ends issue(struct tls_files *ca, const char *names, int 
 
 static void refuse(const struct refusal *refusal)
 {
-    struct link_pair_ends message_ends = issue(refusal->message_ca, refusal->message_names, refusal->message_days);
-    struct link_pair_ends session_ends = issue(refusal->session_ca, refusal->session_names, refusal->session_days);
-    const struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_OPTIONAL);
-    const struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_OPTIONAL);
     struct link_pair_node message, session;
     logbook_clear();
-    link_pair_open_with(&message, &message_config, 0, &message_ends);
-    link_pair_open_with(&session, &session_config, 0, &session_ends);
+    open_with(&message, 1, DISCOVERY_TLS_OPTIONAL,
+              issue(refusal->message_ca, refusal->message_names, refusal->message_days));
+    open_with(&session, 2, DISCOVERY_TLS_OPTIONAL,
+              issue(refusal->session_ca, refusal->session_names, refusal->session_days));
     link_pair_view(&message, (struct link_pair_node *[]){&message, &session}, 2);
     link_pair_view(&session, (struct link_pair_node *[]){&message}, 1);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
@@ -103,11 +107,9 @@ static void refuse(const struct refusal *refusal)
     expect_said(refusal->said_by_called);
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++)
         assert_int_equal(link_pair_look(&session, i).peers_up + link_pair_look(&message, i).known, 0);
-    assert_int_equal(enrol_status(&session), PETREL_E_UNAVAILABLE);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNAVAILABLE);
     link_pair_close(&session);
     link_pair_close(&message);
-    link_pair_ends_free(&message_ends);
-    link_pair_ends_free(&session_ends);
 }
 
 static void who_cannot_prove_to_be_the_node_is_refused(void **state)
@@ -135,67 +137,55 @@ static void who_shows_no_certificate_is_refused(void **state)
 {
     (void)state;
     char why[TLS_WHY_SIZE];
-    struct link_pair_ends message_ends = ends_for(MESSAGE);
     struct link_pair_ends session_ends = ends_for(SESSION);
     const struct tls_client_config bare = {.ca_file = ours.ca, .compact = true};
     tls_client_unref(session_ends.client);
     assert_int_equal(tls_client_new(&session_ends.client, &bare, why), 0);
-    const struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_REQUIRED);
-    const struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_REQUIRED);
     struct link_pair_node message, session;
     logbook_clear();
-    link_pair_open_with(&message, &message_config, 0, &message_ends);
-    link_pair_open_with(&session, &session_config, 0, &session_ends);
+    open_node(&message, 1, DISCOVERY_TLS_REQUIRED);
+    open_with(&session, 2, DISCOVERY_TLS_REQUIRED, session_ends);
     link_pair_view(&session, (struct link_pair_node *[]){&message}, 1);
     expect_said("peer did not return a certificate");
     assert_int_equal(link_pair_look(&message, 0).known, 0);
     link_pair_close(&session);
     link_pair_close(&message);
-    link_pair_ends_free(&message_ends);
-    link_pair_ends_free(&session_ends);
 }
 
 /* A node that was taken over has a good certificate and the secret, and must not get what is for another. */
 static void a_node_with_another_s_number_is_refused(void **state)
 {
     (void)state;
-    struct link_pair_ends message_ends = ends_for(MESSAGE);
-    struct link_pair_ends session_ends = ends_for("session-3");
-    const struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_REQUIRED);
-    struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_REQUIRED);
-    session_config.name = "session-3";
+    struct link_tcp_config config = config_of(2, DISCOVERY_TLS_REQUIRED);
+    config.name = "session-3";
     struct link_pair_node message, thief;
     struct link_pair_node session = {
         .number = 2, .roles = DISCOVERY_SESSION, .incarnation = 1, .name = SESSION, .port = 1};
     logbook_clear();
-    link_pair_open_with(&message, &message_config, 0, &message_ends);
-    link_pair_open_with(&thief, &session_config, 0, &session_ends);
+    open_node(&message, 1, DISCOVERY_TLS_REQUIRED);
+    link_pair_open_with(&thief, &config, ends_for(config.name));
     link_pair_view(&message, (struct link_pair_node *[]){&message, &session}, 2);
     link_pair_view(&thief, (struct link_pair_node *[]){&message}, 1);
     expect_said("it has another name than the node of that number");
     assert_int_equal(link_pair_look(&message, 0).known, 0);
     link_pair_close(&thief);
     link_pair_close(&message);
-    link_pair_ends_free(&message_ends);
-    link_pair_ends_free(&session_ends);
 }
 
 static void one_name_may_be_all_nodes(void **state)
 {
     (void)state;
-    struct link_pair_ends ends = ends_for("nodes.push.test");
     struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_REQUIRED);
     struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_REQUIRED);
     message_config.tls_name = session_config.tls_name = "nodes.push.test";
     struct link_pair_node message, session;
-    link_pair_open_with(&message, &message_config, 0, &ends);
-    link_pair_open_with(&session, &session_config, 0, &ends);
+    link_pair_open_with(&message, &message_config, ends_for(message_config.tls_name));
+    link_pair_open_with(&session, &session_config, ends_for(session_config.tls_name));
     link_pair_view(&session, (struct link_pair_node *[]){&message}, 1);
     LINK_PAIR_IS(&session, 0, peers_up, 1);
-    assert_int_equal(enrol_status(&session), PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNREGISTERED);
     link_pair_close(&session);
     link_pair_close(&message);
-    link_pair_ends_free(&ends);
 }
 
 /* ---- with and without ---- */
@@ -208,14 +198,10 @@ struct meeting {
 
 static void meet(const struct meeting *meeting)
 {
-    struct link_pair_ends message_ends = ends_for(MESSAGE);
-    struct link_pair_ends session_ends = ends_for(SESSION);
-    const struct link_tcp_config message_config = config_of(1, meeting->message);
-    const struct link_tcp_config session_config = config_of(2, meeting->session);
     struct link_pair_node message, session;
     logbook_clear();
-    link_pair_open_with(&message, &message_config, 0, &message_ends);
-    link_pair_open_with(&session, &session_config, 0, &session_ends);
+    open_node(&message, 1, meeting->message);
+    open_node(&session, 2, meeting->session);
     struct link_pair_node told = link_pair_behind(&message, message.port);
     told.tls = meeting->told;
     link_pair_view(&session, (struct link_pair_node *[]){&told}, 1);
@@ -226,7 +212,7 @@ static void meet(const struct meeting *meeting)
         assert_int_equal(link_pair_look(&session, i).plain, meeting->secure ? 0 : 1);
         assert_int_equal(link_pair_look(&message, i).secure, meeting->secure ? LINK_PAIR_LOOPS : 0);
         assert_int_equal(link_pair_look(&message, i).plain, meeting->secure ? 0 : LINK_PAIR_LOOPS);
-        assert_int_equal(enrol_status(&session), PETREL_E_UNREGISTERED);
+        assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNREGISTERED);
     }
     if (!meeting->meet) {
         LINK_PAIR_REACHES(&session, 0, refused, 2);
@@ -236,8 +222,6 @@ static void meet(const struct meeting *meeting)
     }
     link_pair_close(&session);
     link_pair_close(&message);
-    link_pair_ends_free(&message_ends);
-    link_pair_ends_free(&session_ends);
 }
 
 static void nodes_with_and_without_meet_as_they_are_told_to(void **state)
@@ -273,13 +257,9 @@ static void nodes_with_and_without_meet_as_they_are_told_to(void **state)
 static void new_certificates_are_for_new_links_and_old_ones_go_on(void **state)
 {
     (void)state;
-    struct link_pair_ends message_ends = ends_for(MESSAGE);
-    struct link_pair_ends session_ends = ends_for(SESSION);
-    const struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_REQUIRED);
-    const struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_REQUIRED);
     struct link_pair_node message, session;
-    link_pair_open_with(&message, &message_config, 0, &message_ends);
-    link_pair_open_with(&session, &session_config, 0, &session_ends);
+    open_node(&message, 1, DISCOVERY_TLS_REQUIRED);
+    open_node(&session, 2, DISCOVERY_TLS_REQUIRED);
     struct relay *relay = relay_open(message.port);
     assert_non_null(relay);
     struct link_pair_node far = link_pair_behind(&message, relay_port(relay));
@@ -289,17 +269,13 @@ static void new_certificates_are_for_new_links_and_old_ones_go_on(void **state)
         LINK_PAIR_IS(&message, i, known, LINK_PAIR_LOOPS);
     }
     assert_int_equal(link_pair_tell(&message, 0, &session, 1, 1, 500, NULL), 500);
-    link_pair_ends_free(&message_ends);
-    link_pair_ends_free(&session_ends);
     /* Another authority, which those that stand have never heard of. */
-    message_ends = link_pair_ends_of(&theirs, "DNS:" MESSAGE, &theirs);
-    session_ends = link_pair_ends_of(&theirs, "DNS:" SESSION, &theirs);
-    link_pair_change(&message, &message_ends);
+    link_pair_change(&message, link_pair_ends_of(&theirs, "DNS:" MESSAGE, &theirs));
     assert_int_equal(link_pair_tell(&message, 0, &session, 1, 501, 500, NULL), 500);
-    link_pair_change(&session, &session_ends);
+    link_pair_change(&session, link_pair_ends_of(&theirs, "DNS:" SESSION, &theirs));
     assert_int_equal(link_pair_tell(&message, 0, &session, 1, 1001, 500, NULL), 500);
     LINK_PAIR_IS(&session, 1, delivers, 1500);
-    assert_int_equal(enrol_status(&session), PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNREGISTERED);
     assert_int_equal(link_pair_look(&session, 1).disordered, 0);
     assert_int_equal(link_pair_look(&session, 1).dirty, 1); /* none was made anew */
     relay_close(relay);
@@ -309,12 +285,10 @@ static void new_certificates_are_for_new_links_and_old_ones_go_on(void **state)
     link_pair_view(&session, (struct link_pair_node *[]){&far}, 1);
     LINK_PAIR_IS(&session, 1, dirty, 2);
     LINK_PAIR_IS(&session, 0, peers_up, 1);
-    assert_int_equal(enrol_status(&session), PETREL_E_UNREGISTERED);
+    assert_int_equal(link_pair_enrol_status(&session, 0, "ada"), PETREL_E_UNREGISTERED);
     link_pair_close(&session);
     link_pair_close(&message);
     relay_close(relay);
-    link_pair_ends_free(&message_ends);
-    link_pair_ends_free(&session_ends);
 }
 
 /* ---- a storm of devices ---- */
@@ -412,21 +386,14 @@ static bool all_are_in(void *ctx)
 static void links_come_up_in_a_storm_of_devices(void **state)
 {
     (void)state;
-    char why[TLS_WHY_SIZE];
-    struct tls_pair pair;
-    struct link_pair_ends message_ends = ends_for(MESSAGE);
-    struct link_pair_ends session_ends = ends_for(SESSION);
-    const struct link_tcp_config message_config = config_of(1, DISCOVERY_TLS_REQUIRED);
-    const struct link_tcp_config session_config = config_of(2, DISCOVERY_TLS_REQUIRED);
+    struct tls_site site;
     struct link_pair_node message, session;
-    link_pair_open_with(&message, &message_config, 0, &message_ends);
-    link_pair_open_with(&session, &session_config, 0, &session_ends);
+    open_node(&message, 1, DISCOVERY_TLS_REQUIRED);
+    open_node(&session, 2, DISCOVERY_TLS_REQUIRED);
     static struct crowd crowd;
     crowd = (struct crowd){.node = &message};
-    tls_files_issue(&ours, "push", "DNS:push.test", false, &pair);
-    const struct tls_identity identity = {pair.cert, pair.key};
-    const struct tls_server_config config = {.identities = &identity, .identities_count = 1};
-    assert_int_equal(tls_server_new(&crowd.tls, &config, why), 0);
+    tls_site_make(&site);
+    crowd.tls = tls_site_server(&site, (struct tls_server_config){.compact = false});
     struct crowd_loop loops[LINK_PAIR_LOOPS];
     for (size_t i = 0; i < LINK_PAIR_LOOPS; i++) {
         loops[i] = (struct crowd_loop){&crowd, i};
@@ -456,8 +423,7 @@ static void links_come_up_in_a_storm_of_devices(void **state)
     link_pair_close(&session);
     link_pair_close(&message);
     tls_server_unref(crowd.tls);
-    link_pair_ends_free(&message_ends);
-    link_pair_ends_free(&session_ends);
+    tls_site_remove(&site);
 }
 
 int main(void)

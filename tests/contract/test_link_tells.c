@@ -175,29 +175,6 @@ static void apps_reach_every_loop_and_an_evict_one(void **state)
     link_rig_close(&world);
 }
 
-/* Keeps a loop's thread away from its mail until the gate opens. */
-struct gate {
-    struct mail mail;
-    struct loops_tally entered;
-    struct loops_tally open;
-};
-
-static void wait_at_gate(struct mail *mail)
-{
-    struct gate *gate = container_of(mail, struct gate, mail);
-    loops_tally_add(&gate->entered, 1);
-    (void)loops_tally_wait(&gate->open, 1);
-}
-
-static void close_gate(struct link_rig *world, struct gate *gate, size_t loop)
-{
-    gate->mail.run = wait_at_gate;
-    loops_tally_init(&gate->entered);
-    loops_tally_init(&gate->open);
-    mailbox_post(world->loops.loops[loop], &gate->mail);
-    assert_true(loops_tally_wait(&gate->entered, 1));
-}
-
 static void too_many_tells_are_dropped_and_the_link_is_dirty_once(void **state)
 {
     const struct link_fixture *fixture = *state;
@@ -207,8 +184,8 @@ static void too_many_tells_are_dropped_and_the_link_is_dirty_once(void **state)
     struct buf *message = buf_copy(bytes_str("Z"));
     const uint32_t max = fixture->waiting_max;
     for (uint32_t round = 1; round <= 2; round++) {
-        struct gate gate;
-        close_gate(&world, &gate, 2);
+        struct loops_gate gate;
+        loops_gate_close(&gate, &world.loops, 2);
         struct telling telling = telling_to(&world, 0, 2, max + 100, message);
         telling.first_seq = (uint64_t)round << 32;
         telling.apps_at =
@@ -220,7 +197,7 @@ static void too_many_tells_are_dropped_and_the_link_is_dirty_once(void **state)
         struct telling other = telling_to(&world, 1, 2, 1, message);
         loops_run_on(&world.loops, 1, do_tell, &other);
         assert_int_equal(other.busy, 1);
-        loops_tally_add(&gate.open, 1);
+        loops_gate_open(&gate);
         assert_true(loops_tally_wait(&role->seen, (uint64_t)round * (max + 2)));
         link_rig_settle(&world, 2);
         assert_int_equal(role->delivers, round * max);
@@ -228,8 +205,6 @@ static void too_many_tells_are_dropped_and_the_link_is_dirty_once(void **state)
         assert_int_equal(role->apps, round * 6);
         assert_false(role->out_of_order);
         assert_int_equal(atomic_load(&message->refs), 1);
-        loops_tally_destroy(&gate.entered);
-        loops_tally_destroy(&gate.open);
     }
     assert_int_equal(world.roles[1].dirty, 0);
     buf_unref(message);

@@ -1,8 +1,8 @@
 /* Streams that speak TLS with clients of OpenSSL's own. */
 #include "base/err.h"
 #include "unit/stream_rig.h"
-#include "unit/tls_files.h"
 #include "unit/tls_peer.h"
+#include "unit/tls_site.h"
 
 #include <openssl/err.h>
 #include <setjmp.h>
@@ -17,39 +17,23 @@
 #define LARGE ((size_t)4 * 1024 * 1024)
 #define SECRET "the nodes of a test share thirty-two bytes"
 
-/* Made once for all tests. */
-struct group {
-    struct tls_files files;
-    struct tls_pair pair;
-};
-
 struct server {
     struct stream_rig rig;
-    struct group *group;
+    struct tls_site *site;
 };
 
-static struct tls_server *new_tls(const struct group *group, bool compact, const char *secret)
+static struct tls_server *new_tls(const struct tls_site *site, bool compact, const char *secret)
 {
-    struct tls_identity identity = {group->pair.cert, group->pair.key};
-    struct tls_server_config config = {
-        .identities = &identity,
-        .identities_count = 1,
-        .ticket_secret = bytes_str(secret),
-        .compact = compact,
-    };
-    struct tls_server *server = NULL;
-    char why[TLS_WHY_SIZE] = "";
-    assert_int_equal(tls_server_new(&server, &config, why), 0);
-    return server;
+    return tls_site_server(site, (struct tls_server_config){.ticket_secret = bytes_str(secret), .compact = compact});
 }
 
-static void start(struct server *server, struct group *group, bool compact)
+static void start(struct server *server, struct tls_site *site, bool compact)
 {
     assert_true(stream_rig_start(&server->rig, false));
-    server->group = group;
+    server->site = site;
     server->rig.echo = true;
     server->rig.flushed = true;
-    server->rig.tls = new_tls(group, compact, SECRET);
+    server->rig.tls = new_tls(site, compact, SECRET);
 }
 
 static void stop(struct server *server)
@@ -60,7 +44,7 @@ static void stop(struct server *server)
 
 static struct tls_peer_config peer_config(const struct server *server)
 {
-    return (struct tls_peer_config){.port = server->rig.port, .host = "push.test", .ca = server->group->files.ca};
+    return (struct tls_peer_config){.port = server->rig.port, .host = "push.test", .ca = server->site->files.ca};
 }
 
 struct limiting {
@@ -153,10 +137,10 @@ static SSL_SESSION *talk(struct server *server, const char *suite, SSL_SESSION *
     return next;
 }
 
-static void check_suites(struct group *group, bool compact, size_t piece)
+static void check_suites(struct tls_site *site, bool compact, size_t piece)
 {
     struct server server;
-    start(&server, group, compact);
+    start(&server, site, compact);
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
         SSL_SESSION *full = talk(&server, suites[i], NULL, piece);
         SSL_SESSION *resumed = talk(&server, suites[i], full, piece);
@@ -414,24 +398,6 @@ static void a_new_snapshot_leaves_connections_alone(void **state)
     stop(&server);
 }
 
-static int make_group(void **state)
-{
-    struct group *group = calloc(1, sizeof *group);
-    assert_non_null(group);
-    tls_files_make(&group->files);
-    tls_files_issue(&group->files, "push", "DNS:push.test,IP:127.0.0.1", false, &group->pair);
-    *state = group;
-    return 0;
-}
-
-static int remove_group(void **state)
-{
-    struct group *group = *state;
-    tls_files_remove(&group->files);
-    free(group);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,5 +415,5 @@ int main(void)
         cmocka_unit_test(handshakes_wait_for_their_turn),
         cmocka_unit_test(a_new_snapshot_leaves_connections_alone),
     };
-    return cmocka_run_group_tests(tests, make_group, remove_group);
+    return cmocka_run_group_tests(tests, tls_site_set_up, tls_site_tear_down);
 }

@@ -1,7 +1,7 @@
 /* Streams that speak TLS as the client, with streams that speak it as the server. */
 #include "base/err.h"
 #include "unit/stream_rig.h"
-#include "unit/tls_files.h"
+#include "unit/tls_site.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,9 +11,8 @@
 #include <cmocka.h>
 
 struct group {
-    struct tls_files files;
+    struct tls_site site;
     struct tls_files strangers;
-    struct tls_pair pair;
     struct tls_pair own; /* a client's */
 };
 
@@ -110,15 +109,11 @@ static struct tls_client *new_client(const struct tls_client_config *config)
 
 static void start(struct stream_rig *rig, const struct group *group, struct tls_server_config *config)
 {
-    struct tls_identity identity = {group->pair.cert, group->pair.key};
-    char why[TLS_WHY_SIZE];
-    config->identities = &identity;
-    config->identities_count = 1;
     config->compact = true;
     assert_true(stream_rig_start(rig, false));
     rig->echo = true;
     rig->flushed = true;
-    assert_int_equal(tls_server_new(&rig->tls, config, why), 0);
+    rig->tls = tls_site_server(&group->site, *config);
 }
 
 static void stop(struct stream_rig *rig)
@@ -151,7 +146,7 @@ static void speaks_and_resumes(void **state)
         struct stream_rig rig;
         start(&rig, group, &(struct tls_server_config){.alpn = {TLS_ALPN_H2, TLS_ALPN_PETREL_1}});
         struct tls_client_config config = {
-            .ca_file = group->files.ca, .sessions = true, .compact = compact == 1, .alpn = {TLS_ALPN_PETREL_1}};
+            .ca_file = group->site.files.ca, .sessions = true, .compact = compact == 1, .alpn = {TLS_ALPN_PETREL_1}};
         struct caller caller = {.rig = &rig, .hostname = "push.test", .tls = new_client(&config)};
         for (int round = 1; round <= 3; round++) {
             exchange(&caller);
@@ -178,8 +173,8 @@ static void both_ends_are_compact_while_they_idle(void **state)
             .rig = &rig,
             .hostname = "push.test",
             .expected = strlen("first and then"),
-            .tls = new_client(
-                &(struct tls_client_config){.ca_file = group->files.ca, .compact = true, .sessions = sessions == 1}),
+            .tls = new_client(&(struct tls_client_config){
+                .ca_file = group->site.files.ca, .compact = true, .sessions = sessions == 1}),
         };
         loop_rig_call(&rig.loop, call, &caller);
         loop_rig_wait(&rig.loop, &caller.answered, 1);
@@ -214,7 +209,7 @@ static void who_the_server_is_is_verified(void **state)
     struct group *group = *state;
     struct stream_rig rig;
     start(&rig, group, &(struct tls_server_config){0});
-    struct tls_client_config config = {.ca_file = group->files.ca, .compact = true};
+    struct tls_client_config config = {.ca_file = group->site.files.ca, .compact = true};
     assert_int_equal(status_of(&rig, &config, "other.test"), PETREL_E_UNAUTHENTICATED);
     assert_int_equal(status_of(&rig, &config, "127.0.0.2"), PETREL_E_UNAUTHENTICATED);
     config.ca_file = group->strangers.ca;
@@ -237,8 +232,8 @@ static void who_the_client_is_too_where_it_is_asked_for(void **state)
     for (int compact = 0; compact < 2; compact++) {
         struct stream_rig rig;
         start(&rig, group,
-              &(struct tls_server_config){.client_ca_file = group->files.ca, .client_cert_required = true});
-        struct tls_client_config config = {.ca_file = group->files.ca, .compact = compact == 1};
+              &(struct tls_server_config){.client_ca_file = group->site.files.ca, .client_cert_required = true});
+        struct tls_client_config config = {.ca_file = group->site.files.ca, .compact = compact == 1};
         assert_int_equal(status_of(&rig, &config, "push.test"), PETREL_E_PROTOCOL);
         config.cert_file = group->own.cert;
         config.key_file = group->own.key;
@@ -258,7 +253,7 @@ static void a_protocol_that_is_not_served_is_refused(void **state)
     struct group *group = *state;
     struct stream_rig rig;
     start(&rig, group, &(struct tls_server_config){.alpn = {TLS_ALPN_PETREL_1}});
-    struct tls_client_config config = {.ca_file = group->files.ca, .compact = true, .alpn = {TLS_ALPN_H2}};
+    struct tls_client_config config = {.ca_file = group->site.files.ca, .compact = true, .alpn = {TLS_ALPN_H2}};
     assert_int_equal(status_of(&rig, &config, "push.test"), PETREL_E_PROTOCOL);
     config.alpn[0] = TLS_ALPN_NONE; /* who names none may speak what it likes */
     struct caller caller = {.rig = &rig, .hostname = "push.test", .tls = new_client(&config)};
@@ -277,7 +272,7 @@ static void nonsense_for_a_session_makes_a_full_handshake(void **state)
     struct caller caller = {
         .rig = &rig,
         .hostname = "push.test",
-        .tls = new_client(&(struct tls_client_config){.ca_file = group->files.ca, .compact = true}),
+        .tls = new_client(&(struct tls_client_config){.ca_file = group->site.files.ca, .compact = true}),
     };
     bytes_append_str(&caller.session, "nonsense");
     exchange(&caller);
@@ -291,10 +286,9 @@ static int make_group(void **state)
 {
     struct group *group = calloc(1, sizeof *group);
     assert_non_null(group);
-    tls_files_make(&group->files);
+    tls_site_make(&group->site);
     tls_files_make(&group->strangers);
-    tls_files_issue(&group->files, "push", "DNS:push.test,IP:127.0.0.1", false, &group->pair);
-    tls_files_issue(&group->files, "own", "DNS:node.test", false, &group->own);
+    tls_files_issue(&group->site.files, "own", "DNS:node.test", false, &group->own);
     *state = group;
     return 0;
 }
@@ -302,7 +296,7 @@ static int make_group(void **state)
 static int remove_group(void **state)
 {
     struct group *group = *state;
-    tls_files_remove(&group->files);
+    tls_site_remove(&group->site);
     tls_files_remove(&group->strangers);
     free(group);
     return 0;

@@ -2,7 +2,7 @@
  * its memory is. */
 #include "base/err.h"
 #include "unit/tls_ends.h"
-#include "unit/tls_files.h"
+#include "unit/tls_site.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,7 @@
 #define HOUR_MS UINT64_C(3600000)
 
 struct place {
-    struct tls_files files;
-    struct tls_pair pair;
+    struct tls_site site;
     struct clock_manual clock;
     struct loop *loop;
     struct tls_client *client;
@@ -26,22 +25,16 @@ struct place {
 
 static struct tls_server *new_server(const struct place *place, struct tls_server_config config)
 {
-    struct tls_identity identity = {place->pair.cert, place->pair.key};
-    char why[TLS_WHY_SIZE];
-    struct tls_server *server = NULL;
-    config.identities = &identity;
-    config.identities_count = 1;
     config.ticket_secret = bytes_str(SECRET);
     config.ticket_lifetime_s = LIFETIME_S;
-    assert_int_equal(tls_server_new(&server, &config, why), 0);
-    return server;
+    return tls_site_server(&place->site, config);
 }
 
 static struct tls_client *new_client(const struct place *place, struct tls_client_config config)
 {
     char why[TLS_WHY_SIZE];
     struct tls_client *client = NULL;
-    config.ca_file = place->files.ca;
+    config.ca_file = place->site.files.ca;
     assert_int_equal(tls_client_new(&client, &config, why), 0);
     return client;
 }
@@ -242,8 +235,7 @@ static int make_place(void **state)
 {
     struct place *place = calloc(1, sizeof *place);
     assert_non_null(place);
-    tls_files_make(&place->files);
-    tls_files_issue(&place->files, "push", "DNS:push.test", false, &place->pair);
+    tls_site_make(&place->site);
     clock_manual_init(&place->clock, 1000, clock_wall_ms(clock_system()));
     assert_int_equal(loop_new(&place->loop, &(struct loop_config){.clock = &place->clock.clock}), 0);
     place->client = new_client(place, (struct tls_client_config){.compact = true});
@@ -258,7 +250,7 @@ static int remove_place(void **state)
     loop_free(&place->loop);
     tls_client_unref(place->client);
     tls_server_unref(place->server);
-    tls_files_remove(&place->files);
+    tls_site_remove(&place->site);
     free(place);
     return 0;
 }

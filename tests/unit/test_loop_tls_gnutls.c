@@ -1,7 +1,7 @@
 /* Streams that speak TLS with clients and servers of GnuTLS's: another's reading of the RFC than OpenSSL's. */
 #include "base/err.h"
 #include "unit/stream_rig.h"
-#include "unit/tls_files.h"
+#include "unit/tls_site.h"
 
 #include <gnutls/gnutls.h>
 #include <netinet/in.h>
@@ -17,11 +17,6 @@
 
 #define LARGE ((size_t)300000)
 
-struct group {
-    struct tls_files files;
-    struct tls_pair pair;
-};
-
 /* A blocking end of GnuTLS's. */
 struct gnu {
     int fd;
@@ -29,18 +24,18 @@ struct gnu {
     gnutls_certificate_credentials_t credentials;
 };
 
-static bool gnu_open(struct gnu *gnu, int fd, bool server, const struct group *group, const char *priority)
+static bool gnu_open(struct gnu *gnu, int fd, bool server, const struct tls_site *site, const char *priority)
 {
     gnu->fd = fd;
     bool ready = gnutls_certificate_allocate_credentials(&gnu->credentials) == 0 &&
                  gnutls_init(&gnu->session, server ? GNUTLS_SERVER : GNUTLS_CLIENT) == 0 &&
                  gnutls_priority_set_direct(gnu->session, priority, NULL) == 0;
     if (server)
-        ready = ready && gnutls_certificate_set_x509_key_file(gnu->credentials, group->pair.cert, group->pair.key,
+        ready = ready && gnutls_certificate_set_x509_key_file(gnu->credentials, site->pair.cert, site->pair.key,
                                                               GNUTLS_X509_FMT_PEM) == 0;
     else
-        ready = ready &&
-                gnutls_certificate_set_x509_trust_file(gnu->credentials, group->files.ca, GNUTLS_X509_FMT_PEM) == 1;
+        ready =
+            ready && gnutls_certificate_set_x509_trust_file(gnu->credentials, site->files.ca, GNUTLS_X509_FMT_PEM) == 1;
     gnutls_session_set_verify_cert(gnu->session, server ? NULL : "push.test", 0);
     gnutls_transport_set_int(gnu->session, fd);
     return ready && gnutls_credentials_set(gnu->session, GNUTLS_CRD_CERTIFICATE, gnu->credentials) == 0;
@@ -106,21 +101,18 @@ static const char *const priorities[] = {
     "NORMAL:-VERS-ALL:+VERS-TLS1.2",
 };
 
-static void start(struct stream_rig *rig, const struct group *group)
+static void start(struct stream_rig *rig, const struct tls_site *site)
 {
-    struct tls_identity identity = {group->pair.cert, group->pair.key};
-    struct tls_server_config config = {.identities = &identity, .identities_count = 1, .compact = true};
-    char why[TLS_WHY_SIZE];
     assert_true(stream_rig_start(rig, false));
     rig->echo = true;
     rig->flushed = true;
-    assert_int_equal(tls_server_new(&rig->tls, &config, why), 0);
+    rig->tls = tls_site_server(site, (struct tls_server_config){.compact = true});
 }
 
-static void talk(struct stream_rig *rig, const struct group *group, const char *priority, gnutls_datum_t *session)
+static void talk(struct stream_rig *rig, const struct tls_site *site, const char *priority, gnutls_datum_t *session)
 {
     struct gnu gnu;
-    assert_true(gnu_open(&gnu, loop_rig_connect(rig->port), false, group, priority));
+    assert_true(gnu_open(&gnu, loop_rig_connect(rig->port), false, site, priority));
     if (session->data != NULL)
         assert_int_equal(gnutls_session_set_data(gnu.session, session->data, session->size), 0);
     assert_true(gnu_shake(&gnu));
@@ -146,13 +138,13 @@ static void talk(struct stream_rig *rig, const struct group *group, const char *
 
 static void speaks_with_clients_of_gnutls(void **state)
 {
-    const struct group *group = *state;
+    const struct tls_site *site = *state;
     struct stream_rig rig;
-    start(&rig, group);
+    start(&rig, site);
     for (size_t i = 0; i < sizeof priorities / sizeof priorities[0]; i++) {
         gnutls_datum_t session = {0};
-        talk(&rig, group, priorities[i], &session);
-        talk(&rig, group, priorities[i], &session);
+        talk(&rig, site, priorities[i], &session);
+        talk(&rig, site, priorities[i], &session);
         gnutls_free(session.data);
     }
     stream_rig_stop(&rig);
@@ -230,20 +222,20 @@ static int listen_on(uint16_t *port)
 
 static void speaks_with_servers_of_gnutls(void **state)
 {
-    const struct group *group = *state;
+    const struct tls_site *site = *state;
     char why[TLS_WHY_SIZE];
     for (size_t i = 0; i < sizeof priorities / sizeof priorities[0]; i++) {
         struct stream_rig rig;
         assert_true(stream_rig_start(&rig, false));
         struct caller caller = {.rig = &rig};
-        struct tls_client_config config = {.ca_file = group->files.ca, .compact = true, .sessions = i % 2 == 0};
+        struct tls_client_config config = {.ca_file = site->files.ca, .compact = true, .sessions = i % 2 == 0};
         assert_int_equal(tls_client_new(&caller.tls, &config, why), 0);
         int listener = listen_on(&caller.port);
         loop_rig_call(&rig.loop, call, &caller);
         assert_int_equal(caller.rc, 0);
         struct gnu gnu;
         gnutls_datum_t key;
-        assert_true(gnu_open(&gnu, accept(listener, NULL, NULL), true, group, priorities[i]));
+        assert_true(gnu_open(&gnu, accept(listener, NULL, NULL), true, site, priorities[i]));
         assert_int_equal(gnutls_session_ticket_key_generate(&key), 0);
         assert_int_equal(gnutls_session_ticket_enable_server(gnu.session, &key), 0);
         assert_true(gnu_shake(&gnu));
@@ -267,29 +259,11 @@ static void speaks_with_servers_of_gnutls(void **state)
     }
 }
 
-static int make_group(void **state)
-{
-    struct group *group = calloc(1, sizeof *group);
-    assert_non_null(group);
-    tls_files_make(&group->files);
-    tls_files_issue(&group->files, "push", "DNS:push.test", false, &group->pair);
-    *state = group;
-    return 0;
-}
-
-static int remove_group(void **state)
-{
-    struct group *group = *state;
-    tls_files_remove(&group->files);
-    free(group);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(speaks_with_clients_of_gnutls),
         cmocka_unit_test(speaks_with_servers_of_gnutls),
     };
-    return cmocka_run_group_tests(tests, make_group, remove_group);
+    return cmocka_run_group_tests(tests, tls_site_set_up, tls_site_tear_down);
 }

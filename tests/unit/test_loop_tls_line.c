@@ -1,8 +1,8 @@
 /* The line before TLS handshakes: who stands in it, for how long, and who does not. */
 #include "base/err.h"
 #include "unit/stream_rig.h"
-#include "unit/tls_files.h"
 #include "unit/tls_peer.h"
+#include "unit/tls_site.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +17,7 @@
 #define FOREVER_MS 600000U
 
 struct line {
-    struct tls_files files;
-    struct tls_pair pair;
+    struct tls_site site;
     struct stream_rig rig;
     struct tls_limits limits;
     struct tls_counts counts;
@@ -73,7 +72,7 @@ static bool has_an_answer(int fd)
 static bool shakes_hands(struct line *line)
 {
     struct tls_peer peer;
-    struct tls_peer_config config = {.port = line->rig.port, .host = "push.test", .ca = line->files.ca};
+    struct tls_peer_config config = {.port = line->rig.port, .host = "push.test", .ca = line->site.files.ca};
     const bool done = tls_peer_connect(&peer, &config);
     tls_peer_close(&peer);
     return done;
@@ -192,15 +191,11 @@ static int make_line(void **state)
 {
     struct line *line = calloc(1, sizeof *line);
     assert_non_null(line);
-    tls_files_make(&line->files);
-    tls_files_issue(&line->files, "push", "DNS:push.test", false, &line->pair);
+    tls_site_make(&line->site);
     line->hello_size = tls_peer_hello(line->hello, sizeof line->hello);
     assert_true(line->hello_size > 12);
     assert_true(stream_rig_start(&line->rig, false));
-    struct tls_identity identity = {line->pair.cert, line->pair.key};
-    struct tls_server_config config = {.identities = &identity, .identities_count = 1, .compact = true};
-    char why[TLS_WHY_SIZE] = "";
-    assert_int_equal(tls_server_new(&line->rig.tls, &config, why), 0);
+    line->rig.tls = tls_site_server(&line->site, (struct tls_server_config){.compact = true});
     *state = line;
     return 0;
 }
@@ -210,7 +205,7 @@ static int remove_line(void **state)
     struct line *line = *state;
     stream_rig_stop(&line->rig);
     tls_server_unref(line->rig.tls);
-    tls_files_remove(&line->files);
+    tls_site_remove(&line->site);
     free(line);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* Devices that stand in line for a TLS handshake: how long they have, and who is let in behind them. */
 #include "base/err.h"
 #include "unit/session_client.h"
-#include "unit/tls_files.h"
 #include "unit/tls_peer.h"
+#include "unit/tls_site.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,8 +15,7 @@
 #define FOREVER_MS 600000U
 
 struct place {
-    struct tls_files files;
-    struct tls_pair pair;
+    struct tls_site site;
     struct tls_server *tls;
     struct tls_limits limits;
     struct rig *rig;
@@ -138,14 +137,10 @@ static int make_place(void **state)
 {
     struct place *place = calloc(1, sizeof *place);
     assert_non_null(place);
-    tls_files_make(&place->files);
-    tls_files_issue(&place->files, "push", "DNS:push.test", false, &place->pair);
+    tls_site_make(&place->site);
     place->hello_size = tls_peer_hello(place->hello, sizeof place->hello);
     assert_true(place->hello_size > 0);
-    struct tls_identity identity = {place->pair.cert, place->pair.key};
-    struct tls_server_config config = {.identities = &identity, .identities_count = 1, .compact = true};
-    char why[TLS_WHY_SIZE] = "";
-    assert_int_equal(tls_server_new(&place->tls, &config, why), 0);
+    place->tls = tls_site_server(&place->site, (struct tls_server_config){.compact = true});
     *state = place;
     return 0;
 }
@@ -155,7 +150,7 @@ static int remove_place(void **state)
     struct place *place = *state;
     rig_free(&place->rig);
     tls_server_unref(place->tls);
-    tls_files_remove(&place->files);
+    tls_site_remove(&place->site);
     free(place);
     return 0;
 }

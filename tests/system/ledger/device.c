@@ -5,7 +5,7 @@
 #include "client/client_uv.h"
 #include "lib/until.h"
 #include "petrel/client.h"
-#include "system/ledger/effect.h"
+#include "system/ledger/app.h"
 #include "system/ledger/follow.h"
 #include "system/ledger/reply.h"
 #include "system/ledger/web.h"
@@ -24,7 +24,6 @@
 /* Of more devices the events are as many as of these: who is many is not to be busy with himself alone. */
 #define EVENT_DEVICES 500
 #define PAUSE_MAX_MS 1500
-#define CRASH_IN 400 /* one message in so many crashes the app that handles it */
 #define NEVER UINT64_MAX
 
 struct device {
@@ -36,13 +35,7 @@ struct device {
     struct web web;
     struct petrel_core *core;
     struct rng rng;
-    struct petrel_state stored; /* what a crash leaves */
-    bool together;              /* effect and position are stored in on_message; else on_save */
-    bool crashed;               /* in this batch: what the core still calls back is for nobody */
-    struct effect *effects;     /* of the other kind of app: not stored yet */
-    size_t effects_count, effects_room;
-    uint64_t gaps[TOPICS_LOGS]; /* likewise */
-    uint32_t gaps_told;         /* a bit for each */
+    struct app app;
     struct follow follow;
     /* LOOKING: for servers. UPGRADING: to WebSocket. UP: connected, CONNECTED or not. */
     enum { AWAY, LOOKING, OPENING, UPGRADING, UP } where;
@@ -65,70 +58,24 @@ static void set_live(struct device *device, bool live)
     device->live = live;
 }
 
-/* ---- the app ---- */
-
-static void record(struct device *device, const struct effect *effect)
-{
-    struct ledger *ledger = device->ledger;
-    if (effect->garbage)
-        book_stranger(ledger->book);
-    else if (ledger->drop_next)
-        ledger->drop_next = false;
-    else
-        book_seen(ledger->book, device->number, effect->log, effect->sender, effect->message, &effect->id);
-}
+/* ---- what the core says ---- */
 
 static void on_message(void *ctx, const struct petrel_message *message)
 {
     struct device *device = ctx;
-    if (device->crashed)
-        return;
-    const struct effect effect = effect_of(message, device->ledger->options.senders);
-    if (device->together) {
-        record(device, &effect);
-        device->stored = *petrel_core_state(device->core);
-    } else {
-        if (device->effects_count == device->effects_room) {
-            device->effects_room = device->effects_room > 0 ? 2 * device->effects_room : 16;
-            device->effects = object_realloc(device->effects, device->effects_room * sizeof *device->effects);
-        }
-        device->effects[device->effects_count++] = effect;
-    }
-    device->crashed = !device->ledger->calm && rng_below(&device->rng, CRASH_IN) == 0;
+    app_message(&device->app, message, petrel_core_state(device->core));
 }
 
 static void on_save(void *ctx, const struct petrel_state *state)
 {
     struct device *device = ctx;
-    if (device->crashed)
-        return;
-    for (size_t i = 0; i < device->effects_count; i++)
-        record(device, &device->effects[i]);
-    device->effects_count = 0;
-    for (uint32_t log = 0; log < TOPICS_LOGS; log++) {
-        if ((device->gaps_told >> log & 1) != 0)
-            book_gap(device->ledger->book, device->number, log, device->gaps[log]);
-        device->gaps[log] = 0;
-    }
-    device->gaps_told = 0;
-    device->stored = *state;
+    app_save(&device->app, state);
 }
 
 static void on_gap(void *ctx, const struct petrel_gap *gap)
 {
     struct device *device = ctx;
-    const int log = topics_find(gap->topic);
-    if (device->crashed)
-        return;
-    if (log < 0) {
-        book_stranger(device->ledger->book);
-    } else if (device->together) {
-        book_gap(device->ledger->book, device->number, (uint32_t)log, gap->lost_at_most);
-        device->stored = *petrel_core_state(device->core);
-    } else {
-        device->gaps[log] += gap->lost_at_most;
-        device->gaps_told |= 1U << log;
-    }
+    app_gap(&device->app, gap, petrel_core_state(device->core));
 }
 
 static void on_connected(void *ctx, enum petrel_verdict verdict)
@@ -174,12 +121,9 @@ static void start_app(struct device *device)
                                               .topics = device->ledger->options.topics,
                                               .lookup = device->ledger->options.cluster,
                                               .seed = rng_u64(&device->rng)};
-    device->core = petrel_core_new(&config, &device->stored);
+    device->core = petrel_core_new(&config, &device->app.stored);
     petrel_assert(device->core != NULL);
-    device->crashed = false;
-    device->effects_count = 0;
-    device->gaps_told = 0;
-    memset(device->gaps, 0, sizeof device->gaps);
+    app_start(&device->app);
 }
 
 /* ---- the phone ---- */
@@ -279,7 +223,7 @@ void device_turn(struct device *device)
 bool device_has_turned(const struct device *device)
 {
     bool all;
-    const uint8_t set = follow_set(&device->stored, &all);
+    const uint8_t set = follow_set(&device->app.stored, &all);
     return all == device->ledger->options.topics && set == book_device(device->ledger->book, device->number).set;
 }
 
@@ -460,7 +404,7 @@ static void on_read(void *owner, const uint8_t *bytes, size_t len)
         return;
     }
     const int rc = hear(device, bytes_of(bytes, len));
-    if (device->crashed) {
+    if (device->app.crashed) {
         crash(device);
     } else if (rc != 0) {
         lost(device);
@@ -499,7 +443,7 @@ struct device *device_new(struct ledger *ledger, uint32_t number, char **token)
     device->api = number % ledger->apis_count;
     device->token = *token;
     *token = NULL;
-    device->together = number % 2 == 0;
+    app_init(&device->app, ledger, number, &device->rng);
     device->tls = ledger->options.tls ? client_tls_new(&(struct petrel_tls){.ca_file = ledger->ca}) : NULL;
     device->uv = client_uv_new(&ledger->loop, device->tls, &OPS, device);
     petrel_assert(device->uv != NULL && (device->tls != NULL || !ledger->options.tls));
@@ -519,7 +463,7 @@ static void on_closed(void *owner)
     client_tls_free(&device->tls);
     bytes_reset(&device->answer);
     web_reset(&device->web);
-    free(device->effects);
+    app_reset(&device->app);
     free(device->token);
     free(device);
 }

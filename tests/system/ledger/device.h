@@ -1,10 +1,6 @@
-/* device.h: a phone: libpetrel's core, a socket, and an app that keeps its state where a crash leaves it.
+/* device.h: a phone: libpetrel's core, a socket, and an app that keeps its state where a crash leaves it (app.h).
  *
- * Two in three subscribe by themselves to the topics that the book says; the others leave it to the backend.
- *
- * Half of the apps store a message's effect and the position together in on_message; the others when they are told to save. Both
- * lose what they had not stored when they crash, which happens between any two callbacks. The book hears of effects that are
- * stored, for only those are what the app has seen. */
+ * Two in three subscribe by themselves to the topics that the book says; the others leave it to the backend. */
 #ifndef PETREL_LEDGER_DEVICE_H
 #define PETREL_LEDGER_DEVICE_H
 

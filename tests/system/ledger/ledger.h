@@ -1,8 +1,10 @@
 /* ledger.h: one run: the book, the server or the cluster, and everyone who uses it, on one loop.
  *
- * main.c the run's phases; sender.c a backend's connection; device.c a phone, follow.c what it subscribes to, web.c its WebSocket; book.c who was told what,
- * topics.c who is meant by a topic; errands.c what senders do beside messages; tally.c how long it took; report.c the last line. What serves them: server.c one petreld and its deaths; cluster.c a whole cluster, by operate.c, and
- * chaos.c what happens to it, of the faults in fault.c, with the cuts of cut.c. tenant.c the app, its key and its devices there. */
+ * main.c the run's phases; sender.c a backend's connection; device.c a phone, app.c the app on it, follow.c what it subscribes to,
+ * web.c its WebSocket; book.c who was told what, topics.c who is meant by a topic; errands.c what senders do beside messages; tally.c
+ * how long it took; report.c the last line. What serves them: server.c one petreld and its deaths; cluster.c a whole cluster, by
+ * operate.c, and chaos.c what happens to it, of the faults in fault.c, with the cuts of cut.c. tenant.c the app, its key and its
+ * devices there. */
 #ifndef PETREL_LEDGER_LEDGER_H
 #define PETREL_LEDGER_LEDGER_H
 
