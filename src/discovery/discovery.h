@@ -62,7 +62,7 @@ struct discovery_ops {
      * way may be left out. Watch first, then ask view(), and none is missed. 0; PETREL_E_EXISTS: that loop watches already;
      * PETREL_E_TOO_LARGE: DISCOVERY_WATCHERS_MAX loops do. Any thread. */
     int (*watch)(struct discovery *discovery, struct loop *loop, discovery_watch_fn *on_view, void *ctx);
-    /* Whether the service behind it answers, for /readyz. Any thread. */
+    /* Whether the service behind it answers, for /readyz; the view has told so before. Any thread. */
     bool (*healthy)(struct discovery *discovery);
     /* Withdraw this node, free. After the watching loops have ended; before or after they are freed. No on_view runs from here
      * on. */

@@ -25,8 +25,8 @@
 struct directory {
     struct discovery discovery;
     uint32_t magic;
-    atomic_uint refs; /* the owner's, one per event on its way, one for a turn under way */
-    atomic_bool healthy;
+    atomic_uint refs;    /* the owner's, one per event on its way, one for a turn under way */
+    atomic_bool healthy; /* `answers` for any thread, after the view has told so */
     struct discovery_zookeeper_config config;
     char *servers, *root, *copy_path; /* what config points to */
     struct board *board;
@@ -35,6 +35,7 @@ struct directory {
 
     /* The rest is the main loop's; the turn is the worker's while it is under way. */
     bool closed;
+    bool answers; /* ZooKeeper */
     bool has_self;
     struct discovery_node self;    /* as shown */
     struct discovery_node offered; /* as it shall stand in ZooKeeper; its load lags */
@@ -111,29 +112,30 @@ static void show(struct directory *directory)
     const size_t own = directory->has_self ? 1 : 0;
     struct discovery_view *view = board_view_new(own + directory->roster.count);
     view->as_of_ms = directory->as_of_ms;
-    view->current = atomic_load(&directory->healthy);
+    view->current = directory->answers;
     if (directory->has_self)
         view->nodes[0] = directory->self;
     view->count = own + discovery_zookeeper_roster_shown(&directory->roster, view->nodes + own);
     board_show(directory->board, &view);
+    atomic_store(&directory->healthy, directory->answers);
 }
 
 /* As of now, if ZooKeeper would have told of any change. */
 static void touch(struct directory *directory)
 {
-    if (atomic_load(&directory->healthy))
+    if (directory->answers)
         directory->as_of_ms = clock_wall_ms(directory->config.clock);
 }
 
 static void set_away(struct directory *directory, const char *why)
 {
-    if (!atomic_load(&directory->healthy))
+    if (!directory->answers)
         return;
     touch(directory);
-    atomic_store(&directory->healthy, false);
+    directory->answers = false;
+    show(directory);
     log_at(LOG_WARN, "discovery", "ZooKeeper is away: the nodes last known are served", LOG_STR("error", why),
            LOG_NUM("nodes", directory->roster.count));
-    show(directory);
 }
 
 /* ---- the copy ---- */
@@ -218,8 +220,9 @@ static void take_status(struct directory *directory, const struct discovery_zook
     const bool news = turn->status != directory->last_status;
     directory->last_status = turn->status;
     if (turn->read) {
-        if (!atomic_exchange(&directory->healthy, true))
+        if (!directory->answers)
             log_at(LOG_INFO, "discovery", "ZooKeeper answers", LOG_NUM("nodes", turn->count));
+        directory->answers = true;
     } else {
         set_away(directory, err_text(turn->status));
     }
@@ -323,8 +326,7 @@ static void on_event(void *ctx, enum zookeeper_state state, const char *path)
     struct directory *directory = ctx;
     const size_t len = path != NULL ? strlen(path) : 0;
     struct event *event = object_zalloc(sizeof *event + len + 1);
-    if (len > 0)
-        memcpy(event->path, path, len);
+    memcpy(event->path, path != NULL ? path : "", len);
     event->mail.run = on_event_mail;
     event->owner = directory;
     event->state = state;
@@ -355,8 +357,7 @@ static uint32_t do_turns(void *ctx, struct worker_job *batch)
 
 static void stop_worker(void *ctx)
 {
-    struct directory *directory = ctx;
-    discovery_zookeeper_keeper_stop(directory->keeper);
+    discovery_zookeeper_keeper_stop(((struct directory *)ctx)->keeper);
 }
 
 /* Let ZooKeeper have this node as it is now. */
@@ -395,7 +396,6 @@ static int directory_publish(struct discovery *discovery, const struct discovery
         discovery_zookeeper_roster_forget(&directory->roster, self->name);
     touch(directory);
     show(directory);
-
     const uint64_t now_ms = loop_now_ms(directory->config.loop);
     const uint64_t due_ms = directory->offered_ms + directory->config.load_interval_ms;
     if (first || !same_but_load(self, &directory->offered))

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "discovery/link_tcp_impl.h"
 #include "discovery/link_tcp_peer.h"
+#include "driver/tls_refusal.h"
 
 #include <stdio.h>
 
@@ -116,6 +117,8 @@ const char *link_tcp_tls_why(const struct link_tcp_conn *conn, int status, char 
                        why);
     else if (why != NULL && status == PETREL_E_UNAUTHENTICATED)
         (void)snprintf(out, LINK_TCP_TLS_WHY_SIZE, "TLS: its certificate is refused: %s", why);
+    else if (why != NULL && tls_refusal_is_of_ours(why))
+        (void)snprintf(out, LINK_TCP_TLS_WHY_SIZE, "TLS: it refuses our certificate: %s", why);
     else if (why != NULL)
         (void)snprintf(out, LINK_TCP_TLS_WHY_SIZE, "TLS: %s", why);
     else if (name != NULL && !conn->open && status == PETREL_E_EOF)

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "driver/mysqldb_private.h"
+#include "driver/tls_refusal.h"
 
 #include <errmsg.h>
 #include <mysqld_error.h>
@@ -180,9 +181,19 @@ static int set_session(struct mysqldb *db, const struct mysqldb_config *config)
     return err == 0 ? set_if_known(db, sql) : err;
 }
 
+/* Whether TLS failed by the connection's end: the library has one code for whatever fails in TLS, and its text then is that of EOF, or
+ * ends with errno. */
+static bool is_cut(const char *text)
+{
+    const char *number = strrchr(text, '(');
+    return strstr(text, "unexpected eof") != NULL ||
+           (number != NULL && strcmp(number + 1 + strspn(number + 1, "0123456789"), ")") == 0);
+}
+
 /* Which settings decide what the connecting failed at. The server's word is the same whether a password is wrong, TLS is missing or a
- * certificate is, and none at all where it does not take ours. */
-static const char *settings_of(const struct mysqldb_config *config, int err, unsigned code)
+ * certificate is. Where it does not take ours it may come with an alert, or with nothing but the connection's end: the alert is lost
+ * where the server closes upon what we have sent meanwhile. */
+static const char *settings_of(const struct mysqldb_config *config, int err, unsigned code, const char *text)
 {
     const bool secure = config->tls_ca != NULL;
     if (err == PETREL_E_NOT_FOUND)
@@ -191,7 +202,9 @@ static const char *settings_of(const struct mysqldb_config *config, int err, uns
         return "registry.mysql_user, registry.mysql_password_file, registry.mysql_tls_cert";
     if (err == PETREL_E_FORBIDDEN)
         return "registry.mysql_user, registry.mysql_password_file, registry.mysql_tls";
-    if (code == CR_SSL_CONNECTION_ERROR)
+    if (code == CR_SSL_CONNECTION_ERROR && tls_refusal_is_of_ours(text))
+        return "registry.mysql_tls_cert (the server has to trust it)";
+    if (code == CR_SSL_CONNECTION_ERROR && !is_cut(text))
         return "registry.mysql_tls, registry.mysql_tls_ca, registry.mysql_host (its certificate has to be for that)";
     if (secure)
         return "registry.mysql_host, registry.mysql_port, registry.mysql_tls_cert";
@@ -202,13 +215,14 @@ static int report_connect(const struct mysqldb *db, const struct mysqldb_config 
 {
     char server[SERVER_MAX];
     const unsigned code = mysql_errno(db->handle);
+    const char *text = mysql_error(db->handle);
     const int err = error_of(code);
     if (config->socket != NULL)
         snprintf(server, sizeof server, "%s", config->socket);
     else
         snprintf(server, sizeof server, "%s:%u", config->host, config->port);
-    log_at(LOG_WARN, "mysql", "cannot connect", LOG_STR("server", server), LOG_STR("error", mysql_error(db->handle)),
-           LOG_NUM("code", code), LOG_STR("settings", settings_of(config, err, code)));
+    log_at(LOG_WARN, "mysql", "cannot connect", LOG_STR("server", server), LOG_STR("error", text),
+           LOG_NUM("code", code), LOG_STR("settings", settings_of(config, err, code, text)));
     return err;
 }
 

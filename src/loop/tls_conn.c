@@ -230,13 +230,19 @@ static int shake(struct tls_conn *conn, struct bytes record)
     return finish_handshake(conn);
 }
 
+/* OpenSSL has no words for one that came with TLS 1.3. */
+static const char *alert_text(uint8_t alert)
+{
+    return alert == SSL_AD_CERTIFICATE_REQUIRED ? "certificate required" : SSL_alert_desc_string_long(alert);
+}
+
 static int read_compact(struct tls_conn *conn, uint8_t *record, size_t size, struct bytes *data)
 {
     struct tls_loop *tls = loop_of(conn);
     int rc = tls_record_open(&conn->record, tls->cipher, record, size, data);
     /* It is not the peer that did wrong, so its alert lies open in the record. */
     if (rc == PETREL_E_PROTOCOL && conn->record.alert == 0)
-        (void)snprintf(tls->why, sizeof tls->why, "alert: %s", SSL_alert_desc_string_long(record[TLS_HEADER_SIZE + 1]));
+        (void)snprintf(tls->why, sizeof tls->why, "alert: %s", alert_text(record[TLS_HEADER_SIZE + 1]));
     return rc;
 }
 

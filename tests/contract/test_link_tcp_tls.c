@@ -122,10 +122,10 @@ static void who_cannot_prove_to_be_the_node_is_refused(void **state)
          "certificate expired"},
         {&ours, "DNS:message-9", 5, &ours, "DNS:" SESSION, 5, "is refused: hostname mismatch",
          "a connection was refused"},
-        {&ours, "DNS:" MESSAGE, 5, &theirs, "DNS:" SESSION, 5, "alert: unknown CA",
+        {&ours, "DNS:" MESSAGE, 5, &theirs, "DNS:" SESSION, 5, "TLS: it refuses our certificate: alert: unknown CA",
          "is refused: unable to get local issuer"},
-        {&ours, "DNS:" MESSAGE, 5, &ours, "DNS:" SESSION, -1, "alert: certificate expired",
-         "is refused: certificate has expired"},
+        {&ours, "DNS:" MESSAGE, 5, &ours, "DNS:" SESSION, -1,
+         "TLS: it refuses our certificate: alert: certificate expired", "is refused: certificate has expired"},
         {&ours, "DNS:" MESSAGE, 5, &ours, "DNS:session-9", 5, NULL, "its certificate is not for its name"},
         {&ours, "DNS:" MESSAGE, 5, &ours, "DNS:" MESSAGE, 5, NULL, "its certificate is not for its name"},
     };
@@ -147,6 +147,7 @@ static void who_shows_no_certificate_is_refused(void **state)
     open_with(&session, 2, DISCOVERY_TLS_REQUIRED, session_ends);
     link_pair_view(&session, (struct link_pair_node *[]){&message}, 1);
     expect_said("peer did not return a certificate");
+    expect_said("TLS: it refuses our certificate: alert: certificate required");
     assert_int_equal(link_pair_look(&message, 0).known, 0);
     link_pair_close(&session);
     link_pair_close(&message);

@@ -154,6 +154,31 @@ static void test_who_does_not_fit_is_refused(void **state)
         refuse(&refusals[i]);
 }
 
+/* Where the handshake ends with the server's word on the certificate. */
+static void test_who_does_not_fit_is_refused_in_the_handshake(void **state)
+{
+    (void)state;
+    char reply[REDIS_SERVER_REPLY_MAX];
+    const struct refusal refusals[] = {
+        {&ours,
+         NULL,
+         NULL,
+         true,
+         PATIENT_MS,
+         {"TLS: ", "it may ask for a certificate that it trusts (store.redis_tls_cert)"}},
+        {&ours,
+         &strange,
+         NULL,
+         true,
+         PATIENT_MS,
+         {"TLS: it refuses our certificate: tlsv1 alert unknown ca", "(store.redis_tls_cert)"}},
+    };
+    assert_true(redis_server_command(&server, reply, "CONFIG SET tls-protocols TLSv1.2"));
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        refuse(&refusals[i]);
+    assert_true(redis_server_command(&server, reply, "CONFIG SET tls-protocols TLSv1.3"));
+}
+
 /* Neither end gives way to the other. */
 static void test_with_and_without_do_not_meet(void **state)
 {
@@ -215,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_fits_is_served),
         cmocka_unit_test(test_who_does_not_fit_is_refused),
+        cmocka_unit_test(test_who_does_not_fit_is_refused_in_the_handshake),
         cmocka_unit_test(test_with_and_without_do_not_meet),
         cmocka_unit_test(test_new_files_are_for_new_connections),
     };

@@ -196,13 +196,27 @@ void zookeeper_rig_put(struct zookeeper *hand, const struct rig_folder *folder, 
     bytes_reset(&value);
 }
 
+struct question {
+    struct zookeeper *hand;
+    const char *path;
+    struct zookeeper_stat stat;
+};
+
+/* No answer may be one of a server that has lost the others for a moment, as it does on a machine under load. */
+static bool is_answered(void *ctx)
+{
+    struct question *question = ctx;
+    struct bytebuf value = {0};
+    const int err = zookeeper_get(question->hand, question->path, false, &value, &question->stat);
+    bytes_reset(&value);
+    return err == 0;
+}
+
 struct zookeeper_stat zookeeper_rig_stat(struct zookeeper *hand, const struct rig_folder *folder, const char *name)
 {
     char path[DISCOVERY_ZOOKEEPER_PATH_MAX];
-    struct bytebuf value = {0};
-    struct zookeeper_stat stat = {0};
     zookeeper_rig_path(folder, name, path);
-    assert_int_equal(zookeeper_get(hand, path, false, &value, &stat), 0);
-    bytes_reset(&value);
-    return stat;
+    struct question question = {.hand = hand, .path = path};
+    assert_true(until(is_answered, &question, RIG_WAIT_MS));
+    return question.stat;
 }

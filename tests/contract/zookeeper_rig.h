@@ -10,7 +10,7 @@
 #include "lib/zookeeper_server.h"
 
 #define RIG_WAIT_MS 60000
-#define RIG_SHORT_MS 2000   /* a session timeout that is waited out */
+#define RIG_SHORT_MS 4000   /* a session timeout that is waited out */
 #define RIG_LONG_MS 59000   /* one that is not: what is seen earlier was told */
 #define RIG_EARLY_MS 30000  /* before RIG_LONG_MS */
 #define RIG_INTERVAL_MS 200 /* of load */
@@ -58,6 +58,7 @@ struct zookeeper *zookeeper_rig_hand(const char *servers);
 void zookeeper_rig_path(const struct rig_folder *folder, const char *name, char out[DISCOVERY_ZOOKEEPER_PATH_MAX]);
 /* Create the node as an ephemeral of the hand. */
 void zookeeper_rig_put(struct zookeeper *hand, const struct rig_folder *folder, const struct discovery_node *node);
+/* As soon as the node is there and the hand is told so. */
 struct zookeeper_stat zookeeper_rig_stat(struct zookeeper *hand, const struct rig_folder *folder, const char *name);
 
 #endif

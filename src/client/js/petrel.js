@@ -225,12 +225,10 @@ export class Petrel {
     async #run() {
         await undefined; // no callback before the constructor has returned
         while (this.#closing === undefined) {
-            if (this.#suspendedBy.size > 0) {
+            if (this.#period.signal.aborted) {
                 await this.#rest();
                 continue;
             }
-            if (this.#period.signal.aborted)
-                this.#period = new AbortController();
             const end = await this.#connection();
             if (end !== undefined && !this.#period.signal.aborted)
                 await this.#between(end);
@@ -249,13 +247,17 @@ export class Petrel {
         this.#release = undefined;
     }
 
+    /* A page that is frozen stands still: what it was saving may be saved only when it goes on. It was away all the same, and the app
+     * is told so. */
     async #rest() {
         await this.#letGo();
         this.#servers.restart('theirs not');
-        if (this.#suspendedBy.size > 0 && this.#closing === undefined) {
+        if (this.#closing === undefined)
             this.#tell('suspended');
+        while (this.#suspendedBy.size > 0 && this.#closing === undefined)
             await new Promise((resolve) => { this.#wake = resolve; });
-        }
+        if (this.#closing === undefined)
+            this.#period = new AbortController();
     }
 
     /* For ms, undefined: without end; until something wakes it, or it is interrupted. light: the page's being seen is enough. */

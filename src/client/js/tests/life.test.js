@@ -284,6 +284,28 @@ test('frozen, or kept for going back to: goodbye; thawed: goes on, with what is 
     }
 });
 
+test('frozen while it saves: that is told as soon as it can be, and it goes on behind what it saved', async () => {
+    const world = new World();
+    const { document } = world.page;
+    await world.start();
+    await world.live();
+    let finish;
+    const save = world.storage.save.bind(world.storage);
+    world.storage.save = (key, value) => new Promise((resolve) => { finish = () => resolve(save(key, value)); });
+    await world.socket.say(push(1));
+    document.dispatchEvent(new Event('freeze'));
+    await settle();
+    assert.deepEqual(world.socket.got().map(({ type }) => type), ['DISCONNECT']); // not acked: it may not be saved
+    document.dispatchEvent(new Event('resume'));
+    await settle();
+    assert.deepEqual(world.phases, ['connecting', 'live']);
+    world.storage.save = save;
+    finish();
+    await settle();
+    assert.deepEqual(world.phases, ['connecting', 'live', 'suspended', 'connecting']);
+    assert.deepEqual((await world.greet()).position, at(1));
+});
+
 test('suspend and resume by the app; the page alone does not end what the app began', async () => {
     const world = new World();
     await world.start();
