@@ -305,6 +305,7 @@ static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
         uint64_t about = store->row.len + COMMIT_BYTES;
         store->journal_last++;
         store->journal_bytes += store->row.len;
+        store->written_ms = clock_mono_ms(store->config.clock);
         store->free_bytes -= about < store->free_bytes ? about : store->free_bytes;
     }
     if (store->trouble != 0)

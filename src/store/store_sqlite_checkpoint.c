@@ -6,7 +6,10 @@
 #include "store/inbox_pack.h"
 #include "store/store_sqlite_private.h"
 
-#define QUIET_MS 60000           /* when nothing else is to be done, so long after the last one */
+/* While nothing is written, a second after what was: a journal of this share of checkpoint_bytes; any, so long after the last checkpoint. */
+#define CALM_MS 1000
+#define CALM_SHARE 8
+#define QUIET_MS 60000
 #define SLICE_BYTES (512 * 1024) /* of records */
 #define SLICE_KEYS 256
 #define SLICE_ROWS 32
@@ -14,15 +17,23 @@
 #define SHRINK_PAGES 512
 #define DUE_STEP_MS 60000 /* due times are rounded up to this, so that the index moves seldom */
 
-void store_sqlite_checkpoint_consider(struct store_sqlite *store, bool idle)
+/* Reads are no reason to wait: a million idle sessions bring some each second. */
+static bool is_calm(const struct store_sqlite *store)
+{
+    const uint64_t now = clock_mono_ms(store->config.clock);
+    if (now - store->written_ms < CALM_MS)
+        return false;
+    if (store->journal_bytes >= store->config.checkpoint_bytes / CALM_SHARE)
+        return true;
+    return now - store->checkpoint_ms >= QUIET_MS && user_index_next(&store->users, USER_DIRTY, 0) != USER_INDEX_NONE;
+}
+
+void store_sqlite_checkpoint_consider(struct store_sqlite *store)
 {
     if (store->phase != CHECKPOINT_NONE || store->trouble != 0)
         return;
-    uint64_t now = clock_mono_ms(store->config.clock);
-    bool quiet = idle && now - store->checkpoint_ms >= QUIET_MS &&
-                 user_index_next(&store->users, USER_DIRTY, 0) != USER_INDEX_NONE;
     bool low = store->low && store->journal_bytes >= LOW_JOURNAL_BYTES;
-    if (store->journal_bytes < store->config.checkpoint_bytes && !quiet && !low)
+    if (store->journal_bytes < store->config.checkpoint_bytes && !low && !is_calm(store))
         return;
     store->phase = CHECKPOINT_USERS;
     store->mark = store->journal_last;

@@ -59,6 +59,7 @@ struct store_sqlite {
     uint64_t journal_first; /* the oldest row */
     uint64_t journal_last;  /* the newest durable row */
     uint64_t journal_bytes;
+    uint64_t written_ms; /* monotonic: when the newest row was */
 
     enum store_checkpoint_phase phase;
     uint32_t written_from; /* in the commit under way: of those that were pending, the numbers from here */
@@ -118,8 +119,8 @@ void store_sqlite_user_sweep(struct store_sqlite *store);
 void store_sqlite_user_evict(struct store_sqlite *store);
 void store_sqlite_user_free_all(struct store_sqlite *store);
 
-/* Begin one if it is time. idle: nothing else waits. */
-void store_sqlite_checkpoint_consider(struct store_sqlite *store, bool idle);
+/* Begin one if it is time. */
+void store_sqlite_checkpoint_consider(struct store_sqlite *store);
 /* One slice, inside the transaction whose row is `row`. 0 or an error; then done() or undo(), by how the commit ended. */
 int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t users);
 void store_sqlite_checkpoint_done(struct store_sqlite *store);
