@@ -10,6 +10,11 @@
 #define CALM_MS 1000
 #define CALM_SHARE 8
 #define QUIET_MS 60000
+/* A slice takes no longer than this, and while operations come, so that their commits do not become long, no more users for each commit. */
+#define SLICE_US 3000
+#define SLICE_USERS 64 /* beside one for each operation */
+#define IDLE_USERS 8192
+#define LOOK_USERS 16            /* at the stopwatch */
 #define SLICE_BYTES (512 * 1024) /* of records */
 #define SLICE_KEYS 256
 #define SLICE_ROWS 32
@@ -42,35 +47,53 @@ void store_sqlite_checkpoint_consider(struct store_sqlite *store)
     user_index_swap(&store->users, USER_DIRTY, USER_PENDING);
 }
 
-static int write_user(struct store_sqlite *store, struct store_user *user, uint64_t as_of)
+/* As it is awake, with what time has taken away left out. */
+static struct bytes pack(struct store_sqlite *store, struct store_user *user, uint64_t *due_ms)
 {
-    struct sqlite_stmt *stmt = store->stmts.user_delete;
     struct bytebuf *record = &store->record;
     record->len = 0;
-    if (inbox_state_exists(&user->inbox)) {
-        uint64_t due = inbox_due_ms(&store->txn, &user->inbox);
-        stmt = store->stmts.user_upsert;
-        inbox_state_prune(&user->inbox, store->txn.limits, store->txn.now_ms);
-        inbox_pack(record, &user->inbox);
-        sqlite_bind_int(stmt, 2, (int64_t)as_of);
-        if (due < INT64_MAX)
-            sqlite_bind_int(stmt, 3, (int64_t)((due / DUE_STEP_MS + 1) * DUE_STEP_MS));
-        sqlite_bind_blob(stmt, 4, bytes_view(record));
+    if (!inbox_state_exists(&user->inbox))
+        return (struct bytes){NULL, 0};
+    *due_ms = inbox_due_ms(&store->txn, &user->inbox);
+    inbox_state_prune(&user->inbox, store->txn.limits, store->txn.now_ms);
+    inbox_pack(record, &user->inbox);
+    return bytes_view(record);
+}
+
+/* Most are at rest, and their record lies ready. */
+static int write_user(struct store_sqlite *store, uint32_t number, uint64_t as_of, size_t *bytes)
+{
+    struct sqlite_stmt *stmt = store->stmts.user_delete;
+    struct bytes record;
+    uint64_t due_ms;
+    void *form = user_index_form(&store->users, number);
+    if (!store_sqlite_rest_record(form, &record, &due_ms)) {
+        form = store_sqlite_user_wake(store, number);
+        record = pack(store, form, &due_ms);
     }
-    sqlite_bind_blob(stmt, 1, user->inbox.key);
+    if (record.ptr != NULL) {
+        stmt = store->stmts.user_upsert;
+        sqlite_bind_int(stmt, 2, (int64_t)as_of);
+        if (due_ms < INT64_MAX)
+            sqlite_bind_int(stmt, 3, (int64_t)((due_ms / DUE_STEP_MS + 1) * DUE_STEP_MS));
+        sqlite_bind_blob(stmt, 4, record);
+        *bytes += record.len;
+    }
+    sqlite_bind_blob(stmt, 1, store_sqlite_rest_key(form));
     return sqlite_run(stmt);
 }
 
 /* They stay pending until the commit is durable; numbers before written_from are not. */
-static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most)
+static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most, uint64_t until_us)
 {
     size_t bytes = 0;
     uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
     for (uint32_t i = 0; i < most && bytes < SLICE_BYTES && number != USER_INDEX_NONE; i++) {
-        int err = write_user(store, store_sqlite_user_wake(store, number), as_of);
+        if (i % LOOK_USERS == LOOK_USERS - 1 && store_sqlite_batch_stopwatch_us() >= until_us)
+            break;
+        int err = write_user(store, number, as_of, &bytes);
         if (err != 0)
             return err;
-        bytes += store->record.len;
         store->written_end = number + 1;
         number = user_index_next(&store->users, USER_PENDING, number + 1);
     }
@@ -103,25 +126,32 @@ static int write_keys(struct store_sqlite *store)
 }
 
 /* The row of the mark itself stays, so that numbers go on where they were even when it is the last. */
-static int delete_rows(struct store_sqlite *store)
+static int delete_rows(struct store_sqlite *store, bool idle, uint64_t until_us)
 {
-    uint64_t before = store->journal_first + SLICE_ROWS;
-    store->journal_deleted = before < store->mark ? before : store->mark;
-    sqlite_bind_int(store->stmts.journal_delete, 1, (int64_t)store->journal_deleted);
-    return sqlite_run(store->stmts.journal_delete);
+    int err = 0;
+    uint64_t end = store->journal_first;
+    do {
+        end = end + SLICE_ROWS < store->mark ? end + SLICE_ROWS : store->mark;
+        sqlite_bind_int(store->stmts.journal_delete, 1, (int64_t)end);
+        err = sqlite_run(store->stmts.journal_delete);
+    } while (err == 0 && idle && end < store->mark && store_sqlite_batch_stopwatch_us() < until_us);
+    store->journal_deleted = end;
+    return err;
 }
 
-int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t users)
+int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t operations)
 {
+    const uint64_t until_us = store_sqlite_batch_stopwatch_us() + SLICE_US;
+    const bool idle = operations == 0;
     store->keys_written = NULL;
     store->journal_deleted = 0;
     switch (store->phase) {
     case CHECKPOINT_USERS:
-        return write_users(store, row, users);
+        return write_users(store, row, idle ? IDLE_USERS : SLICE_USERS + operations, until_us);
     case CHECKPOINT_KEYS:
         return write_keys(store);
     case CHECKPOINT_JOURNAL:
-        return delete_rows(store);
+        return delete_rows(store, idle, until_us);
     case CHECKPOINT_NONE:
         break;
     }
@@ -147,8 +177,10 @@ void store_sqlite_checkpoint_done(struct store_sqlite *store)
 {
     uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
     for (; number < store->written_end; number = user_index_next(&store->users, USER_PENDING, number)) {
+        struct store_form *form = user_index_form(&store->users, number);
         user_index_unmark(&store->users, USER_PENDING, number);
-        store_sqlite_user_wake(store, number)->inbox.unsaved = false;
+        if (form->is_awake)
+            ((struct store_user *)form)->inbox.unsaved = false;
     }
     store->written_from = store->written_end;
     if (store->keys_written != NULL)

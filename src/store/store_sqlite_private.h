@@ -92,6 +92,8 @@ void store_sqlite_release(struct store_request *request);
 
 /* Carry out all requests, each chunk of them in one commit, and hand them back. NULL: only what time has brought. */
 void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs);
+/* For how long something takes; no rule depends on it, so it need not be the store's clock. */
+uint64_t store_sqlite_batch_stopwatch_us(void);
 /* Be touched before a change: the inbox_txn's hook. */
 void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type);
 
@@ -121,8 +123,9 @@ void store_sqlite_user_free_all(struct store_sqlite *store);
 
 /* Begin one if it is time. */
 void store_sqlite_checkpoint_consider(struct store_sqlite *store);
-/* One slice, inside the transaction whose row is `row`. 0 or an error; then done() or undo(), by how the commit ended. */
-int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t users);
+/* One slice, inside the transaction whose row is `row`, beside so many operations. 0 or an error; then done() or undo(), by how the
+ * commit ended. */
+int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t operations);
 void store_sqlite_checkpoint_done(struct store_sqlite *store);
 void store_sqlite_checkpoint_undo(struct store_sqlite *store);
 /* Give free pages back, a slice; true: there is more. Between transactions. */
