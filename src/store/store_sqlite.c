@@ -207,6 +207,7 @@ static void free_store(struct store_sqlite *store)
 {
     store_sqlite_user_free_all(store);
     idempotency_reset(&store->keys);
+    user_order_reset(&store->order);
     free(store->woken);
     free(store->undos);
     bytes_reset(&store->saved);

@@ -40,11 +40,13 @@ void store_sqlite_checkpoint_consider(struct store_sqlite *store)
     bool low = store->low && store->journal_bytes >= LOW_JOURNAL_BYTES;
     if (store->journal_bytes < store->config.checkpoint_bytes && !low && !is_calm(store))
         return;
-    store->phase = CHECKPOINT_USERS;
+    store->phase = CHECKPOINT_ORDER;
     store->mark = store->journal_last;
     store->mark_bytes = store->journal_bytes;
-    store->written_from = store->written_end = 0;
+    store->is_ordered = false;
+    store->written_from = store->written_end = (struct user_order_place){0, 0};
     user_index_swap(&store->users, USER_DIRTY, USER_PENDING);
+    user_order_begin(&store->order, &store->users, USER_PENDING);
 }
 
 /* As it is awake, with what time has taken away left out. */
@@ -83,19 +85,33 @@ static int write_user(struct store_sqlite *store, uint32_t number, uint64_t as_o
     return sqlite_run(stmt);
 }
 
-/* They stay pending until the commit is durable; numbers before written_from are not. */
+/* Users by their keys, so that each page of the table's index is written once, not in one slice after the other. */
+static void order_users(struct store_sqlite *store, uint32_t most, uint64_t until_us)
+{
+    for (uint32_t i = 0; i < most && !store->is_ordered && store_sqlite_batch_stopwatch_us() < until_us; i++)
+        store->is_ordered = !user_order_collect(&store->order, LOOK_USERS);
+}
+
+static bool is_at(const struct user_order_place *one, const struct user_order_place *other)
+{
+    return one->bucket == other->bucket && one->at == other->at;
+}
+
+/* They stay pending until the commit is durable. */
 static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most, uint64_t until_us)
 {
     size_t bytes = 0;
-    uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
-    for (uint32_t i = 0; i < most && bytes < SLICE_BYTES && number != USER_INDEX_NONE; i++) {
+    struct user_order_place place = store->written_from;
+    for (uint32_t i = 0; i < most && bytes < SLICE_BYTES; i++) {
         if (i % LOOK_USERS == LOOK_USERS - 1 && store_sqlite_batch_stopwatch_us() >= until_us)
+            break;
+        const uint32_t number = user_order_next(&store->order, &place);
+        if (number == USER_INDEX_NONE)
             break;
         int err = write_user(store, number, as_of, &bytes);
         if (err != 0)
             return err;
-        store->written_end = number + 1;
-        number = user_index_next(&store->users, USER_PENDING, number + 1);
+        store->written_end = place;
     }
     return 0;
 }
@@ -146,6 +162,9 @@ int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint
     store->keys_written = NULL;
     store->journal_deleted = 0;
     switch (store->phase) {
+    case CHECKPOINT_ORDER:
+        order_users(store, idle ? IDLE_USERS : SLICE_USERS + operations, until_us);
+        return 0;
     case CHECKPOINT_USERS:
         return write_users(store, row, idle ? IDLE_USERS : SLICE_USERS + operations, until_us);
     case CHECKPOINT_KEYS:
@@ -158,11 +177,19 @@ int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint
     return 0;
 }
 
+static bool are_written(struct store_sqlite *store)
+{
+    struct user_order_place place = store->written_from;
+    return user_order_next(&store->order, &place) == USER_INDEX_NONE;
+}
+
 static void step_on(struct store_sqlite *store)
 {
     const struct idempotency_entry *place = NULL;
-    if (store->phase == CHECKPOINT_USERS &&
-        user_index_next(&store->users, USER_PENDING, store->written_from) == USER_INDEX_NONE) {
+    if (store->phase == CHECKPOINT_ORDER && store->is_ordered) {
+        store->phase = CHECKPOINT_USERS;
+    } else if (store->phase == CHECKPOINT_USERS && are_written(store)) {
+        user_order_reset(&store->order);
         store->phase = CHECKPOINT_KEYS;
     } else if (store->phase == CHECKPOINT_KEYS && idempotency_next(&store->keys, &place, store->mark) == NULL) {
         store->phase = CHECKPOINT_JOURNAL;
@@ -175,14 +202,13 @@ static void step_on(struct store_sqlite *store)
 
 void store_sqlite_checkpoint_done(struct store_sqlite *store)
 {
-    uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
-    for (; number < store->written_end; number = user_index_next(&store->users, USER_PENDING, number)) {
+    while (!is_at(&store->written_from, &store->written_end)) {
+        const uint32_t number = user_order_next(&store->order, &store->written_from);
         struct store_form *form = user_index_form(&store->users, number);
         user_index_unmark(&store->users, USER_PENDING, number);
         if (form->is_awake)
             ((struct store_user *)form)->inbox.unsaved = false;
     }
-    store->written_from = store->written_end;
     if (store->keys_written != NULL)
         idempotency_drop(&store->keys, store->keys_written);
     store->keys_written = NULL;

@@ -14,7 +14,7 @@
 #include "store/inbox.h"
 #include "store/store_sqlite.h"
 #include "store/store_sqlite_rest.h"
-#include "store/user_index.h"
+#include "store/user_order.h"
 
 #define STORE_SQLITE_STARTS_MAX 64
 
@@ -24,7 +24,13 @@ struct store_undo {
     struct inbox_saved saved;
 };
 
-enum store_checkpoint_phase { CHECKPOINT_NONE, CHECKPOINT_USERS, CHECKPOINT_KEYS, CHECKPOINT_JOURNAL };
+enum store_checkpoint_phase {
+    CHECKPOINT_NONE,
+    CHECKPOINT_ORDER,
+    CHECKPOINT_USERS,
+    CHECKPOINT_KEYS,
+    CHECKPOINT_JOURNAL
+};
 
 struct store_sqlite_stmts {
     struct sqlite_stmt *journal_insert, *journal_delete, *journal_select;
@@ -62,8 +68,10 @@ struct store_sqlite {
     uint64_t written_ms; /* monotonic: when the newest row was */
 
     enum store_checkpoint_phase phase;
-    uint32_t written_from; /* in the commit under way: of those that were pending, the numbers from here */
-    uint32_t written_end;  /* to before here */
+    struct user_order order;              /* of those that were pending at its mark */
+    bool is_ordered;                      /* all of them are in it */
+    struct user_order_place written_from; /* in the commit under way: those from here */
+    struct user_order_place written_end;  /* to before here */
     const struct idempotency_entry *keys_written;
     uint64_t mark;
     uint64_t mark_bytes;
