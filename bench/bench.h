@@ -45,6 +45,7 @@ struct bench_options {
     uint32_t senders;
     uint32_t users;
     uint32_t seconds;
+    uint32_t settle; /* seconds at most until the server is at rest; 0: not waited for */
     uint32_t payload_bytes;
     uint32_t rate;     /* sends a second; 0: as many as go */
     uint32_t every_ms; /* broadcast, soak: one in so long; 0: the run's own choice */
@@ -102,6 +103,8 @@ int bench_hold(struct bench *bench);
 /* Seconds between heartbeats, so that within those to hold each session sends as many as it would in life, and at least one. */
 uint32_t bench_hold_heartbeat(uint32_t seconds);
 int bench_send(struct bench *bench);
+/* After the connects: wait until the server is at rest; figures of what that took. Nothing where its processes are not known. */
+void bench_settle(struct bench *bench);
 int bench_soak(struct bench *bench);
 int bench_storm(struct bench *bench);
 

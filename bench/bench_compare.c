@@ -114,7 +114,7 @@ static bool has_ratio(const char *name)
 {
     static const char *const words[] = {"_us",           "_seconds",   "_s_per_million",   "per_connect",
                                         "per_heartbeat", "per_second", "bytes_per_session"};
-    if (strcmp(name, "held_seconds") == 0)
+    if (strcmp(name, "held_seconds") == 0 || strstr(name, "settl") != NULL)
         return false;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         const size_t len = strlen(name), tail = strlen(words[i]);

@@ -25,6 +25,7 @@ static const struct column {
     {HOLD, "server_rss_bytes_per_session", "RSS B", 0},
     {HOLD, "connect_seconds", "connect s", 1},
     {HOLD, "server_cpu_us_per_connect", "us/connect", 1},
+    {HOLD, "server_cpu_us_per_session_settling", "us settling", 1},
     {HOLD, "server_cpu_us_per_heartbeat", "us/beat", 1},
     {FULL_SPEED, "per_second", "messages/s", 0},
     {FULL_SPEED, "server_cpu_s_per_million", "CPU s/M", 1},

@@ -1,5 +1,5 @@
 /* Connect sessions with valid tokens, a bounded number in flight, hold them with heartbeats answered, and compare the servers' memory
- * and CPU before and after. */
+ * and CPU before and after. Between connecting and holding the servers come to rest. */
 #include "bench_fleet.h"
 #include "bench_tls.h"
 
@@ -17,24 +17,18 @@ uint32_t bench_hold_heartbeat(uint32_t seconds)
     return seconds / rounds;
 }
 
-static void hold(struct bench *bench)
+static void begin_heartbeats(struct bench *bench)
+{
+    const struct bench_options *options = &bench->options;
+    const uint32_t heartbeat = options->heartbeat > 0 ? options->heartbeat : bench_hold_heartbeat(options->seconds);
+    atomic_store(&bench->fleet->shared->beat_us, heartbeat * UINT64_C(1000000));
+    bench_fleet_order(bench->fleet, BENCH_WAIT);
+}
+
+/* And have those that were sent answered. */
+static void end_heartbeats(struct bench *bench)
 {
     struct bench_fleet *fleet = bench->fleet;
-    const uint64_t start = bench_now_us(), length = bench->options.seconds * UINT64_C(1000000);
-    const uint32_t heartbeat =
-        bench->options.heartbeat > 0 ? bench->options.heartbeat : bench_hold_heartbeat(bench->options.seconds);
-    atomic_store(&fleet->shared->beat_us, heartbeat * UINT64_C(1000000));
-    bench_fleet_order(fleet, BENCH_WAIT);
-    uint64_t shown = start;
-    for (uint64_t now = start; now - start < length; now = bench_now_us()) {
-        usleep(POLL_US);
-        if (now - shown < PROGRESS_SECONDS * UINT64_C(1000000))
-            continue;
-        shown = now;
-        const struct bench_fleet_sums sums = bench_fleet_sum(fleet);
-        bench_progress("%3" PRIu64 " s: %" PRIu64 " held, %" PRIu64 " heartbeats answered, %" PRIu64 " failed",
-                       (now - start) / 1000000, sums.connected, sums.pongs, sums.failed);
-    }
     atomic_store(&fleet->shared->beat_us, 0);
     bench_fleet_order(fleet, BENCH_WAIT);
     (void)bench_fleet_await(fleet, ANSWERS_SECONDS);
@@ -44,39 +38,77 @@ static void hold(struct bench *bench)
         usleep(POLL_US);
 }
 
+static void hold(struct bench *bench)
+{
+    const uint64_t start = bench_now_us(), length = bench->options.seconds * UINT64_C(1000000);
+    uint64_t shown = start;
+    begin_heartbeats(bench);
+    for (uint64_t now = start; now - start < length; now = bench_now_us()) {
+        usleep(POLL_US);
+        if (now - shown < PROGRESS_SECONDS * UINT64_C(1000000))
+            continue;
+        shown = now;
+        const struct bench_fleet_sums sums = bench_fleet_sum(bench->fleet);
+        bench_progress("%3" PRIu64 " s: %" PRIu64 " held, %" PRIu64 " heartbeats answered, %" PRIu64 " failed",
+                       (now - start) / 1000000, sums.connected, sums.pongs, sums.failed);
+    }
+    end_heartbeats(bench);
+}
+
+static bool connect_all(struct bench *bench, const struct bench_usage *before)
+{
+    struct bench_fleet *fleet = bench->fleet;
+    const struct bench_handshakes shaken = bench_tls_handshakes(bench);
+    const uint64_t start = bench_now_us();
+    bench_fleet_order(fleet, BENCH_CONNECT);
+    const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
+    const double seconds = (double)(bench_now_us() - start) / 1e6;
+    const double cpu = bench_target_usage(bench, NULL).cpu_seconds - before->cpu_seconds;
+    const struct bench_fleet_sums sums = bench_fleet_sum(fleet);
+    bench_progress("%" PRIu64 " connected in %.1f s, %" PRIu64 " failed", sums.connected, seconds, sums.failed);
+    bench_figure(bench, "sessions", bench->options.sessions, 0);
+    bench_figure(bench, "connect_seconds", seconds, 2);
+    bench_figure_latency(bench, "connect", &sums.connect);
+    bench_figure(bench, "server_cpu_us_per_connect", cpu * 1e6 / (double)(sums.connected > 0 ? sums.connected : 1), 1);
+    bench_tls_figures(bench, &shaken);
+    return all;
+}
+
+/* What happened since `before`, when no heartbeat was without its answer. */
+static struct bench_fleet_sums since(const struct bench *bench, const struct bench_fleet_sums *before)
+{
+    struct bench_fleet_sums sums = bench_fleet_sum(bench->fleet);
+    sums.beats -= before->beats;
+    sums.pongs -= before->pongs;
+    sums.pong = bench_latency_since(&sums.pong, &before->pong);
+    return sums;
+}
+
 int bench_hold(struct bench *bench)
 {
     const uint32_t wanted = bench->options.sessions, seconds = bench->options.seconds;
     if (wanted == 0)
         bench_die(bench, "hold needs --sessions");
     bench_fleet_open(bench, &(struct bench_fleet_config){.devices = wanted});
-    struct bench_fleet *fleet = bench->fleet;
-    const struct bench_usage before = bench_target_usage(bench, NULL);
-    const struct bench_handshakes shaken = bench_tls_handshakes(bench);
-    const uint64_t start = bench_now_us();
-    bench_fleet_order(fleet, BENCH_CONNECT);
-    const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
-    const double connect_seconds = (double)(bench_now_us() - start) / 1e6;
-    const struct bench_usage up = bench_target_usage(bench, NULL);
-    struct bench_fleet_sums sums = bench_fleet_sum(fleet);
-    bench_progress("%" PRIu64 " connected in %.1f s, %" PRIu64 " failed; holding for %" PRIu32 " s", sums.connected,
-                   connect_seconds, sums.failed, seconds);
+    const struct bench_usage empty = bench_target_usage(bench, NULL);
+    const bool all = connect_all(bench, &empty);
+    begin_heartbeats(bench);
+    bench_settle(bench);
+    end_heartbeats(bench);
+    const struct bench_fleet_sums before = bench_fleet_sum(bench->fleet);
+    const struct bench_usage rest = bench_target_usage(bench, NULL);
+    bench_progress("holding for %" PRIu32 " s", seconds);
     hold(bench);
     const struct bench_usage held = bench_target_usage(bench, NULL);
-    sums = bench_fleet_sum(fleet);
+    const struct bench_fleet_sums sums = since(bench, &before);
     const double count = sums.connected > 0 ? (double)sums.connected : 1;
     const double beats = sums.pongs > 0 ? (double)sums.pongs : 1;
-    const double grown = held.rss_bytes > before.rss_bytes ? (double)(held.rss_bytes - before.rss_bytes) : 0;
-    const double idle_seconds = held.cpu_seconds - up.cpu_seconds;
-    bench_figure(bench, "sessions", wanted, 0);
+    const double grown = held.rss_bytes > empty.rss_bytes ? (double)(held.rss_bytes - empty.rss_bytes) : 0;
+    const double idle_seconds = held.cpu_seconds - rest.cpu_seconds;
     bench_figure(bench, "connected", (double)sums.connected, 0);
     bench_figure(bench, "failed", (double)sums.failed, 0);
     bench_figure(bench, "refused", (double)sums.refused, 0);
-    bench_figure(bench, "connect_seconds", connect_seconds, 2);
-    bench_figure_latency(bench, "connect", &sums.connect);
-    bench_figure(bench, "server_cpu_us_per_connect", (up.cpu_seconds - before.cpu_seconds) * 1e6 / count, 1);
-    bench_tls_figures(bench, &shaken);
-    bench_figure(bench, "server_rss_bytes_before", (double)before.rss_bytes, 0);
+    bench_figure(bench, "server_rss_bytes_before", (double)empty.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_held", (double)held.rss_bytes, 0);
     bench_figure(bench, "server_rss_bytes_per_session", grown / count, 0);
     bench_figure(bench, "held_seconds", seconds, 0);

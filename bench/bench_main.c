@@ -55,6 +55,8 @@ static const struct option {
      "users that the messages go to, in turn, without --sessions"},
     {"--seconds", "N", offsetof(struct bench_options, seconds), 10, 1, 86400, "hold send broadcast growth soak",
      "how long to hold or send"},
+    {"--settle", "SECONDS", offsetof(struct bench_options, settle), 120, 0, 3600, "hold send broadcast growth",
+     "how long at most until the server is at rest after the connects; 0: not waited for"},
     {"--bytes", "N", offsetof(struct bench_options, payload_bytes), 100, 32, 8192, "send broadcast growth soak storm",
      "length of a message's data"},
     {"--rate", "N", offsetof(struct bench_options, rate), 0, 1, 200000, "send broadcast growth soak storm",

@@ -246,6 +246,7 @@ int bench_others_send(struct bench *bench)
     memset(publishing.text, 'x', options->payload_bytes);
     bench_fleet_open(bench, &(struct bench_fleet_config){.devices = options->sessions, .numbers = publishing.numbers});
     bench_fleet_connect(bench->fleet);
+    bench_settle(bench);
     open_publishers(&publishing);
     const int status = measure(&publishing);
     for (uint32_t i = 0; i < options->senders; i++) {

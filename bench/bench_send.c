@@ -122,6 +122,7 @@ int bench_send(struct bench *bench)
                                                              .numbers = load.numbers,
                                                              .broadcasts = load.broadcasts_max});
         bench_fleet_connect(bench->fleet);
+        bench_settle(bench);
     }
     const bool good = measure(&load);
     bench_load_close(&load);

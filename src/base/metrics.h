@@ -53,6 +53,8 @@
     X(STORE_FULL, GAUGE, "petrel_store_full", "Above 0 while the store, or a loop's Redis, refuses appends: full")     \
     X(STORE_USERS, GAUGE, "petrel_store_users_in_memory", "User records held in memory")                               \
     X(STORE_JOURNAL_BYTES, GAUGE, "petrel_store_journal_bytes", "Bytes of journal not yet checkpointed")               \
+    X(STORE_CHECKPOINT_BYTES, GAUGE, "petrel_store_checkpoint_bytes",                                                  \
+      "Bytes of journal that the checkpoint under way takes in; 0: none is")                                           \
     X(STORE_COMMIT_SECONDS, HISTOGRAM, "petrel_store_commit_seconds", "Time of a group commit")                        \
     X(REDIS_REQUESTS, COUNTER, "petrel_redis_requests_total", "Requests written to Redis, repeated ones included")     \
     X(REDIS_RETRIES, COUNTER, "petrel_redis_retries_total", "Times a request waited to be tried again")                \

@@ -175,7 +175,7 @@ static uint32_t work(void *ctx, struct worker_job *batch)
 {
     struct store_sqlite *store = ctx;
     bool idle = batch == NULL;
-    store_sqlite_checkpoint_consider(store, idle);
+    store_sqlite_checkpoint_consider(store);
     bool checkpoint = store->phase != CHECKPOINT_NONE;
     store_sqlite_batch_run(store, take_backups(store, batch));
     store_sqlite_user_evict(store);
@@ -187,6 +187,8 @@ static uint32_t work(void *ctx, struct worker_job *batch)
     metrics_set(store->config.metrics, METRIC_STORE_FULL, store->low || store->trouble == PETREL_E_FULL);
     metrics_set(store->config.metrics, METRIC_STORE_USERS, (int64_t)store->users.count);
     metrics_set(store->config.metrics, METRIC_STORE_JOURNAL_BYTES, (int64_t)store->journal_bytes);
+    metrics_set(store->config.metrics, METRIC_STORE_CHECKPOINT_BYTES,
+                store->phase != CHECKPOINT_NONE ? (int64_t)store->mark_bytes : 0);
     if (store->backup != NULL)
         return 0;
     if (store->trouble != 0 || store->low)
@@ -205,6 +207,7 @@ static void free_store(struct store_sqlite *store)
 {
     store_sqlite_user_free_all(store);
     idempotency_reset(&store->keys);
+    user_order_reset(&store->order);
     free(store->woken);
     free(store->undos);
     bytes_reset(&store->saved);

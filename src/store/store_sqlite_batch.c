@@ -15,7 +15,6 @@
 #define ROW_BYTES_MAX (4U * 1024 * 1024) /* a row of more is begun anew: answers need not wait for all that came */
 #define RETRY_MS 500
 #define LOOK_MS 200
-#define SLICE_USERS_MIN 64
 #define UNDOS_FIRST 64
 #define SAVED_KEPT (1024 * 1024) /* bytes for undoing that are kept from commit to commit */
 /* Pages that a commit dirties beside its row. */
@@ -249,8 +248,7 @@ static int execute(struct store_sqlite *store, struct store_request *request)
     return PETREL_E_INVALID;
 }
 
-/* A stopwatch for the metric; no rule depends on it, so it need not be the store's clock. */
-static uint64_t stopwatch_us(void)
+uint64_t store_sqlite_batch_stopwatch_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -270,7 +268,7 @@ static int write_all(struct store_sqlite *store, bool has_events, uint32_t opera
     }
     /* After a failure the journal alone is tried: a checkpoint needs more room than it frees at first. */
     if (err == 0 && store->trouble == 0)
-        err = store_sqlite_checkpoint_slice(store, row, SLICE_USERS_MIN + operations);
+        err = store_sqlite_checkpoint_slice(store, row, operations);
     if (err != 0) {
         sqlite_rollback(store->db);
         return err;
@@ -292,7 +290,7 @@ static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
     bool has_events = store->row.len > empty || store->trouble != 0;
     if (!has_events && store->phase == CHECKPOINT_NONE)
         return 0;
-    uint64_t began = stopwatch_us();
+    uint64_t began = store_sqlite_batch_stopwatch_us();
     int err = write_all(store, has_events, operations);
     if (err != 0) {
         store_sqlite_checkpoint_undo(store);
@@ -300,11 +298,12 @@ static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
         return store->trouble;
     }
     metrics_add(store->config.metrics, METRIC_STORE_COMMITS, 1);
-    metrics_observe_us(store->config.metrics, METRIC_STORE_COMMIT_SECONDS, stopwatch_us() - began);
+    metrics_observe_us(store->config.metrics, METRIC_STORE_COMMIT_SECONDS, store_sqlite_batch_stopwatch_us() - began);
     if (has_events) {
         uint64_t about = store->row.len + COMMIT_BYTES;
         store->journal_last++;
         store->journal_bytes += store->row.len;
+        store->written_ms = clock_mono_ms(store->config.clock);
         store->free_bytes -= about < store->free_bytes ? about : store->free_bytes;
     }
     if (store->trouble != 0)

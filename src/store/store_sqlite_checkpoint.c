@@ -6,7 +6,15 @@
 #include "store/inbox_pack.h"
 #include "store/store_sqlite_private.h"
 
-#define QUIET_MS 60000           /* when nothing else is to be done, so long after the last one */
+/* While nothing is written, a second after what was: a journal of this share of checkpoint_bytes; any, so long after the last checkpoint. */
+#define CALM_MS 1000
+#define CALM_SHARE 8
+#define QUIET_MS 60000
+/* A slice takes no longer than this, and while operations come, so that their commits do not become long, no more users for each commit. */
+#define SLICE_US 3000
+#define SLICE_USERS 64 /* beside one for each operation */
+#define IDLE_USERS 8192
+#define LOOK_USERS 16            /* at the stopwatch */
 #define SLICE_BYTES (512 * 1024) /* of records */
 #define SLICE_KEYS 256
 #define SLICE_ROWS 32
@@ -14,54 +22,96 @@
 #define SHRINK_PAGES 512
 #define DUE_STEP_MS 60000 /* due times are rounded up to this, so that the index moves seldom */
 
-void store_sqlite_checkpoint_consider(struct store_sqlite *store, bool idle)
+/* Reads are no reason to wait: a million idle sessions bring some each second. */
+static bool is_calm(const struct store_sqlite *store)
+{
+    const uint64_t now = clock_mono_ms(store->config.clock);
+    if (now - store->written_ms < CALM_MS)
+        return false;
+    if (store->journal_bytes >= store->config.checkpoint_bytes / CALM_SHARE)
+        return true;
+    return now - store->checkpoint_ms >= QUIET_MS && user_index_next(&store->users, USER_DIRTY, 0) != USER_INDEX_NONE;
+}
+
+void store_sqlite_checkpoint_consider(struct store_sqlite *store)
 {
     if (store->phase != CHECKPOINT_NONE || store->trouble != 0)
         return;
-    uint64_t now = clock_mono_ms(store->config.clock);
-    bool quiet = idle && now - store->checkpoint_ms >= QUIET_MS &&
-                 user_index_next(&store->users, USER_DIRTY, 0) != USER_INDEX_NONE;
     bool low = store->low && store->journal_bytes >= LOW_JOURNAL_BYTES;
-    if (store->journal_bytes < store->config.checkpoint_bytes && !quiet && !low)
+    if (store->journal_bytes < store->config.checkpoint_bytes && !low && !is_calm(store))
         return;
-    store->phase = CHECKPOINT_USERS;
+    store->phase = CHECKPOINT_ORDER;
     store->mark = store->journal_last;
     store->mark_bytes = store->journal_bytes;
-    store->written_from = store->written_end = 0;
+    store->is_ordered = false;
+    store->written_from = store->written_end = (struct user_order_place){0, 0};
     user_index_swap(&store->users, USER_DIRTY, USER_PENDING);
+    user_order_begin(&store->order, &store->users, USER_PENDING);
 }
 
-static int write_user(struct store_sqlite *store, struct store_user *user, uint64_t as_of)
+/* As it is awake, with what time has taken away left out. */
+static struct bytes pack(struct store_sqlite *store, struct store_user *user, uint64_t *due_ms)
 {
-    struct sqlite_stmt *stmt = store->stmts.user_delete;
     struct bytebuf *record = &store->record;
     record->len = 0;
-    if (inbox_state_exists(&user->inbox)) {
-        uint64_t due = inbox_due_ms(&store->txn, &user->inbox);
-        stmt = store->stmts.user_upsert;
-        inbox_state_prune(&user->inbox, store->txn.limits, store->txn.now_ms);
-        inbox_pack(record, &user->inbox);
-        sqlite_bind_int(stmt, 2, (int64_t)as_of);
-        if (due < INT64_MAX)
-            sqlite_bind_int(stmt, 3, (int64_t)((due / DUE_STEP_MS + 1) * DUE_STEP_MS));
-        sqlite_bind_blob(stmt, 4, bytes_view(record));
+    if (!inbox_state_exists(&user->inbox))
+        return (struct bytes){NULL, 0};
+    *due_ms = inbox_due_ms(&store->txn, &user->inbox);
+    inbox_state_prune(&user->inbox, store->txn.limits, store->txn.now_ms);
+    inbox_pack(record, &user->inbox);
+    return bytes_view(record);
+}
+
+/* Most are at rest, and their record lies ready. */
+static int write_user(struct store_sqlite *store, uint32_t number, uint64_t as_of, size_t *bytes)
+{
+    struct sqlite_stmt *stmt = store->stmts.user_delete;
+    struct bytes record;
+    uint64_t due_ms;
+    void *form = user_index_form(&store->users, number);
+    if (!store_sqlite_rest_record(form, &record, &due_ms)) {
+        form = store_sqlite_user_wake(store, number);
+        record = pack(store, form, &due_ms);
     }
-    sqlite_bind_blob(stmt, 1, user->inbox.key);
+    if (record.ptr != NULL) {
+        stmt = store->stmts.user_upsert;
+        sqlite_bind_int(stmt, 2, (int64_t)as_of);
+        if (due_ms < INT64_MAX)
+            sqlite_bind_int(stmt, 3, (int64_t)((due_ms / DUE_STEP_MS + 1) * DUE_STEP_MS));
+        sqlite_bind_blob(stmt, 4, record);
+        *bytes += record.len;
+    }
+    sqlite_bind_blob(stmt, 1, store_sqlite_rest_key(form));
     return sqlite_run(stmt);
 }
 
-/* They stay pending until the commit is durable; numbers before written_from are not. */
-static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most)
+/* Users by their keys, so that each page of the table's index is written once, not in one slice after the other. */
+static void order_users(struct store_sqlite *store, uint32_t most, uint64_t until_us)
+{
+    for (uint32_t i = 0; i < most && !store->is_ordered && store_sqlite_batch_stopwatch_us() < until_us; i++)
+        store->is_ordered = !user_order_collect(&store->order, LOOK_USERS);
+}
+
+static bool is_at(const struct user_order_place *one, const struct user_order_place *other)
+{
+    return one->bucket == other->bucket && one->at == other->at;
+}
+
+/* They stay pending until the commit is durable. */
+static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most, uint64_t until_us)
 {
     size_t bytes = 0;
-    uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
-    for (uint32_t i = 0; i < most && bytes < SLICE_BYTES && number != USER_INDEX_NONE; i++) {
-        int err = write_user(store, store_sqlite_user_wake(store, number), as_of);
+    struct user_order_place place = store->written_from;
+    for (uint32_t i = 0; i < most && bytes < SLICE_BYTES; i++) {
+        if (i % LOOK_USERS == LOOK_USERS - 1 && store_sqlite_batch_stopwatch_us() >= until_us)
+            break;
+        const uint32_t number = user_order_next(&store->order, &place);
+        if (number == USER_INDEX_NONE)
+            break;
+        int err = write_user(store, number, as_of, &bytes);
         if (err != 0)
             return err;
-        bytes += store->record.len;
-        store->written_end = number + 1;
-        number = user_index_next(&store->users, USER_PENDING, number + 1);
+        store->written_end = place;
     }
     return 0;
 }
@@ -92,36 +142,54 @@ static int write_keys(struct store_sqlite *store)
 }
 
 /* The row of the mark itself stays, so that numbers go on where they were even when it is the last. */
-static int delete_rows(struct store_sqlite *store)
+static int delete_rows(struct store_sqlite *store, bool idle, uint64_t until_us)
 {
-    uint64_t before = store->journal_first + SLICE_ROWS;
-    store->journal_deleted = before < store->mark ? before : store->mark;
-    sqlite_bind_int(store->stmts.journal_delete, 1, (int64_t)store->journal_deleted);
-    return sqlite_run(store->stmts.journal_delete);
+    int err = 0;
+    uint64_t end = store->journal_first;
+    do {
+        end = end + SLICE_ROWS < store->mark ? end + SLICE_ROWS : store->mark;
+        sqlite_bind_int(store->stmts.journal_delete, 1, (int64_t)end);
+        err = sqlite_run(store->stmts.journal_delete);
+    } while (err == 0 && idle && end < store->mark && store_sqlite_batch_stopwatch_us() < until_us);
+    store->journal_deleted = end;
+    return err;
 }
 
-int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t users)
+int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t operations)
 {
+    const uint64_t until_us = store_sqlite_batch_stopwatch_us() + SLICE_US;
+    const bool idle = operations == 0;
     store->keys_written = NULL;
     store->journal_deleted = 0;
     switch (store->phase) {
+    case CHECKPOINT_ORDER:
+        order_users(store, idle ? IDLE_USERS : SLICE_USERS + operations, until_us);
+        return 0;
     case CHECKPOINT_USERS:
-        return write_users(store, row, users);
+        return write_users(store, row, idle ? IDLE_USERS : SLICE_USERS + operations, until_us);
     case CHECKPOINT_KEYS:
         return write_keys(store);
     case CHECKPOINT_JOURNAL:
-        return delete_rows(store);
+        return delete_rows(store, idle, until_us);
     case CHECKPOINT_NONE:
         break;
     }
     return 0;
 }
 
+static bool are_written(struct store_sqlite *store)
+{
+    struct user_order_place place = store->written_from;
+    return user_order_next(&store->order, &place) == USER_INDEX_NONE;
+}
+
 static void step_on(struct store_sqlite *store)
 {
     const struct idempotency_entry *place = NULL;
-    if (store->phase == CHECKPOINT_USERS &&
-        user_index_next(&store->users, USER_PENDING, store->written_from) == USER_INDEX_NONE) {
+    if (store->phase == CHECKPOINT_ORDER && store->is_ordered) {
+        store->phase = CHECKPOINT_USERS;
+    } else if (store->phase == CHECKPOINT_USERS && are_written(store)) {
+        user_order_reset(&store->order);
         store->phase = CHECKPOINT_KEYS;
     } else if (store->phase == CHECKPOINT_KEYS && idempotency_next(&store->keys, &place, store->mark) == NULL) {
         store->phase = CHECKPOINT_JOURNAL;
@@ -134,12 +202,13 @@ static void step_on(struct store_sqlite *store)
 
 void store_sqlite_checkpoint_done(struct store_sqlite *store)
 {
-    uint32_t number = user_index_next(&store->users, USER_PENDING, store->written_from);
-    for (; number < store->written_end; number = user_index_next(&store->users, USER_PENDING, number)) {
+    while (!is_at(&store->written_from, &store->written_end)) {
+        const uint32_t number = user_order_next(&store->order, &store->written_from);
+        struct store_form *form = user_index_form(&store->users, number);
         user_index_unmark(&store->users, USER_PENDING, number);
-        store_sqlite_user_wake(store, number)->inbox.unsaved = false;
+        if (form->is_awake)
+            ((struct store_user *)form)->inbox.unsaved = false;
     }
-    store->written_from = store->written_end;
     if (store->keys_written != NULL)
         idempotency_drop(&store->keys, store->keys_written);
     store->keys_written = NULL;

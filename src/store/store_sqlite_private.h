@@ -14,7 +14,7 @@
 #include "store/inbox.h"
 #include "store/store_sqlite.h"
 #include "store/store_sqlite_rest.h"
-#include "store/user_index.h"
+#include "store/user_order.h"
 
 #define STORE_SQLITE_STARTS_MAX 64
 
@@ -24,7 +24,13 @@ struct store_undo {
     struct inbox_saved saved;
 };
 
-enum store_checkpoint_phase { CHECKPOINT_NONE, CHECKPOINT_USERS, CHECKPOINT_KEYS, CHECKPOINT_JOURNAL };
+enum store_checkpoint_phase {
+    CHECKPOINT_NONE,
+    CHECKPOINT_ORDER,
+    CHECKPOINT_USERS,
+    CHECKPOINT_KEYS,
+    CHECKPOINT_JOURNAL
+};
 
 struct store_sqlite_stmts {
     struct sqlite_stmt *journal_insert, *journal_delete, *journal_select;
@@ -59,10 +65,13 @@ struct store_sqlite {
     uint64_t journal_first; /* the oldest row */
     uint64_t journal_last;  /* the newest durable row */
     uint64_t journal_bytes;
+    uint64_t written_ms; /* monotonic: when the newest row was */
 
     enum store_checkpoint_phase phase;
-    uint32_t written_from; /* in the commit under way: of those that were pending, the numbers from here */
-    uint32_t written_end;  /* to before here */
+    struct user_order order;              /* of those that were pending at its mark */
+    bool is_ordered;                      /* all of them are in it */
+    struct user_order_place written_from; /* in the commit under way: those from here */
+    struct user_order_place written_end;  /* to before here */
     const struct idempotency_entry *keys_written;
     uint64_t mark;
     uint64_t mark_bytes;
@@ -91,6 +100,8 @@ void store_sqlite_release(struct store_request *request);
 
 /* Carry out all requests, each chunk of them in one commit, and hand them back. NULL: only what time has brought. */
 void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs);
+/* For how long something takes; no rule depends on it, so it need not be the store's clock. */
+uint64_t store_sqlite_batch_stopwatch_us(void);
 /* Be touched before a change: the inbox_txn's hook. */
 void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type);
 
@@ -118,10 +129,11 @@ void store_sqlite_user_sweep(struct store_sqlite *store);
 void store_sqlite_user_evict(struct store_sqlite *store);
 void store_sqlite_user_free_all(struct store_sqlite *store);
 
-/* Begin one if it is time. idle: nothing else waits. */
-void store_sqlite_checkpoint_consider(struct store_sqlite *store, bool idle);
-/* One slice, inside the transaction whose row is `row`. 0 or an error; then done() or undo(), by how the commit ended. */
-int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t users);
+/* Begin one if it is time. */
+void store_sqlite_checkpoint_consider(struct store_sqlite *store);
+/* One slice, inside the transaction whose row is `row`, beside so many operations. 0 or an error; then done() or undo(), by how the
+ * commit ended. */
+int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t operations);
 void store_sqlite_checkpoint_done(struct store_sqlite *store);
 void store_sqlite_checkpoint_undo(struct store_sqlite *store);
 /* Give free pages back, a slice; true: there is more. Between transactions. */

@@ -197,7 +197,7 @@ int store_sqlite_replay(struct store_sqlite *store)
     store->txn.limits = &store->config.limits;
     store->txn.row = &store->row;
     store->txn.before_change = store_sqlite_batch_touch;
-    store->swept_ms = store->checkpoint_ms = clock_mono_ms(store->config.clock);
+    store->swept_ms = store->checkpoint_ms = store->written_ms = clock_mono_ms(store->config.clock);
     int err = sqlite_begin(store->db);
     if (err != 0)
         return err;

@@ -76,7 +76,9 @@ static uint32_t in_seconds(uint64_t ms)
 struct store_rest *store_sqlite_rest_make(const struct store_user *user, uint64_t look_ms, struct bytebuf *scratch)
 {
     const struct inbox *inbox = &user->inbox;
-    struct store_rest head = {.form = {.key_len = user->form.key_len}, .look_s = in_seconds(look_ms)};
+    const bool forgets = inbox->recent_count > 0 || inbox->fates_count > 0;
+    struct store_rest head = {.form = {.forgets = forgets, .key_len = user->form.key_len},
+                              .look_s = in_seconds(look_ms)};
     petrel_assert(store_sqlite_rest_possible(user));
     scratch->len = 0;
     bytes_append(scratch, user->key, user->form.key_len);
@@ -101,6 +103,18 @@ static struct bytes record_of(const struct store_rest *rest)
 static struct bytes routes_of(const struct store_rest *rest)
 {
     return bytes_of(rest->data + rest->len - rest->routes_len, rest->routes_len);
+}
+
+bool store_sqlite_rest_record(const void *form, struct bytes *record, uint64_t *due_ms)
+{
+    const struct store_rest *rest = form;
+    if (rest->form.is_awake || rest->form.forgets)
+        return false;
+    *record = record_of(rest);
+    if (record->len == 0)
+        *record = (struct bytes){NULL, 0};
+    *due_ms = rest->look_s < UINT32_MAX ? rest->look_s * UINT64_C(1000) : UINT64_MAX;
+    return true;
 }
 
 struct store_user *store_sqlite_rest_wake(const struct store_rest *rest)

@@ -10,7 +10,8 @@
 
 /* What both forms begin with. */
 struct store_form {
-    bool is_awake;
+    bool is_awake : 1;
+    bool forgets : 1; /* at rest: something by itself, and look_s is when, not when the record is due */
     uint8_t key_len;
 };
 
@@ -45,6 +46,9 @@ bool store_sqlite_rest_possible(const struct store_user *user);
 struct store_rest *store_sqlite_rest_make(const struct store_user *user, uint64_t look_ms, struct bytebuf *scratch);
 /* The same user awake, in memory of its own. */
 struct store_user *store_sqlite_rest_wake(const struct store_rest *rest);
+/* What the table is to hold of a user at rest: the record where it lies, absent if there is none, and when it is due (UINT64_MAX: never),
+ * up to a minute late. False: awake, or with something to forget, so that only the user awake knows. */
+bool store_sqlite_rest_record(const void *form, struct bytes *record, uint64_t *due_ms);
 /* What a check of this device looks at, of a user of either form, which stays as it is. */
 struct inbox_standing store_sqlite_rest_stand(const void *form, struct bytes device);
 size_t store_sqlite_rest_bytes(const struct store_rest *rest);

@@ -231,6 +231,14 @@ uint32_t user_index_next(const struct user_index *index, enum user_mark mark, ui
     return word * 64 + (uint32_t)__builtin_ctzll(bits);
 }
 
+uint32_t user_index_marks(const struct user_index *index, enum user_mark mark)
+{
+    uint32_t count = 0;
+    for (uint32_t word = 0; word < index->room / 64; word++)
+        count += (uint32_t)__builtin_popcountll(index->marks[mark][word]);
+    return count;
+}
+
 void user_index_swap(struct user_index *index, enum user_mark one, enum user_mark other)
 {
     uint64_t *bits = index->marks[one];

@@ -78,6 +78,8 @@ static inline void user_index_unmark(struct user_index *index, enum user_mark ma
 }
 /* The first number from `from` on that bears the mark; USER_INDEX_NONE. */
 uint32_t user_index_next(const struct user_index *index, enum user_mark mark, uint32_t from);
+/* How many bear the mark. */
+uint32_t user_index_marks(const struct user_index *index, enum user_mark mark);
 /* All that bear one mark bear the other instead, and the other way round. */
 void user_index_swap(struct user_index *index, enum user_mark one, enum user_mark other);
 

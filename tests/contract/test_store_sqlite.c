@@ -239,6 +239,11 @@ static void room_is_given_back(void **state)
         store_rig_put(&rig, "driver", writer.names[i % USERS]);
     }
     assert_true(store_rig_file_bytes(&rig) <= 16 << 20);
+    /* The records themselves go when it is forgotten that their messages expired. */
+    for (uint32_t i = 0; i < 200 && store_rig_user(&rig, writer.names[0], &user) == 0; i++) {
+        store_rig_advance(&rig, 61000);
+        store_rig_put(&rig, "driver", writer.names[i % USERS]);
+    }
     assert_int_equal(store_rig_user(&rig, writer.names[0], &user), PETREL_E_NOT_FOUND);
     store_rig_close(&rig);
 }
