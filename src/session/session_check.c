@@ -46,16 +46,18 @@ static uint32_t check_at(const struct session *session)
     return over * interval_s + phase_s;
 }
 
-static bool lost(const struct session *session)
+/* Whether Delivers to it may have been lost since it checked last. */
+static bool missed_some(const struct session *session)
 {
     return session->losses != (uint16_t)session_role_of(session)->sweep.losses;
 }
 
 static bool check_due(struct session *session, uint32_t now_s)
 {
-    if (!lost(session) && now_s < check_at(session))
+    const bool lost = missed_some(session);
+    if (!lost && now_s < check_at(session))
         return false;
-    if (lost(session))
+    if (lost)
         session_topics_refresh(session);
     session->losses = (uint16_t)session_role_of(session)->sweep.losses;
     session->checked_s = now_s;
@@ -167,7 +169,7 @@ void session_check_begin(struct session *session)
     uint32_t now_s = session_now_s(role);
     session->checked_s = now_s;
     /* What was said to all while it was binding was not said to it. */
-    const bool at_once = lost(session) || app_gone(session);
+    const bool at_once = missed_some(session) || app_gone(session);
     session_due_by(&role->sweep.dues, session_slot(session),
                    at_once ? (struct session_due){0} : due_of(session, now_s));
     if (timer_running(&role->sweep.timer))

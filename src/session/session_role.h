@@ -13,7 +13,8 @@
  * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_greet (what a
  * connection speaks), session_http, session_websocket, session_edge (what they keep), session_door (before CONNECT), session_penalty
  * (addresses with bad tokens), session_flood (what a device may send), session_auth (keys, tokens), session_bind (from CONNECT to
- * live), session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks),
+ * live), session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks), session_due
+ * (when it visits whom),
  * session_admission (how many come in), session_window (how many are bound at a time), session_goaway (telling one to go
  * elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
  * the message role). */
