@@ -45,6 +45,12 @@ void *slab_take(struct slab *slab);
 void slab_give(void *object);
 
 void *slab_keeper(const void *object);
+/* An object will be looked at soon, and its keeper asked for. What is no object of a slab does no harm. */
+static inline void slab_prefetch(const void *object)
+{
+    __builtin_prefetch(object);
+    __builtin_prefetch((const void *)((uintptr_t)object & ~(uintptr_t)(SLAB_BLOCK_BYTES - 1)));
+}
 uint32_t slab_index(const void *object);
 /* NULL: none is taken under that index. */
 void *slab_at(const struct slab *slab, uint32_t index);

@@ -18,7 +18,7 @@ uint64_t descriptors_raise(void)
     return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
 }
 
-/* Mail to any loop of the process is an eventfd's write, and epoll sets and libuv's signal pipe are known by number: all of these
+/* Mail to any loop of the process is an eventfd's write, and epoll sets, alarms and libuv's signal pipe are known by number: all of these
  * have no type of file but that of a pipe. A copy of a socket or file would keep it open after its owner closed it. */
 static bool wakes_loops(const struct stat *info)
 {

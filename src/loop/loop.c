@@ -22,7 +22,7 @@ void loop_turn_begin(struct loop *loop)
     loop->in_turn = true;
     loop->drained = true;
     loop->now_ms = clock_mono_ms(loop->clock);
-    loop->wall_ms = clock_wall_ms(loop->clock);
+    loop->wall_ms = 0;
 }
 
 static void run_tasks(struct list *tasks)
@@ -217,9 +217,14 @@ uint64_t loop_now_ms(const struct loop *loop)
     return loop->in_turn ? loop->now_ms : clock_mono_ms(loop->clock);
 }
 
-uint64_t loop_wall_ms(const struct loop *loop)
+/* Most turns don't ask. */
+uint64_t loop_wall_ms(struct loop *loop)
 {
-    return loop->in_turn ? loop->wall_ms : clock_wall_ms(loop->clock);
+    if (!loop->in_turn)
+        return clock_wall_ms(loop->clock);
+    if (loop->wall_ms == 0)
+        loop->wall_ms = clock_wall_ms(loop->clock);
+    return loop->wall_ms;
 }
 
 uint64_t loop_take_longest_turn_ms(struct loop *loop)

@@ -54,7 +54,7 @@ struct rng *loop_rng(struct loop *loop);
 /* Monotonic milliseconds as of the start of this turn. */
 uint64_t loop_now_ms(const struct loop *loop);
 /* Wall clock milliseconds, read once per turn. */
-uint64_t loop_wall_ms(const struct loop *loop);
+uint64_t loop_wall_ms(struct loop *loop);
 /* The longest turn since the last call, in ms; the reader of a stall of over 1 s marks its links dirty. */
 uint64_t loop_take_longest_turn_ms(struct loop *loop);
 

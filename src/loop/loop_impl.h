@@ -24,6 +24,7 @@
 #define LISTENER_MAGIC OBJECT_MAGIC('L', 'S', 'T', 'N')
 #define WAKEUP_MAGIC OBJECT_MAGIC('W', 'A', 'K', 'E')
 #define FEW_MAGIC OBJECT_MAGIC('F', 'E', 'W', 'S')
+#define ALARM_MAGIC OBJECT_MAGIC('A', 'L', 'R', 'M')
 #define SIGNALS_MAGIC OBJECT_MAGIC('S', 'I', 'G', 'S')
 
 /* Kinds of owners, told apart by their callbacks, that the streams of a loop may have. */
@@ -36,12 +37,20 @@
 #define TIMER_SLOTS 64
 
 struct mailbox {
+    atomic_bool asleep; /* the loop waits for sockets, and whoever posts wakes it */
+    atomic_bool filled; /* there is mail; written under lock */
     pthread_mutex_t lock;
     struct mail *first; /* under lock, as is last */
     struct mail *last;
-    bool asleep;            /* under lock: the loop waits for sockets, and whoever posts wakes it */
     struct endpoint wakeup; /* an eventfd */
     atomic_uint posting;    /* threads that are inside mailbox_post_chain() */
+};
+
+/* Wakes the loop where it has long to sleep. A time limit of epoll_wait() is set and taken back whenever a socket is ready; this is set
+ * once for all of them. */
+struct alarm {
+    struct endpoint endpoint; /* a timerfd */
+    uint64_t at_ms;           /* when it rings; past: it has */
 };
 
 struct timer_wheel {
@@ -52,6 +61,7 @@ struct timer_wheel {
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
 };
 
+/* What a turn of a single socket looks at stands together and first: between two of them, others have had the cache. */
 struct loop {
     uint32_t magic;
     uint16_t index;
@@ -59,51 +69,49 @@ struct loop {
     bool has_thread;
     bool opens_low_ports;
     bool own_descriptors;
+    bool held;       /* only the few and mail are waited for */
+    bool crowd_in;   /* it serves a crowd, with a place among those that do, since then */
+    bool backlogged; /* since since_ms more sockets have been ready than a turn serves */
+    bool drained;    /* this turn serves all that were ready as it began */
     atomic_bool stopping;
+    int epoll_fd;        /* in which streams, listeners, the mailbox's wake-up and the signals stand */
+    struct endpoint few; /* in it, an epoll set of those streams and listeners that are no crowd */
     const struct clock *clock;
-    struct rng rng;
-
+    size_t open;       /* streams, listeners, signal watches */
+    uint64_t now_ms;   /* as of the turn's begin */
+    uint64_t wall_ms;  /* as of when it was asked for first; 0: not in this turn */
+    uint64_t ended_ms; /* when the last turn did */
+    uint64_t longest_turn_ms;
+    uint64_t lag_ms; /* of the turn that ended last */
+    uint64_t since_ms;
+    uint64_t trimmed_ms;
+    struct alarm alarm;
     struct mailbox mailbox;
-    struct timer_wheel wheel;
     struct list deferred;         /* loop_task, in order */
     struct list turn_end;         /* loop_task, in order */
     struct list unflushed;        /* outboxes of streams written to in this turn */
     struct stream *closing_first; /* streams that wait for on_closed */
     struct stream *closing_last;
     struct list closed_listeners;
-    const struct stream *newest; /* being given away; NULL: none is */
-    union address newest_peer;   /* accept's word for whose it is */
-
-    int epoll_fd;            /* in which streams, listeners, the mailbox's wake-up and the signals stand */
-    struct endpoint few;     /* in it, an epoll set of those streams and listeners that are no crowd */
-    struct signals *signals; /* NULL until the first watch */
-    size_t open;             /* streams, listeners, signal watches */
-    bool held;               /* only the few and mail are waited for */
-    bool crowd_in;           /* it serves a crowd, with a place among those that do, since then */
+    uint8_t *read_buffer;
+    size_t read_buffer_size;
     uint64_t crowd_since_ms;
     struct turnstile_pass *crowd_pass; /* NULL: it needs no place */
+    const struct stream_ops *stream_ops[LOOP_STREAM_KINDS_MAX];
+    struct timer_wheel wheel;
 
+    struct tls_loop *tls;        /* NULL until a stream speaks TLS */
+    const struct stream *newest; /* being given away; NULL: none is */
+    union address newest_peer;   /* accept's word for whose it is */
+    struct signals *signals;     /* NULL until the first watch */
     struct slab streams;
     struct slab outboxes;
     struct slab chunks;
-    uint64_t trimmed_ms;
-    const struct stream_ops *stream_ops[LOOP_STREAM_KINDS_MAX];
-    struct tls_loop *tls; /* NULL until a stream speaks TLS */
-
-    uint64_t now_ms; /* both as of the turn's begin */
-    uint64_t wall_ms;
-    uint64_t ended_ms; /* when the last turn did */
-    uint64_t longest_turn_ms;
-    uint64_t lag_ms; /* of the turn that ended last */
-    uint64_t since_ms;
-    bool backlogged; /* since since_ms more sockets have been ready than a turn serves */
-    bool drained;    /* this turn serves all that were ready as it began */
-    uint8_t *read_buffer;
-    size_t read_buffer_size;
+    struct rng rng;
     pthread_t thread;
 };
 
-/* First thing once the loop is awake: reads the clocks once per turn. */
+/* First thing once the loop is awake: reads the clock once per turn. */
 void loop_turn_begin(struct loop *loop);
 
 /* Each destroy follows its init, also one that failed; the pollset's come first and last. */

@@ -34,11 +34,14 @@ void mailbox_destroy(struct loop *loop)
 bool mailbox_run(struct loop *loop)
 {
     struct mailbox *box = &loop->mailbox;
+    atomic_store_explicit(&box->asleep, false, memory_order_relaxed);
+    if (!atomic_load_explicit(&box->filled, memory_order_acquire))
+        return false;
     pthread_mutex_lock(&box->lock);
     struct mail *mail = box->first;
     box->first = NULL;
     box->last = NULL;
-    box->asleep = false;
+    atomic_store_explicit(&box->filled, false, memory_order_relaxed);
     pthread_mutex_unlock(&box->lock);
     bool any = mail != NULL;
     while (mail != NULL) {
@@ -49,14 +52,15 @@ bool mailbox_run(struct loop *loop)
     return any;
 }
 
+/* Here asleep is written before filled is read, and who posts does it the other way around: one of the two sees the other. */
 bool mailbox_sleep(struct loop *loop)
 {
     struct mailbox *box = &loop->mailbox;
-    pthread_mutex_lock(&box->lock);
-    bool asleep = box->first == NULL;
-    box->asleep = asleep;
-    pthread_mutex_unlock(&box->lock);
-    return asleep;
+    atomic_store(&box->asleep, true);
+    if (!atomic_load(&box->filled))
+        return true;
+    atomic_store_explicit(&box->asleep, false, memory_order_relaxed);
+    return false;
 }
 
 void mailbox_wake(struct loop *loop)
@@ -80,11 +84,11 @@ void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last)
     else
         box->last->next = first;
     box->last = last;
-    bool wake = box->asleep; /* one that is awake looks into its mailbox before it sleeps */
-    box->asleep = false;
+    atomic_store(&box->filled, true);
     pthread_mutex_unlock(&box->lock);
-    /* Not inside the lock, which the loop takes first of all. It may have run the mail by now, and its owner free it. */
-    if (wake)
+    /* One that is awake looks into its mailbox before it sleeps. Not inside the lock, which the loop takes first of all. It may have run
+     * the mail by now, and its owner free it. */
+    if (atomic_load(&box->asleep) && atomic_exchange(&box->asleep, false))
         mailbox_wake(to);
     atomic_fetch_sub_explicit(&box->posting, 1, memory_order_release);
 }

@@ -5,10 +5,14 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 /* Sockets of either part that are served in one turn; the others keep until the next, so that mail and timers get theirs. */
 #define POLLSET_BATCH 32
+/* The loop has the alarm wake it when it may sleep for so long. */
+#define ALARM_MIN_MS 100
+#define POLLSET_LINE_BYTES 64
 
 static void tell_few(struct loop *loop);
 
@@ -23,6 +27,9 @@ static void tell(struct loop *loop, struct endpoint *endpoint, uint32_t events)
         return;
     case FEW_MAGIC:
         tell_few(loop);
+        return;
+    case ALARM_MAGIC:
+        loop->alarm.at_ms = 0;
         return;
     case SIGNALS_MAGIC:
         signal_on_events((struct signals *)(void *)endpoint);
@@ -42,11 +49,38 @@ static void tell_few(struct loop *loop)
         tell(loop, events[i].data.ptr, events[i].events);
 }
 
+/* What epoll_wait() is to be told of a wait of wait_ms. An alarm that is set for earlier will do: the wait begins anew then. */
+static int with_alarm(struct loop *loop, int wait_ms)
+{
+    if (wait_ms < ALARM_MIN_MS)
+        return wait_ms;
+    struct alarm *alarm = &loop->alarm;
+    const uint64_t due_ms = loop->ended_ms + (uint64_t)wait_ms;
+    if (alarm->at_ms > loop->ended_ms && alarm->at_ms <= due_ms)
+        return -1;
+    const struct itimerspec in = {.it_value = {wait_ms / 1000, wait_ms % 1000 * 1000000L}};
+    int rc = timerfd_settime(alarm->endpoint.fd, 0, &in, NULL);
+    petrel_assert(rc == 0);
+    alarm->at_ms = due_ms;
+    return -1;
+}
+
+/* All that a turn will look at one after the other, at once. */
+static void prefetch(const struct loop *loop, const struct epoll_event *events, int count)
+{
+    for (const char *line = (const char *)loop; line < (const char *)loop->wheel.slots; line += POLLSET_LINE_BYTES)
+        __builtin_prefetch(line);
+    for (int i = 0; i < count; i++)
+        slab_prefetch(events[i].data.ptr);
+}
+
 void pollset_wait(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[POLLSET_BATCH];
     const bool held = loop->held;
-    int count = epoll_wait(held ? loop->few.fd : loop->epoll_fd, events, POLLSET_BATCH, wait_ms);
+    const int set = held ? loop->few.fd : loop->epoll_fd;
+    int count = epoll_wait(set, events, POLLSET_BATCH, held ? wait_ms : with_alarm(loop, wait_ms));
+    prefetch(loop, events, count);
     petrel_assert(count >= 0 || errno == EINTR);
     loop_turn_begin(loop);
     /* Mail first: what was posted before a connection was made is known before it is accepted. */
@@ -64,13 +98,18 @@ int pollset_init(struct loop *loop)
 {
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->few = (struct endpoint){FEW_MAGIC, epoll_create1(EPOLL_CLOEXEC)};
-    if (loop->epoll_fd < 0 || loop->few.fd < 0)
+    loop->alarm.endpoint = (struct endpoint){ALARM_MAGIC, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
+    if (loop->epoll_fd < 0 || loop->few.fd < 0 || loop->alarm.endpoint.fd < 0)
         return PETREL_E_IO;
-    return pollset_add(loop, POLLSET_OF_ALL, &loop->few, EPOLLIN);
+    /* Of the alarm each ringing is told once, and nobody needs to read it. */
+    const int rc = pollset_add(loop, POLLSET_OF_ALL, &loop->alarm.endpoint, EPOLLIN | EPOLLET);
+    return rc == 0 ? pollset_add(loop, POLLSET_OF_ALL, &loop->few, EPOLLIN) : rc;
 }
 
 void pollset_destroy(struct loop *loop)
 {
+    if (loop->alarm.endpoint.fd >= 0)
+        (void)close(loop->alarm.endpoint.fd);
     if (loop->few.fd >= 0)
         (void)close(loop->few.fd);
     if (loop->epoll_fd >= 0)

@@ -151,6 +151,18 @@ static int write_queued(struct stream *stream)
     return 0;
 }
 
+/* A flush left all of it out, or something queued, where something may have been before. */
+static void tell_flushed(struct stream *stream, bool was_held, bool out)
+{
+    const struct stream_ops *ops = stream->kind != 0 ? stream_ops_of(stream) : NULL;
+    if (ops == NULL || stream->flushing || out != was_held)
+        return;
+    if (out && ops->on_drain != NULL)
+        ops->on_drain(stream->owner);
+    else if (!out && ops->on_full != NULL)
+        ops->on_full(stream->owner);
+}
+
 static void flush(struct stream *stream)
 {
     int rc = stream->tls != 0 ? stream_tls_write(stream) : write_queued(stream);
@@ -158,16 +170,15 @@ static void flush(struct stream *stream)
         stream_break_off(stream, rc);
         return;
     }
-    bool out = outbox_size(stream->out) == 0;
-    bool drained = out && (stream->blocked || stream->held_up);
+    const bool out = outbox_size(stream->out) == 0, was_held = stream->blocked || stream->held_up;
     stream->blocked = rc != 0;
     stream->held_up = rc == 0 && !out; /* by a handshake */
     stream_watch(stream);
     drop_outbox_if_empty(stream);
     if (rc == 0 && stream->flushing)
         finish_flush(stream);
-    else if (drained && stream->kind != 0 && stream_ops_of(stream)->on_drain != NULL)
-        stream_ops_of(stream)->on_drain(stream->owner);
+    else
+        tell_flushed(stream, was_held, out);
 }
 
 static bool may_read(const struct stream *stream)
@@ -190,6 +201,7 @@ void stream_end_reading(struct stream *stream)
 static void read_some(struct stream *stream)
 {
     struct loop *loop = stream_loop(stream);
+    slab_prefetch(stream->owner); /* which is what many owners lie in; the read takes as long as that */
     for (int reads = 0; reads < STREAM_READS_MAX && may_read(stream); reads++) {
         size_t kept = stream->tls != 0 ? stream_tls_partial(stream) : 0;
         size_t room = stream->stranger ? STREAM_STRANGER_BYTES : loop->read_buffer_size - kept;

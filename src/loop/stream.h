@@ -24,6 +24,9 @@ struct stream_ops {
     void (*on_open)(void *owner);
     /* Bytes arrived. They are valid until this returns; what is incomplete the owner copies. May call anything here. */
     void (*on_data)(void *owner, struct bytes data);
+    /* At a turn's end something is left of what is queued, where before nothing was. on_drain follows, or on_end, or neither while the
+     * peer takes nothing (stream_stalled_ms()). May be NULL, and writes and closes nothing. */
+    void (*on_full)(void *owner);
     /* stream_queued() fell to 0 after it had been above it at the end of a turn; after on_end() also because the
      * connection broke and dropped what was queued. May be NULL. */
     void (*on_drain)(void *owner);

@@ -2,6 +2,9 @@
 
 #include "loop/loop_impl.h"
 
+/* Timers of a slot that are looked at before the loop sleeps. */
+#define TIMER_LOOKS_MAX 8U
+
 /* A timer's level is that of the highest group of 6 bits in which its tick differs from the wheel's: so all timers of a
  * level are due before all those of the levels above, and a slot of a level above 0 is spread over the levels below it
  * when the wheel reaches the slot's first tick. */
@@ -96,13 +99,32 @@ void timer_wheel_advance(struct loop *loop)
         wheel->tick = target;
 }
 
+/* When the first timer of a slot above level 0 is due: a loop that sleeps until then need not wake where the slot begins, only to
+ * spread it. Of a slot with many the beginning will do. */
+static uint64_t first_due(const struct timer_wheel *wheel, const struct list *slot, uint64_t begin)
+{
+    uint64_t first = UINT64_MAX;
+    unsigned looked = 0;
+    for (const struct list *node = slot->next; node != slot; node = node->next) {
+        const uint64_t tick = due_tick(wheel, container_of(node, const struct timer, node)->due_ms);
+        if (++looked > TIMER_LOOKS_MAX)
+            return begin;
+        if (tick < first)
+            first = tick;
+    }
+    return first;
+}
+
 uint64_t timer_wheel_next_ms(struct loop *loop)
 {
+    struct timer_wheel *wheel = &loop->wheel;
     unsigned level, slot;
     uint64_t tick;
-    if (!find_next(&loop->wheel, &level, &slot, &tick))
+    if (!find_next(wheel, &level, &slot, &tick))
         return UINT64_MAX;
-    return loop->wheel.base_ms + tick * TIMER_TICK_MS;
+    if (level > 0)
+        tick = first_due(wheel, &wheel->slots[level][slot], tick);
+    return wheel->base_ms + tick * TIMER_TICK_MS;
 }
 
 void timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms, void (*fire)(struct timer *timer))

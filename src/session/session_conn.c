@@ -335,6 +335,13 @@ static void on_turn(void *owner)
     session_admission_review(session_role_of(session));
 }
 
+static void on_full(void *owner)
+{
+    struct session *session = owner;
+    object_check(session, SESSION_MAGIC);
+    session_check_full(session);
+}
+
 static void on_drain(void *owner)
 {
     struct session *session = owner;
@@ -373,6 +380,7 @@ static void on_closed(void *owner)
 
 static const struct stream_ops stream_ops = {
     .on_data = on_data,
+    .on_full = on_full,
     .on_drain = on_drain,
     .on_end = on_end,
     .on_turn = on_turn,

@@ -64,16 +64,18 @@ struct session {
 
 _Static_assert(sizeof(struct session) == 64, "a million idle sessions are a million of these");
 
+/* What a heartbeat looks at stands first: between two of them, others have had the cache. */
 struct session_role {
     uint32_t magic;
+    struct session_flood flood;
     struct loop *loop;
-    struct link *link;
-    struct metrics_shard *metrics;
-    struct session_config config; /* its texts are the role's own */
-    struct session_codec *codec;
-    struct bytebuf out; /* frames are built here, one write per callback */
-    struct session_listeners listeners;
     uint64_t start_ms;
+    struct bytebuf out; /* frames are built here, one write per callback */
+    struct session_codec *codec;
+    struct session_config config; /* its texts are the role's own */
+    struct metrics_shard *metrics;
+    struct link *link;
+    struct session_listeners listeners;
     uint32_t connections; /* sockets that are open */
     uint32_t sessions;    /* of them, binding or live */
     uint32_t live;        /* of them, live */
@@ -90,7 +92,6 @@ struct session_role {
     struct session_window window;
     struct session_gate gate;
     struct session_penalties penalties;
-    struct session_flood flood;
     struct session_calls calls;
     struct session_checks checks;
     struct session_agenda agenda;

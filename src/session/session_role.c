@@ -139,7 +139,7 @@ static void finish(struct loop_task *task)
     session_drain_reset(role);
     session_topics_free(role->topics);
     session_goaway_reset(role);
-    session_check_stop(role);
+    session_check_reset(role);
     session_agenda_reset(role);
     session_call_reset(&role->calls);
     session_window_reset(role);

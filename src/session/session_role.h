@@ -13,7 +13,8 @@
  * session_role.c (life of the role), session_table (slots), session_conn (one connection's states), session_greet (what a
  * connection speaks), session_http, session_websocket, session_edge (what they keep), session_door (before CONNECT), session_penalty
  * (addresses with bad tokens), session_flood (what a device may send), session_auth (keys, tokens), session_bind (from CONNECT to
- * live), session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks),
+ * live), session_flow (at, behind, pages), session_ack, session_agenda (what waits), session_check (the sweep, paced checks), session_due
+ * (when it visits whom),
  * session_admission (how many come in), session_window (how many are bound at a time), session_goaway (telling one to go
  * elsewhere), session_move (an operator's drain and move), session_drain (the end), session_call (calls to
  * the message role). */
@@ -33,10 +34,14 @@ struct session_role;
 struct turnstile;
 
 struct session_config {
+    /* These four say what one read of a session may hold, and stand together for it. */
+    uint32_t max_bytes_per_second;  /* of a device; beyond: TOO_FAST; over max_frame_bytes; 0: no limit, the default */
+    uint32_t max_frames_per_second; /* likewise, ACKs of what it was sent aside */
+    uint32_t max_frame_bytes;       /* 1,024 .. 1,048,576, and over any message by 1,024; default 65,536 */
+    uint32_t high_water_bytes;      /* unsent bytes that make a session behind; default 65,536 */
     const char *host;
     uint16_t port;                            /* 0: the kernel chooses */
     uint32_t max_sessions;                    /* of this loop; beyond: OVERLOADED */
-    uint32_t max_frame_bytes;                 /* 1,024 .. 1,048,576, and over any message by 1,024; default 65,536 */
     uint32_t connect_timeout_ms;              /* from accept to a whole CONNECT; default 10,000 */
     uint32_t max_unauthenticated;             /* sockets of this loop before CONNECT; default 10,000 */
     uint32_t max_unauthenticated_per_address; /* default 256 */
@@ -45,7 +50,6 @@ struct session_config {
     uint32_t heartbeat_max_s;                 /* default 1,200 */
     uint32_t ack_delay_ms;     /* acks are coalesced for so long before they go to the log; default 100 */
     uint32_t check_interval_s; /* default 300 */
-    uint32_t high_water_bytes; /* unsent bytes that make a session behind; default 65,536 */
     uint32_t slow_timeout_ms;  /* a socket that takes nothing for so long is closed (SLOW); default 60,000 */
     uint32_t backoff_ms;       /* told with codes 3000-3499; default 1,000 */
     uint32_t topic_lease_ms; /* of the node's interest in a topic; renewed, and checked, thrice in it; default 60,000 */
@@ -56,9 +60,6 @@ struct session_config {
         *memory_short; /* while it is set, who connects is refused; written by any thread. NULL: it never is */
     uint32_t
         bad_tokens_per_address; /* of this loop, before the address is to wait; 0: as many as come, which is the default */
-    uint32_t
-        max_frames_per_second; /* of a device, ACKs of what it was sent aside; beyond: TOO_FAST; 0: no limit, the default */
-    uint32_t max_bytes_per_second; /* likewise; over max_frame_bytes */
     uint32_t
         app_connects_per_second; /* of an app, on the node, that has no limit of its own; 0: no limit, the default */
     uint32_t

@@ -50,6 +50,15 @@ static void on_data(void *ctx, struct bytes data)
     loop_rig_bump(&rig->loop, &rig->data);
 }
 
+static void on_full(void *ctx)
+{
+    struct owner *owner = ctx;
+    struct stream_rig *rig = owner->rig;
+    if (owner->closed || stream_queued(owner->stream) == 0 || !stream_blocked(owner->stream))
+        rig->after_end++;
+    loop_rig_bump(&rig->loop, &rig->full);
+}
+
 static void on_drain(void *ctx)
 {
     struct owner *owner = ctx;
@@ -90,8 +99,12 @@ static void on_closed(void *ctx)
     loop_rig_bump(&rig->loop, &rig->closed);
 }
 
-static const struct stream_ops OPS = {
-    .on_data = on_data, .on_drain = on_drain, .on_end = on_end, .on_turn = on_turn, .on_closed = on_closed};
+static const struct stream_ops OPS = {.on_data = on_data,
+                                      .on_full = on_full,
+                                      .on_drain = on_drain,
+                                      .on_end = on_end,
+                                      .on_turn = on_turn,
+                                      .on_closed = on_closed};
 
 static void on_accept(void *ctx, struct stream *stream)
 {

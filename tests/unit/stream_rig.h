@@ -22,7 +22,7 @@ struct stream_rig {
     bool peek;              /* they begin to when the first byte has come */
     enum tls_alpn alpn;     /* of the last one that had data */
     struct stream *last;    /* the loop's; NULL once its on_closed ran */
-    int accepted, data, drained, turns, ended, closed;
+    int accepted, data, full, drained, turns, ended, closed;
     size_t bytes;   /* read in all */
     int end_status; /* what on_end said last */
     int after_end;  /* callbacks that came when none may come any more */

@@ -112,7 +112,7 @@ static void what_is_written_at_once_keeps_its_place(void **state)
     stream_rig_stop(&rig);
 }
 
-/* Thousands of segments, many writev, a full socket: nothing lost, in order, one on_drain. */
+/* Thousands of segments, many writev, a full socket: nothing lost, in order, one on_full and one on_drain. */
 static void a_slow_reader_gets_everything_and_drains_once(void **state)
 {
     (void)state;
@@ -126,6 +126,7 @@ static void a_slow_reader_gets_everything_and_drains_once(void **state)
     loop_rig_call(&rig.loop, read_queued, &queued);
     assert_in_range(queued.bytes, 1, LARGE);
     assert_int_equal(loop_rig_read(&rig.loop, &rig.drained), 0);
+    assert_int_equal(loop_rig_read(&rig.loop, &rig.full), 1);
     read_large(fd);
     loop_rig_wait(&rig.loop, &rig.drained, 1);
     loop_rig_call(&rig.loop, read_queued, &queued);
@@ -134,6 +135,7 @@ static void a_slow_reader_gets_everything_and_drains_once(void **state)
     loop_rig_wait(&rig.loop, &rig.closed, 1);
     stream_rig_stop(&rig);
     assert_int_equal(rig.drained, 1);
+    assert_int_equal(rig.full, 1);
 }
 
 struct shared {

@@ -166,24 +166,42 @@ static void a_started_timer_moves_and_delays_are_cut(void **state)
     timer_stop(&probe.timer);
 }
 
-/* An idle wheel asks for no wake-up; a distant timer for no more than one for each level. */
+/* An idle wheel asks for no wake-up; a timer, however distant, for one. */
 static void the_wheel_sleeps(void **state)
 {
     struct wheel_test *test = *state;
     assert_true(timer_wheel_next_ms(test->loop) == UINT64_MAX);
     struct probe probe = {.fired = 0};
-    start(&probe, test, 48 * HOUR_MS);
-    int wakes = 0;
-    while (probe.fired == 0) {
+    for (uint64_t delay_ms = 1; delay_ms <= 48 * HOUR_MS; delay_ms += delay_ms / 3 + 1) {
+        probe.fired = 0;
+        start(&probe, test, delay_ms);
         pass(test, timer_wheel_next_ms(test->loop) - loop_now_ms(test->loop));
-        wakes++;
-        assert_true(wakes <= TIMER_LEVELS);
+        assert_int_equal(probe.fired, 1);
     }
     assert_true(timer_wheel_next_ms(test->loop) == UINT64_MAX);
     start(&probe, test, HOUR_MS);
     assert_true(timer_wheel_next_ms(test->loop) <= loop_now_ms(test->loop) + HOUR_MS + TIMER_TICK_MS);
     timer_stop(&probe.timer);
     assert_true(timer_wheel_next_ms(test->loop) == UINT64_MAX);
+}
+
+/* However many wait in a slot, the loop wakes for the first of them, or where the slot begins. */
+static void a_crowded_slot_wakes_in_time(void **state)
+{
+    struct wheel_test *test = *state;
+    enum { COUNT = 40 };
+    struct probe probes[COUNT] = {{.fired = 0}};
+    pass(test, TIMER_TICK_MS);
+    for (int i = 0; i < COUNT; i++)
+        start(&probes[i], test, (uint64_t)(TIMER_SLOTS * 3 / 2 + COUNT - i) * TIMER_TICK_MS);
+    const uint64_t first_ms = probes[COUNT - 1].started_ms + probes[COUNT - 1].delay_ms;
+    while (probes[COUNT - 1].fired == 0) {
+        assert_true(timer_wheel_next_ms(test->loop) <= first_ms + TIMER_TICK_MS);
+        pass(test, timer_wheel_next_ms(test->loop) - loop_now_ms(test->loop));
+    }
+    assert_int_equal(probes[0].fired, 0);
+    for (int i = 0; i < COUNT; i++)
+        timer_stop(&probes[i].timer);
 }
 
 struct chain {
@@ -302,6 +320,63 @@ static void a_timer_may_come_due_within_the_turn_that_starts_it(void **state)
     loop_rig_stop(&rig);
 }
 
+#define LONG_MS 400
+#define SHORT_MS 150
+
+/* What the alarm is set for when the loop has come to sleep, twice. */
+struct sleeper {
+    struct real late;
+    struct real soon;
+    struct loop_rig *rig;
+    uint64_t alarm_ms;
+};
+
+static void start_late(void *arg)
+{
+    struct sleeper *sleeper = arg;
+    timer_start(sleeper->rig->loop, &sleeper->late.timer, LONG_MS, finish_real);
+    sleeper->late.due_ms = loop_now_ms(sleeper->rig->loop) + LONG_MS;
+}
+
+static void start_soon(void *arg)
+{
+    struct sleeper *sleeper = arg;
+    timer_start(sleeper->rig->loop, &sleeper->soon.timer, SHORT_MS, finish_real);
+    sleeper->soon.due_ms = loop_now_ms(sleeper->rig->loop) + SHORT_MS;
+}
+
+static void read_alarm(void *arg)
+{
+    struct sleeper *sleeper = arg;
+    sleeper->alarm_ms = sleeper->rig->loop->alarm.at_ms;
+}
+
+/* Woken in between, it has the alarm go on; only for an earlier timer it is set anew, and after that for the one before. */
+static void a_long_sleep_is_ended_by_the_alarm(void **state)
+{
+    (void)state;
+    struct loop_rig rig;
+    loop_rig_start(&rig);
+    struct sleeper sleeper = {.rig = &rig, .late = {.rig = &rig}, .soon = {.rig = &rig}};
+    loop_rig_call(&rig, start_late, &sleeper);
+    loop_rig_turns(&rig);
+    loop_rig_call(&rig, read_alarm, &sleeper);
+    const uint64_t set_ms = sleeper.alarm_ms;
+    assert_in_range(set_ms, sleeper.late.due_ms, sleeper.late.due_ms + TIMER_TICK_MS);
+    loop_rig_turns(&rig);
+    loop_rig_call(&rig, start_soon, &sleeper);
+    const bool was_in_time = sleeper.soon.due_ms + TIMER_TICK_MS < set_ms;
+    loop_rig_turns(&rig);
+    loop_rig_call(&rig, read_alarm, &sleeper);
+    if (was_in_time && loop_rig_read(&rig, &sleeper.soon.done) == 0)
+        assert_in_range(sleeper.alarm_ms, sleeper.soon.due_ms, sleeper.soon.due_ms + TIMER_TICK_MS);
+    loop_rig_wait(&rig, &sleeper.soon.done, 1);
+    loop_rig_wait(&rig, &sleeper.late.done, 1);
+    const uint64_t now_ms = clock_mono_ms(clock_system());
+    loop_rig_stop(&rig);
+    assert_true(now_ms >= sleeper.late.due_ms && now_ms >= sleeper.soon.due_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,9 +385,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(timers_fire_in_the_order_of_their_ticks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_started_timer_moves_and_delays_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_wheel_sleeps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_crowded_slot_wakes_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_firing_timer_may_stop_restart_and_free, set_up, tear_down),
         cmocka_unit_test(a_sleeping_loop_is_woken_by_its_wheel),
         cmocka_unit_test(a_timer_may_come_due_within_the_turn_that_starts_it),
+        cmocka_unit_test(a_long_sleep_is_ended_by_the_alarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

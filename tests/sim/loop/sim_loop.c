@@ -186,7 +186,7 @@ uint64_t loop_now_ms(const struct loop *loop)
     return loop->in_turn ? loop->now_ms : clock_mono_ms(&loop->sim->clock.clock) + loop->skew_ms;
 }
 
-uint64_t loop_wall_ms(const struct loop *loop)
+uint64_t loop_wall_ms(struct loop *loop)
 {
     return loop->in_turn ? loop->wall_ms : clock_wall_ms(&loop->sim->clock.clock) + loop->skew_ms;
 }

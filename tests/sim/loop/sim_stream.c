@@ -51,6 +51,9 @@ static void flush(struct stream *stream)
         begin_close(stream);
     else if (!stream->blocked && was_blocked && stream->ops != NULL && stream->ops->on_drain != NULL)
         stream->ops->on_drain(stream->owner);
+    else if (stream->blocked && !was_blocked && !stream->flushing && stream->ops != NULL &&
+             stream->ops->on_full != NULL)
+        stream->ops->on_full(stream->owner);
 }
 
 static void read_some(struct stream *stream)
