@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#define CONNECT_SECONDS 600
 #define ANSWERS_SECONDS 5
 #define PROGRESS_SECONDS 10
 #define POLL_US 10000
@@ -55,17 +54,18 @@ int bench_hold(struct bench *bench)
     const struct bench_handshakes shaken = bench_tls_handshakes(bench);
     const uint64_t start = bench_now_us();
     bench_fleet_order(fleet, BENCH_CONNECT);
-    const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
+    const bool all = bench_fleet_await(fleet, bench_fleet_connect_seconds(fleet));
     const double connect_seconds = (double)(bench_now_us() - start) / 1e6;
     const struct bench_usage up = bench_target_usage(bench, NULL);
     struct bench_fleet_sums sums = bench_fleet_sum(fleet);
     bench_progress("%" PRIu64 " connected in %.1f s, %" PRIu64 " failed; holding for %" PRIu32 " s", sums.connected,
                    connect_seconds, sums.failed, seconds);
+    const uint64_t beats_before = sums.beats; /* of a connecting that took long */
     hold(bench);
     const struct bench_usage held = bench_target_usage(bench, NULL);
     sums = bench_fleet_sum(fleet);
     const double count = sums.connected > 0 ? (double)sums.connected : 1;
-    const double beats = sums.pongs > 0 ? (double)sums.pongs : 1;
+    const double beats = sums.beats > beats_before ? (double)(sums.beats - beats_before) : 1;
     const double grown = held.rss_bytes > before.rss_bytes ? (double)(held.rss_bytes - before.rss_bytes) : 0;
     const double idle_seconds = held.cpu_seconds - up.cpu_seconds;
     bench_figure(bench, "sessions", wanted, 0);
