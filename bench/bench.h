@@ -65,6 +65,7 @@ struct bench {
     struct bench_options options;
     enum bench_server server;
     const struct bench_other *other; /* of BENCH_OTHER */
+    bool compares;                   /* petrel-limit is to have the same */
     bool broadcasts;                 /* the devices take topics, and the run sends to all of them now and then */
     bool storms; /* the run cuts sessions: a server has some of them twice before it has heard of their end */
     bool

@@ -112,8 +112,8 @@ static void take_means(struct side *side)
 /* Ratios are of what a server costs or manages, not of what it was told to do. */
 static bool has_ratio(const char *name)
 {
-    static const char *const words[] = {"_us",           "_seconds",   "_s_per_million",   "per_connect",
-                                        "per_heartbeat", "per_second", "bytes_per_session"};
+    static const char *const words[] = {"_us",           "_seconds",   "_s_per_million", "per_connect",
+                                        "per_heartbeat", "per_second", "per_core",       "bytes_per_session"};
     if (strcmp(name, "held_seconds") == 0 || strstr(name, "settl") != NULL)
         return false;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -197,7 +197,7 @@ int bench_compare(struct bench *bench, int (*run)(struct bench *bench))
         bench->options.heartbeat = bench_hold_heartbeat(comparison->seconds);
     add_side(comparison, "petreld", BENCH_PETRELD, NULL);
     add_side(comparison, "limit", BENCH_LIMIT, NULL);
-    if (bench->options.others != 0 && comparison->sessions > 0 &&
+    if (bench->options.others != 0 && !bench->options.tls && comparison->sessions > 0 &&
         (run == bench_hold || run == bench_send || run == bench_broadcast))
         add_others(comparison);
     for (uint32_t round = 0; round < bench->options.rounds; round++)

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #define IN_FLIGHT_MAX 192 /* below what a server lets strangers of one address have */
-#define CUT_BACK_MS 500   /* who was cut off is back within this: the first wait of libpetrel */
+/* Of all workers, with TLS: what a server on the same cores gets through well before those in its line have waited for too long. */
+#define HANDSHAKES_MAX 4000
+#define CUT_BACK_MS 500 /* who was cut off is back within this: the first wait of libpetrel */
 #define TURN_MS 20
 #define BUSY_TURN_MS 4 /* while devices wait for their time to come */
 #define EVENTS_MAX 512
@@ -44,9 +46,17 @@ static bool all_are_up(const struct work *work)
     return atomic_load(&work->out->connected) + atomic_load(&work->out->gone) == work->count;
 }
 
+static uint32_t in_flight_max(const struct work *work)
+{
+    const uint32_t workers = work->fleet->config.devices / BENCH_DEVICES_PER_WORKER + 1;
+    const bool many = work->tls != NULL && workers * IN_FLIGHT_MAX > HANDSHAKES_MAX;
+    return many ? HANDSHAKES_MAX / workers : IN_FLIGHT_MAX;
+}
+
 static bool connect_some(struct work *work)
 {
-    for (; work->cursor < work->count && work->in_flight < IN_FLIGHT_MAX; work->cursor++)
+    const uint32_t most = in_flight_max(work);
+    for (; work->cursor < work->count && work->in_flight < most; work->cursor++)
         if (work->devices[work->cursor].state == DEVICE_DOWN && work->due_ms[work->cursor] == 0)
             (void)bench_device_link_begin(work, (uint32_t)work->cursor);
     return all_are_up(work);
@@ -59,22 +69,29 @@ static void cut_those_before(struct work *work, uint32_t end, uint32_t within_ms
             bench_device_link_cut(work, &work->devices[i], true, within_ms);
 }
 
+/* From here on at this pace, in turn: no device waits for longer than the longest interval that there was. */
+static void pace_beats(struct work *work, uint64_t every_us, uint64_t from_us)
+{
+    work->beat_us = every_us;
+    work->beats_at = work->beats;
+    work->beats_from_us = from_us;
+}
+
 /* In the order of the devices, spread over the interval. */
 static void beat_some(struct work *work)
 {
     const uint64_t every = atomic_load(&work->fleet->shared->beat_us), now = bench_now_us();
-    if (every != work->beat_us) {
-        work->beat_us = every;
-        work->began_us = now;
-        work->cursor = 0;
-    }
-    const uint64_t due = every > 0 ? (now - work->began_us) * work->count / every : 0;
-    for (; work->cursor < due; work->cursor++) {
-        struct device *device = &work->devices[work->cursor % work->count];
+    if (every != work->beat_us)
+        pace_beats(work, every, now);
+    if (every == 0 || now < work->beats_from_us)
+        return;
+    const uint64_t due = work->beats_at + (now - work->beats_from_us) * work->count / every;
+    for (; work->beats < due; work->beats++) {
+        struct device *device = &work->devices[work->beats % work->count];
         if (device->state != DEVICE_UP)
             continue;
         work->frame.len = 0;
-        session_encode_ping(&work->frame, work->cursor);
+        session_encode_ping(&work->frame, work->beats);
         device->begun_us = now;
         atomic_fetch_add(&work->out->beats, 1);
         bench_device_link_write(work, device, "PING can't be written");
@@ -89,7 +106,9 @@ static void take_order(struct work *work, uint32_t serial)
     work->order = (enum bench_order)atomic_load(&work->fleet->shared->order);
     work->cursor = 0;
     work->began_us = bench_now_us();
-    work->beat_us = atomic_load(&work->fleet->shared->beat_us);
+    /* Before an interval is over since the first connect none is due. */
+    const uint64_t every_us = atomic_load(&work->fleet->shared->beat_us);
+    pace_beats(work, every_us, work->began_us + (work->order == BENCH_CONNECT ? every_us : 0));
     if (work->order == BENCH_STORM)
         cut_those_before(work, atomic_load(&work->fleet->shared->cut_end), CUT_BACK_MS);
     else if (work->order == BENCH_LEAVE)
@@ -108,7 +127,7 @@ static void obey(struct work *work)
         done = connect_some(work);
     else if (work->order == BENCH_STORM)
         done = all_are_up(work);
-    else
+    if (work->order != BENCH_STORM)
         beat_some(work);
     if (work->order == BENCH_CHURN)
         bench_device_churn_turn(work);
@@ -157,7 +176,7 @@ void bench_device_run(struct bench_fleet *fleet, uint32_t worker, uint32_t first
                 on_event(work, &events[i]);
         obey(work);
         if (work->order != BENCH_LEAVE)
-            more = bench_device_link_turn(work, work->order == BENCH_CONNECT ? IN_FLIGHT_MAX : UINT32_MAX);
+            more = bench_device_link_turn(work, work->order == BENCH_CONNECT ? in_flight_max(work) : UINT32_MAX);
     }
     _exit(0);
 }

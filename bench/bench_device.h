@@ -74,8 +74,11 @@ struct work {
     uint32_t order_serial; /* under way, or done */
     enum bench_order order;
     uint64_t began_us; /* the order */
-    uint64_t cursor;   /* where the order is among the devices; of heartbeats, how many are through */
-    uint64_t beat_us;  /* between two heartbeats of a device, as counted in cursor */
+    uint64_t cursor;   /* where the order is among the devices */
+    uint64_t beat_us;  /* between two heartbeats of a device */
+    uint64_t beats;    /* heartbeats that are through: devices have theirs in turn */
+    uint64_t beats_at; /* what that was at beats_from_us */
+    uint64_t beats_from_us;
     uint32_t in_flight;
     uint64_t churned; /* since the order began */
     bool others_read; /* of the slow readers: which half */

@@ -18,6 +18,7 @@
 #define PROGRESS_US 2000000
 #define LEAVE_SECONDS 30
 #define CONNECT_SECONDS 600
+#define HANDSHAKES_PER_SECOND 500 /* with both ends on one slow machine */
 #define MS_NS 1000000L
 #define LITTLE 64 /* events of one epoll_wait() */
 
@@ -146,10 +147,15 @@ bool bench_fleet_await(struct bench_fleet *fleet, uint32_t seconds)
     return true;
 }
 
+uint32_t bench_fleet_connect_seconds(const struct bench_fleet *fleet)
+{
+    return CONNECT_SECONDS + (fleet->bench->options.tls ? fleet->config.devices / HANDSHAKES_PER_SECOND : 0);
+}
+
 void bench_fleet_connect(struct bench_fleet *fleet)
 {
     bench_fleet_order(fleet, BENCH_CONNECT);
-    const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
+    const bool all = bench_fleet_await(fleet, bench_fleet_connect_seconds(fleet));
     const struct bench_fleet_sums sums = bench_fleet_sum(fleet);
     if (!all || sums.gone > 0)
         bench_die(fleet->bench, "not all sessions could be connected: %s", sums.why != NULL ? sums.why : "too slow");

@@ -24,10 +24,10 @@
 #define BENCH_HEARTBEAT_S 240 /* as servers tell clients */
 
 enum bench_order {
-    BENCH_WAIT,    /* take what comes, ack it, send heartbeats */
-    BENCH_CONNECT, /* connect those that are not, a bounded number in flight; all read again */
-    BENCH_STORM,   /* drop the connections of the devices before cut_end at once; done when all are back */
-    BENCH_CHURN,   /* as WAIT, but devices go and come back at `churn` a second, and those apart read only by turns */
+    BENCH_WAIT, /* take what comes, ack it, send heartbeats */
+    BENCH_CONNECT, /* connect those that are not, a bounded number in flight; all read again; heartbeats when it takes long */
+    BENCH_STORM, /* drop the connections of the devices before cut_end at once; done when all are back */
+    BENCH_CHURN, /* as WAIT, but devices go and come back at `churn` a second, and those apart read only by turns */
     BENCH_LEAVE,
 };
 
@@ -99,6 +99,8 @@ void bench_fleet_open(struct bench *bench, const struct bench_fleet_config *conf
 void bench_fleet_order(struct bench_fleet *fleet, enum bench_order order);
 bool bench_fleet_is_done(const struct bench_fleet *fleet);
 bool bench_fleet_await(struct bench_fleet *fleet, uint32_t seconds);
+/* Within which all devices should be connected: with TLS both ends' handshakes may share few cores. */
+uint32_t bench_fleet_connect_seconds(const struct bench_fleet *fleet);
 /* Connect all devices, then WAIT. Dies when they can't be. */
 void bench_fleet_connect(struct bench_fleet *fleet);
 struct bench_fleet_sums bench_fleet_sum(const struct bench_fleet *fleet);

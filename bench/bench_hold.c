@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#define CONNECT_SECONDS 600
 #define ANSWERS_SECONDS 5
 #define PROGRESS_SECONDS 10
 #define POLL_US 10000
@@ -61,7 +60,7 @@ static bool connect_all(struct bench *bench, const struct bench_usage *before)
     const struct bench_handshakes shaken = bench_tls_handshakes(bench);
     const uint64_t start = bench_now_us();
     bench_fleet_order(fleet, BENCH_CONNECT);
-    const bool all = bench_fleet_await(fleet, CONNECT_SECONDS);
+    const bool all = bench_fleet_await(fleet, bench_fleet_connect_seconds(fleet));
     const double seconds = (double)(bench_now_us() - start) / 1e6;
     const double cpu = bench_target_usage(bench, NULL).cpu_seconds - before->cpu_seconds;
     const struct bench_fleet_sums sums = bench_fleet_sum(fleet);

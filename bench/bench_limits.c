@@ -8,6 +8,7 @@
 /* Measured: the kernel has 4.3 to 4.6 KB for each end of an idle connection, petreld and the devices less than 1 KB. */
 #define BYTES_PER_SESSION 10000
 #define BYTES_PER_END 5000
+#define BYTES_OF_OPENSSL 16000 /* of a session of petrel-limit's, measured */
 #define FILES_SPARE 10000
 #define PORTS_NEEDED 5000 /* of one source address: what the devices use of it, and spare */
 #define BACKLOG_NEEDED 1024
@@ -78,13 +79,15 @@ static size_t list(const struct bench *bench, struct shortage *out)
     /* Loaded, it may track nothing for want of rules. */
     const bool tracks = number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0) > 0;
     const uint64_t tracked = tracks ? number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0) : UINT64_MAX;
+    const uint64_t tls = bench->compares && bench->options.tls ? BYTES_OF_OPENSSL : 0;
     struct rlimit descriptors = {0};
     (void)getrlimit(RLIMIT_NOFILE, &descriptors);
     const struct shortage all[] = {
         {"the hard limit of descriptors", descriptors.rlim_max, sessions * 5 / 4 / TABLES_MAX + TABLE_SPARE,
          "ulimit -Hn as root, LimitNOFILE= of a unit; fs.nr_open is what it can be at most", true},
-        {"memory available, bytes", memory_available(), sessions * (ends == 2 ? BYTES_PER_SESSION : BYTES_PER_END),
-         "fewer --sessions, or a larger machine", true},
+        {"memory available, bytes", memory_available(),
+         sessions * ((ends == 2 ? BYTES_PER_SESSION : BYTES_PER_END) + tls), "fewer --sessions, or a larger machine",
+         true},
         {"fs.file-max", number_in("/proc/sys/fs/file-max", 0), files + sessions * ends + FILES_SPARE, NULL, true},
         {"ports in net.ipv4.ip_local_port_range", ports, sessions < of_one_address ? sessions : of_one_address,
          "sysctl -w net.ipv4.ip_local_port_range='1024 65535'", true},

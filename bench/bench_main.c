@@ -33,8 +33,9 @@ static const struct run {
      "cut all sessions at once: how long until they are back, and what those that stayed have to bear"},
 };
 
-#define OWN ""    /* runs that start their own servers do not take it, all others do */
-#define ALONE "*" /* all runs take it, but compare does not: its other servers do not speak that */
+#define OWN "" /* runs that start their own servers do not take it, all others do */
+#define ALONE                                                                                                          \
+    "*" /* all runs take it, but compare does not: its other servers do not speak that, nor does petrel-limit */
 
 /* high > 0: a number from low to high; value NULL: a flag; else a text. runs: those that take it, NULL for all. */
 static const struct option {
@@ -83,8 +84,9 @@ static const struct option {
      "whether mosquitto, nats-server and redis-server are among them"},
     {"--limit-seconds", "N", offsetof(struct bench_options, limit_seconds), 0, 1, 86400, "compare",
      "in place of --seconds, for all but petreld"},
-    {"--tls", NULL, offsetof(struct bench_options, tls), 0, 0, 0, ALONE,
-     "devices speak TLS, and resume; a server that is started gets a certificate, whoever runs has one"},
+    {"--tls", NULL, offsetof(struct bench_options, tls), 0, 0, 0, NULL,
+     "devices speak TLS, and resume; a server that is started gets a certificate, whoever runs has one; compare sets\n"
+     "                             OpenSSL alone beside Petrel, and leaves the others out"},
     {"--ws", NULL, offsetof(struct bench_options, ws), 0, 0, 0, ALONE, "devices speak WebSocket; with --tls within it"},
     {"--plot", "FILE", offsetof(struct bench_options, plot), 0, 0, 0, "growth", "an SVG of the table"},
     {"--json", NULL, offsetof(struct bench_options, json), 0, 0, 0, NULL, "nothing but the line of JSON on stdout"},
@@ -150,7 +152,8 @@ static int usage(FILE *out, int status)
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
         fprintf(out, "  %-10s %s\n", runs[i].name, runs[i].text);
     fputs("\ncompare: the run against petreld, against petrel-limit, a bare epoll server that does the same socket\n"
-          "work and nothing else, and against those of mosquitto, nats-server and redis-server that are installed,\n"
+          "work and nothing else (with --tls by OpenSSL alone), and against those of mosquitto, nats-server and "
+          "redis-server that are installed,\n"
           "in turn, with the ratios.\n\noptions:\n",
           out);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
@@ -315,6 +318,7 @@ int main(int argc, char **argv)
         bench.options.petreld = petreld;
     bench.options.limit = limit;
     signal(SIGPIPE, SIG_IGN);
+    bench.compares = compared;
     bench.storms = run->run == bench_storm;
     bench.soaks = run->run == bench_soak;
     curl_global_init(CURL_GLOBAL_DEFAULT);

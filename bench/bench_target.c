@@ -66,6 +66,22 @@ static uint32_t loops_of(const struct bench *bench, bool *own_tables)
     return bench->options.loops > 0 ? bench->options.loops : (uint32_t)loops;
 }
 
+struct certificate {
+    char cert[300];
+    char key[300];
+};
+
+/* Of a server that is started; ends this process, which is to become one, where none can be made. */
+static void certify(const struct bench *bench, struct certificate *made)
+{
+    snprintf(made->cert, sizeof made->cert, "%s/tls.crt", bench->target.dir);
+    snprintf(made->key, sizeof made->key, "%s/tls.key", bench->target.dir);
+    if (bench_tls_certify(made->cert, made->key))
+        return;
+    fprintf(stderr, "petrel-bench: no certificate can be made in %s: %s\n", bench->target.dir, strerror(errno));
+    _exit(127);
+}
+
 static size_t add_option(const char **words, size_t count, const char *flag, const char *value)
 {
     words[count] = flag;
@@ -75,12 +91,11 @@ static size_t add_option(const char **words, size_t count, const char *flag, con
 
 static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
 {
-    char log[300], cert[300], key[300], loops_text[16], sessions_text[16];
+    struct certificate certificate;
+    char log[300], loops_text[16], sessions_text[16];
     snprintf(log, sizeof log, "%s/petreld.log", bench->target.dir);
     snprintf(loops_text, sizeof loops_text, "%u", loops);
     snprintf(sessions_text, sizeof sessions_text, "%u", max_sessions(bench));
-    snprintf(cert, sizeof cert, "%s/tls.crt", bench->target.dir);
-    snprintf(key, sizeof key, "%s/tls.key", bench->target.dir);
     const char *const always[] = {"petreld",
                                   "--user", /* started by root it may stay root: it lives for this run only */
                                   "root",
@@ -114,12 +129,9 @@ static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
     if (bench->soaks)
         count = add_option(words, count, "--inbox-fate", "60s");
     if (bench->options.tls) {
-        count = add_option(words, count, "--tls-cert", cert);
-        count = add_option(words, count, "--tls-key", key);
-        if (!bench_tls_certify(cert, key)) {
-            fprintf(stderr, "petrel-bench: no certificate can be made in %s: %s\n", bench->target.dir, strerror(errno));
-            _exit(127);
-        }
+        certify(bench, &certificate);
+        count = add_option(words, count, "--tls-cert", certificate.cert);
+        count = add_option(words, count, "--tls-key", certificate.key);
     }
     execv(bench->options.petreld, (char *const *)(uintptr_t)words);
     fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.petreld, strerror(errno));
@@ -128,10 +140,13 @@ static _Noreturn void become_petreld(const struct bench *bench, uint32_t loops)
 
 static _Noreturn void become_limit(const struct bench *bench, uint32_t threads, bool own_tables)
 {
+    struct certificate certificate;
     char threads_text[16];
     snprintf(threads_text, sizeof threads_text, "%u", threads);
+    if (bench->options.tls)
+        certify(bench, &certificate);
     execl(bench->options.limit, "petrel-limit", threads_text, own_tables ? "own" : "shared", bench->target.dir,
-          (char *)NULL);
+          bench->options.tls ? certificate.cert : NULL, certificate.key, (char *)NULL);
     fprintf(stderr, "petrel-bench: %s can't be started: %s\n", bench->options.limit, strerror(errno));
     _exit(127);
 }
@@ -320,13 +335,14 @@ static void open_cluster(struct bench *bench)
     free(names);
 }
 
-/* petrel-limit has no apps and checks no token; the clients make theirs all the same. */
+/* petrel-limit has no apps and checks no token; the clients make theirs all the same. Its metrics are where sends go. */
 static void make_pretence(struct bench *bench)
 {
     struct bench_target *target = &bench->target;
     static const uint8_t secret[TOKEN_SECRET_BYTES] = {1};
     snprintf(target->app, sizeof target->app, "bench-00000000");
     snprintf(target->api_key, sizeof target->api_key, "pk_0000000000000000_%043d", 0);
+    snprintf(target->admin_url, sizeof target->admin_url, "http://127.0.0.1:%u", ntohs(target->apis[0].sin_port));
     target->token_key = token_key_new(bytes_str("k"), bytes_of(secret, sizeof secret));
     if (target->token_key == NULL)
         bench_die(bench, "no token key can be made");
@@ -449,7 +465,7 @@ void bench_target_figures(struct bench *bench, const struct bench_snapshot *befo
 
 double bench_target_metric(struct bench *bench, const char *name)
 {
-    if (bench->server != BENCH_PETRELD)
+    if (bench->server == BENCH_OTHER)
         return 0;
     struct bytebuf out = {0};
     bench_admin_get(bench, "/metrics", &out);

@@ -88,4 +88,7 @@ void bench_tls_figures(struct bench *bench, const struct bench_handshakes *befor
     bench_figure(bench, "handshakes_full", full, 0);
     bench_figure(bench, "handshakes_resumed", resumed, 0);
     bench_figure(bench, "share_resumed", full + resumed > 0 ? resumed / (full + resumed) : 0, 3);
+    const double us = bench_figure_value(bench, "server_cpu_us_per_connect");
+    if (us > 0)
+        bench_figure(bench, "handshakes_per_second_per_core", 1e6 / us, 0);
 }

@@ -16,7 +16,8 @@ struct bench_handshakes {
 bool bench_tls_certify(const char *cert_file, const char *key_file);
 
 struct bench_handshakes bench_tls_handshakes(struct bench *bench);
-/* Those since `before` as figures: handshakes_full, handshakes_resumed, share_resumed (0 to 1). None without --tls. */
+/* Those since `before` as figures: handshakes_full, handshakes_resumed, share_resumed (0 to 1); and what server_cpu_us_per_connect,
+ * which has to be there, comes to: handshakes_per_second_per_core, each with the whole connect around it. None without --tls. */
 void bench_tls_figures(struct bench *bench, const struct bench_handshakes *before);
 
 #endif

@@ -2,12 +2,13 @@
  * beside what the machine itself costs. It speaks just enough of the protocols for the same clients to be content: it answers CONNECT
  * and PING with ready-made bytes, and writes for each POST a ready-made PUSH to the user's socket, or to all sockets in slices, between
  * which everything else has its turn. No token is checked, nothing is stored, no ack is read but for the reading. What a socket does not
- * take is written later. Threads, listeners (SO_REUSEPORT) and tables of descriptors are as in petreld. */
+ * take is written later. Threads, listeners (SO_REUSEPORT) and tables of descriptors are as in petreld. With a certificate, sessions
+ * speak TLS, which is OpenSSL's alone; who asks by GET is told of its handshakes. */
+#include "limit_listen.h"
 #include "limit_out.h"
 
 #include "base/object.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -28,7 +29,6 @@
 #define THREADS_MAX 128
 #define USERS_MAX 2000000U
 #define EVENTS_MAX 256
-#define BACKLOG 4096
 #define REQUEST_MAX 16384
 #define SLICE 256U /* sessions that a broadcast is written to in one turn */
 #define NO_USER UINT32_MAX
@@ -41,7 +41,10 @@ struct conn {
     bool watches_room; /* to write what waits in out */
     uint32_t user;     /* SESSION: NO_USER before its CONNECT */
     uint32_t have;     /* API: bytes in request */
-    char *request;     /* API */
+    union {
+        char *request;      /* API */
+        struct ssl_st *ssl; /* SESSION; NULL: plain */
+    };
     struct limit_out out;
 };
 
@@ -81,6 +84,7 @@ struct limit {
     uint16_t session_port;
     uint16_t api_port;
     struct limit_frames *frames;
+    struct ssl_ctx_st *tls; /* NULL: sessions are plain */
     pthread_barrier_t ready;
     _Atomic(uint64_t) *users;   /* thread and descriptor, plus one; 0: none */
     pthread_mutex_t in_order;   /* all threads get broadcasts in one order */
@@ -106,27 +110,13 @@ static void watch(struct thread *thread, struct conn *conn)
         die("epoll_ctl");
 }
 
-static void open_listener(struct thread *thread, struct conn *conn, enum kind kind, uint16_t port)
+static void open_listener(struct thread *thread, struct conn *conn, enum kind kind, uint16_t *port)
 {
-    const int on = 1;
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     conn->kind = kind;
-    conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (conn->fd < 0 || setsockopt(conn->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-        setsockopt(conn->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(conn->fd, (const struct sockaddr *)&at, sizeof at) != 0 || listen(conn->fd, BACKLOG) != 0)
+    conn->fd = limit_listen_open(port);
+    if (conn->fd < 0)
         die("a listener can't be opened");
     watch(thread, conn);
-}
-
-static uint16_t port_of(const struct conn *conn)
-{
-    struct sockaddr_in at;
-    socklen_t len = sizeof at;
-    if (getsockname(conn->fd, (struct sockaddr *)&at, &len) != 0)
-        die("getsockname");
-    return ntohs(at.sin_port);
 }
 
 /* ---- letters ---- */
@@ -147,6 +137,11 @@ static void letter_free(struct letter *letter)
 }
 
 /* ---- connections ---- */
+
+static struct limit_wire wire_of(const struct conn *conn)
+{
+    return (struct limit_wire){.fd = conn->fd, .ssl = conn->kind == SESSION ? conn->ssl : NULL};
+}
 
 static uint64_t place_of(const struct thread *thread, const struct conn *conn)
 {
@@ -174,9 +169,10 @@ static void drop(struct thread *thread, struct conn *conn)
             atomic_compare_exchange_strong(&thread->limit->users[conn->user], &place, 0);
         thread->sessions[conn->fd] = NULL;
     }
-    close(conn->fd);
+    if (conn->kind == API)
+        free(conn->request);
+    limit_wire_close(wire_of(conn));
     limit_out_reset(&conn->out);
-    free(conn->request);
     free(conn);
 }
 
@@ -195,13 +191,13 @@ static bool settle(struct thread *thread, struct conn *conn, bool written)
 
 static bool put(struct thread *thread, struct conn *conn, const void *data, size_t len)
 {
-    return settle(thread, conn, limit_out_write(&conn->out, conn->fd, bytes_of(data, len)));
+    return settle(thread, conn, limit_out_write(&conn->out, wire_of(conn), bytes_of(data, len)));
 }
 
 /* A connection that is broken says so to epoll as well, and is dropped then. */
 static void put_push(struct thread *thread, struct conn *conn, struct limit_push *push)
 {
-    (void)settle(thread, conn, limit_out_push(&conn->out, conn->fd, push));
+    (void)settle(thread, conn, limit_out_push(&conn->out, wire_of(conn), push));
 }
 
 static void accept_some(struct thread *thread, const struct conn *listener)
@@ -217,37 +213,48 @@ static void accept_some(struct thread *thread, const struct conn *listener)
         conn->kind = listener->kind == SESSION_LISTENER ? SESSION : API;
         if (conn->kind == SESSION)
             add_session(thread, conn);
+        if (conn->kind == SESSION && thread->limit->tls != NULL &&
+            (conn->ssl = limit_wire_accept(thread->limit->tls, fd)) == NULL)
+            die("OpenSSL");
         watch(thread, conn);
     }
+}
+
+static bool take_frame(struct thread *thread, struct conn *conn, const struct frame *frame)
+{
+    if (frame->type == SESSION_PING) {
+        uint8_t pong[64];
+        size_t len = limit_frames_pong(frame, pong, sizeof pong);
+        return put(thread, conn, pong, len);
+    }
+    if (frame->type != SESSION_CONNECT)
+        return true;
+    uint32_t user;
+    if (!limit_frames_user(frame->body, &user) || user >= USERS_MAX)
+        return false;
+    conn->user = user;
+    atomic_store(&thread->limit->users[user], place_of(thread, conn));
+    struct bytes connected = limit_frames_connected(thread->limit->frames);
+    return put(thread, conn, connected.ptr, connected.len);
 }
 
 /* Frames come whole: each is one small write of the client's. */
 static bool read_session(struct thread *thread, struct conn *conn)
 {
-    ssize_t got = recv(conn->fd, thread->data, sizeof thread->data, 0);
-    if (got <= 0)
-        return got < 0 && errno == EAGAIN;
-    struct bytes rest = bytes_of(thread->data, (size_t)got);
-    const struct limit_frames *frames = thread->limit->frames;
-    struct frame frame;
-    while (frame_take(&rest, FRAME_BODY_MAX, &frame) == 0) {
-        uint32_t user;
-        if (frame.type == SESSION_PING) {
-            uint8_t pong[64];
-            size_t len = limit_frames_pong(&frame, pong, sizeof pong);
-            if (!put(thread, conn, pong, len))
+    const struct limit_wire wire = wire_of(conn);
+    do {
+        ssize_t got = limit_wire_recv(wire, thread->data, sizeof thread->data);
+        if (got <= 0)
+            return got == 0;
+        struct bytes rest = bytes_of(thread->data, (size_t)got);
+        struct frame frame;
+        while (frame_take(&rest, FRAME_BODY_MAX, &frame) == 0)
+            if (!take_frame(thread, conn, &frame))
                 return false;
-        } else if (frame.type == SESSION_CONNECT) {
-            if (!limit_frames_user(frame.body, &user) || user >= USERS_MAX)
-                return false;
-            conn->user = user;
-            atomic_store(&thread->limit->users[user], place_of(thread, conn));
-            struct bytes connected = limit_frames_connected(frames);
-            if (!put(thread, conn, connected.ptr, connected.len))
-                return false;
-        }
-    }
-    return rest.len == 0;
+        if (rest.len > 0)
+            return false;
+    } while (limit_wire_pending(wire));
+    return true;
 }
 
 /* ---- pushes ---- */
@@ -365,15 +372,19 @@ static bool read_api(struct thread *thread, struct conn *conn)
 {
     if (conn->request == NULL)
         conn->request = object_alloc(REQUEST_MAX + 1);
-    ssize_t got = recv(conn->fd, conn->request + conn->have, REQUEST_MAX - conn->have, 0);
+    ssize_t got = limit_wire_recv(wire_of(conn), conn->request + conn->have, REQUEST_MAX - conn->have);
     if (got <= 0)
-        return got < 0 && errno == EAGAIN;
+        return got == 0;
     conn->have += (uint32_t)got;
     struct bytes body;
+    char metrics[LIMIT_WIRE_METRICS_MAX];
     conn->request[conn->have] = '\0';
-    if (!limit_frames_request(conn->request, conn->have, &body))
+    const bool asks = strncmp(conn->request, "GET ", 4) == 0;
+    if (!asks && !limit_frames_request(conn->request, conn->have, &body))
         return conn->have < REQUEST_MAX;
     conn->have = 0; /* one request at a time is what the clients do */
+    if (asks)
+        return put(thread, conn, metrics, limit_wire_metrics(thread->limit->tls, metrics));
     return answer(thread, conn, body);
 }
 
@@ -394,7 +405,7 @@ static void serve(struct thread *thread, const struct epoll_event *event)
     case SESSION:
     case API:
         if ((event->events & EPOLLOUT) != 0)
-            good = settle(thread, conn, limit_out_flush(&conn->out, conn->fd));
+            good = settle(thread, conn, limit_out_flush(&conn->out, wire_of(conn)));
         if (good && (event->events & ~(uint32_t)EPOLLOUT) != 0)
             good = conn->kind == SESSION ? read_session(thread, conn) : read_api(thread, conn);
         break;
@@ -413,12 +424,9 @@ static void *run(void *arg)
     if (thread->epoll_fd < 0)
         die("epoll_create1");
     watch(thread, &thread->wake);
-    open_listener(thread, &thread->session_listener, SESSION_LISTENER, limit->session_port);
-    open_listener(thread, &thread->api_listener, API_LISTENER, limit->api_port);
-    if (thread->index == 0) { /* the others ask for the ports that it got */
-        limit->session_port = port_of(&thread->session_listener);
-        limit->api_port = port_of(&thread->api_listener);
-    }
+    /* The first gets the ports; the others ask for the same. */
+    open_listener(thread, &thread->session_listener, SESSION_LISTENER, &limit->session_port);
+    open_listener(thread, &thread->api_listener, API_LISTENER, &limit->api_port);
     pthread_barrier_wait(&limit->ready);
     for (;;) {
         struct epoll_event events[EVENTS_MAX];
@@ -431,28 +439,37 @@ static void *run(void *arg)
     }
 }
 
-/* As petreld does when it is up; written aside first, for it must not be read half. */
-static void write_run_file(const struct limit *limit, const char *dir)
+static void set_up(struct limit *limit, char **words)
 {
-    char path[400], aside[420];
-    snprintf(path, sizeof path, "%s/petreld.json", dir);
-    snprintf(aside, sizeof aside, "%s.new", path);
-    FILE *file = fopen(aside, "we");
-    if (file == NULL)
-        die("%s", aside);
-    fprintf(file, "{\"pid\":%d,\"session\":\"127.0.0.1:%u\",\"api\":\"127.0.0.1:%u\"}\n", getpid(), limit->session_port,
-            limit->api_port);
-    if (fclose(file) != 0 || rename(aside, path) != 0)
-        die("%s", path);
+    limit->threads_count = (uint32_t)atoi(words[0]);
+    limit->own_tables = strcmp(words[1], "own") == 0;
+    limit->frames = limit_frames_new();
+    limit->users = calloc(USERS_MAX, sizeof *limit->users);
+    if (limit->users == NULL)
+        die("memory");
+    if (words[3] != NULL && (limit->tls = limit_wire_context(words[3], words[4])) == NULL)
+        die("%s, %s", words[3], words[4]);
+    pthread_mutex_init(&limit->in_order, NULL);
+    pthread_barrier_init(&limit->ready, NULL, 2);
+    for (uint32_t i = 0; i < limit->threads_count; i++) {
+        struct thread *thread = &limit->threads[i];
+        thread->limit = limit;
+        thread->index = i;
+        pthread_mutex_init(&thread->lock, NULL);
+        thread->wake = (struct conn){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .kind = WAKE};
+        if (thread->wake.fd < 0)
+            die("eventfd");
+    }
 }
 
 int main(int argc, char **argv)
 {
     static struct limit limit;
-    if (argc != 4 || atoi(argv[1]) < 1 || atoi(argv[1]) > THREADS_MAX) {
-        fputs("usage: petrel-limit THREADS shared|own DIR\n"
+    if ((argc != 4 && argc != 6) || atoi(argv[1]) < 1 || atoi(argv[1]) > THREADS_MAX) {
+        fputs("usage: petrel-limit THREADS shared|own DIR [CERT KEY]\n"
               "A bare epoll server for petrel-bench to compare with: writes petreld.json into DIR, ends on SIGTERM.\n"
-              "THREADS 1-128; own: each has a table of descriptors of its own.\n",
+              "THREADS 1-128; own: each has a table of descriptors of its own. With CERT and KEY (PEM files) sessions\n"
+              "speak TLS, by OpenSSL alone.\n",
               stderr);
         return 2;
     }
@@ -466,29 +483,14 @@ int main(int argc, char **argv)
     sigaddset(&end, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &end, NULL);
     signal(SIGPIPE, SIG_IGN);
-    limit.threads_count = (uint32_t)atoi(argv[1]);
-    limit.own_tables = strcmp(argv[2], "own") == 0;
-    limit.frames = limit_frames_new();
-    limit.users = calloc(USERS_MAX, sizeof *limit.users);
-    if (limit.users == NULL)
-        die("memory");
-    for (uint32_t i = 0; i < limit.threads_count; i++) {
-        struct thread *thread = &limit.threads[i];
-        thread->limit = &limit;
-        thread->index = i;
-        pthread_mutex_init(&thread->lock, NULL);
-        thread->wake = (struct conn){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .kind = WAKE};
-        if (thread->wake.fd < 0)
-            die("eventfd");
-    }
-    pthread_mutex_init(&limit.in_order, NULL);
-    pthread_barrier_init(&limit.ready, NULL, 2);
+    set_up(&limit, argv + 1);
     for (uint32_t i = 0; i < limit.threads_count; i++) {
         if (pthread_create(&limit.threads[i].id, NULL, run, &limit.threads[i]) != 0)
             die("pthread_create");
         pthread_barrier_wait(&limit.ready);
     }
-    write_run_file(&limit, argv[3]);
+    if (!limit_listen_tell(argv[3], limit.session_port, limit.api_port))
+        die("%s/petreld.json", argv[3]);
     int number;
     (void)sigwait(&end, &number);
     const uint64_t homeless = atomic_load(&limit.homeless);

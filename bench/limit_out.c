@@ -2,22 +2,13 @@
 
 #include "base/object.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 struct limit_out_rest {
     struct limit_out_rest *next;
     struct limit_push *push;
     size_t at; /* written of it */
 };
-
-/* How much of it the socket took; -1: the connection is broken. */
-static ssize_t try_send(int fd, struct bytes data)
-{
-    ssize_t sent = send(fd, data.ptr, data.len, MSG_NOSIGNAL);
-    return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
-}
 
 static void keep(struct limit_out *out, struct limit_push *push, size_t at)
 {
@@ -31,9 +22,9 @@ static void keep(struct limit_out *out, struct limit_push *push, size_t at)
     out->last = rest;
 }
 
-bool limit_out_write(struct limit_out *out, int fd, struct bytes data)
+bool limit_out_write(struct limit_out *out, struct limit_wire wire, struct bytes data)
 {
-    const ssize_t sent = limit_out_waits(out) ? 0 : try_send(fd, data);
+    const ssize_t sent = limit_out_waits(out) ? 0 : limit_wire_send(wire, data);
     if (sent < 0)
         return false;
     if ((size_t)sent < data.len)
@@ -41,10 +32,10 @@ bool limit_out_write(struct limit_out *out, int fd, struct bytes data)
     return true;
 }
 
-bool limit_out_push(struct limit_out *out, int fd, struct limit_push *push)
+bool limit_out_push(struct limit_out *out, struct limit_wire wire, struct limit_push *push)
 {
     const struct bytes data = limit_push_bytes(push);
-    const ssize_t sent = limit_out_waits(out) ? 0 : try_send(fd, data);
+    const ssize_t sent = limit_out_waits(out) ? 0 : limit_wire_send(wire, data);
     if (sent < 0)
         return false;
     if ((size_t)sent < data.len) {
@@ -62,12 +53,12 @@ static void drop_first(struct limit_out *out)
     free(rest);
 }
 
-bool limit_out_flush(struct limit_out *out, int fd)
+bool limit_out_flush(struct limit_out *out, struct limit_wire wire)
 {
     while (limit_out_waits(out)) {
         const struct bytes data = limit_push_bytes(out->first->push);
         const size_t left = data.len - out->first->at;
-        const ssize_t sent = try_send(fd, bytes_of(data.ptr + out->first->at, left));
+        const ssize_t sent = limit_wire_send(wire, bytes_of(data.ptr + out->first->at, left));
         if (sent < 0)
             return false;
         out->first->at += (size_t)sent;

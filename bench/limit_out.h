@@ -3,6 +3,7 @@
 #define PETREL_BENCH_LIMIT_OUT_H
 
 #include "limit_frames.h"
+#include "limit_wire.h"
 
 struct limit_out_rest;
 
@@ -12,11 +13,11 @@ struct limit_out {
 };
 
 /* Write now, or as soon as what waits before it is written. false: the connection is broken. */
-bool limit_out_write(struct limit_out *out, int fd, struct bytes data);
+bool limit_out_write(struct limit_out *out, struct limit_wire wire, struct bytes data);
 /* The same for a frame that is shared: it is kept by reference. */
-bool limit_out_push(struct limit_out *out, int fd, struct limit_push *push);
+bool limit_out_push(struct limit_out *out, struct limit_wire wire, struct limit_push *push);
 /* The socket takes more. false: the connection is broken. */
-bool limit_out_flush(struct limit_out *out, int fd);
+bool limit_out_flush(struct limit_out *out, struct limit_wire wire);
 static inline bool limit_out_waits(const struct limit_out *out)
 {
     return out->first != NULL;

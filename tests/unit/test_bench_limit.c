@@ -32,6 +32,7 @@ static void nothing_is_dropped(void **state)
     (void)state;
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    const struct limit_wire wire = {.fd = ends[0]};
     struct limit_frames *frames = limit_frames_new();
     struct limit_out out = {0};
     struct bytebuf wanted = {0}, got = {0};
@@ -41,21 +42,21 @@ static void nothing_is_dropped(void **state)
         limit_push_number(frames, push);
         const struct bytes bytes = limit_push_bytes(push);
         bytes_append(&wanted, bytes.ptr, bytes.len);
-        assert_true(limit_out_push(&out, ends[0], push));
+        assert_true(limit_out_push(&out, wire, push));
         limit_push_unref(push);
         bytes_append_str(&wanted, "between");
-        assert_true(limit_out_write(&out, ends[0], bytes_str("between")));
+        assert_true(limit_out_write(&out, wire, bytes_str("between")));
     }
     assert_true(limit_out_waits(&out)); /* else the test shows nothing */
     while (limit_out_waits(&out)) {
         assert_true(drain(ends[1], &got) > 0);
-        assert_true(limit_out_flush(&out, ends[0]));
+        assert_true(limit_out_flush(&out, wire));
     }
     drain(ends[1], &got);
     assert_int_equal(got.len, wanted.len);
     assert_memory_equal(got.ptr, wanted.ptr, wanted.len);
     close(ends[1]);
-    assert_false(limit_out_write(&out, ends[0], bytes_str("x")));
+    assert_false(limit_out_write(&out, wire, bytes_str("x")));
     limit_out_reset(&out);
     close(ends[0]);
     bytes_reset(&wanted);
