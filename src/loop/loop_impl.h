@@ -46,13 +46,6 @@ struct mailbox {
     atomic_uint posting;    /* threads that are inside mailbox_post_chain() */
 };
 
-/* Wakes the loop where it has long to sleep. A time limit of epoll_wait() is set and taken back whenever a socket is ready; this is set
- * once for all of them. */
-struct alarm {
-    struct endpoint endpoint; /* a timerfd */
-    uint64_t at_ms;           /* when it rings; past: it has */
-};
-
 struct timer_wheel {
     uint64_t base_ms; /* tick 0 */
     uint64_t tick;    /* everything up to this tick has fired */
@@ -87,10 +80,9 @@ struct loop {
     uint64_t trimmed_ms;
     struct alarm alarm;
     struct mailbox mailbox;
-    struct list deferred;         /* loop_task, in order */
-    struct list turn_end;         /* loop_task, in order */
-    struct list unflushed;        /* outboxes of streams written to in this turn */
-    struct stream *closing_first; /* streams that wait for on_closed */
+    struct list deferred, turn_end; /* loop_task, in order */
+    struct list unflushed;          /* outboxes of streams written to in this turn */
+    struct stream *closing_first;   /* streams that wait for on_closed */
     struct stream *closing_last;
     struct list closed_listeners;
     uint8_t *read_buffer;

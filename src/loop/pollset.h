@@ -18,6 +18,13 @@ struct endpoint {
     int fd;
 };
 
+/* Wakes the loop where it has long to sleep. A time limit of epoll_wait() is set and taken back whenever a socket is ready; this is set
+ * once for all of them. */
+struct alarm {
+    struct endpoint endpoint; /* a timerfd */
+    uint64_t at_ms;           /* when it rings; past: it has */
+};
+
 /* Where an endpoint stands: the few are told of first whenever more are ready than a turn serves. */
 enum pollset_part { POLLSET_OF_ALL, POLLSET_OF_FEW };
 
