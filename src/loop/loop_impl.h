@@ -79,7 +79,8 @@ struct loop {
     struct signals *signals; /* NULL until the first watch */
     size_t open;             /* streams, listeners, signal watches */
     bool held;               /* only the few and mail are waited for */
-    bool crowd_in;           /* it serves a crowd, with a place among those that do, since then */
+    struct crowd_pace pace;
+    bool crowd_in; /* it serves a crowd, with a place among those that do, since then */
     uint64_t crowd_since_ms;
     struct turnstile_pass *crowd_pass; /* NULL: it needs no place */
 
