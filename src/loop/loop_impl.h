@@ -87,6 +87,7 @@ struct loop {
     struct list closed_listeners;
     uint8_t *read_buffer;
     size_t read_buffer_size;
+    struct crowd_pace pace;
     uint64_t crowd_since_ms;
     struct turnstile_pass *crowd_pass; /* NULL: it needs no place */
     const struct stream_ops *stream_ops[LOOP_STREAM_KINDS_MAX];

@@ -39,14 +39,27 @@ static void tell(struct loop *loop, struct endpoint *endpoint, uint32_t events)
     }
 }
 
+static bool is_connection(const struct endpoint *endpoint)
+{
+    return endpoint->magic == STREAM_MAGIC;
+}
+
+static void tell_of_few(struct loop *loop, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (is_connection(events[i].data.ptr))
+            loop->pace.few_said_ms = loop->now_ms;
+        tell(loop, events[i].data.ptr, events[i].events);
+    }
+}
+
 static void tell_few(struct loop *loop)
 {
     struct epoll_event events[POLLSET_BATCH];
     int count = epoll_wait(loop->few.fd, events, POLLSET_BATCH, 0);
     petrel_assert(count >= 0 || errno == EINTR);
     loop->drained = loop->drained && count < POLLSET_BATCH;
-    for (int i = 0; i < count; i++)
-        tell(loop, events[i].data.ptr, events[i].events);
+    tell_of_few(loop, events, count);
 }
 
 /* What epoll_wait() is to be told of a wait of wait_ms. An alarm that is set for earlier will do: the wait begins anew then. */
@@ -74,24 +87,60 @@ static void prefetch(const struct loop *loop, const struct epoll_event *events, 
         slab_prefetch(events[i].data.ptr);
 }
 
-void pollset_wait(struct loop *loop, int wait_ms)
+static void tell_all(struct loop *loop, const struct epoll_event *events, int count)
+{
+    uint32_t crowd = 0;
+    bool accepted = false;
+    for (int i = 0; i < count; i++) {
+        crowd += is_connection(events[i].data.ptr);
+        accepted = accepted || ((struct endpoint *)events[i].data.ptr)->magic == LISTENER_MAGIC;
+        tell(loop, events[i].data.ptr, events[i].events);
+    }
+    crowd_served(loop, crowd, accepted);
+}
+
+static void serve_all(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[POLLSET_BATCH];
-    const bool held = loop->held;
-    const int set = held ? loop->few.fd : loop->epoll_fd;
-    int count = epoll_wait(set, events, POLLSET_BATCH, held ? wait_ms : with_alarm(loop, wait_ms));
+    int count = epoll_wait(loop->epoll_fd, events, POLLSET_BATCH, with_alarm(loop, wait_ms));
     prefetch(loop, events, count);
     petrel_assert(count >= 0 || errno == EINTR);
     loop_turn_begin(loop);
     /* Mail first: what was posted before a connection was made is known before it is accepted. */
     (void)mailbox_run(loop);
-    loop->drained = count < POLLSET_BATCH;
-    if (!loop->drained && !held)
+    loop->drained = loop->drained && count < POLLSET_BATCH;
+    if (!loop->drained)
         tell_few(loop);
-    for (int i = 0; i < count; i++)
-        tell(loop, events[i].data.ptr, events[i].events);
-    if (!held)
-        crowd_served(loop);
+    tell_all(loop, events, count);
+}
+
+/* Whether none of them had anything, nor was there mail. */
+static bool serve_few(struct loop *loop, int wait_ms)
+{
+    struct epoll_event events[POLLSET_BATCH];
+    int count = epoll_wait(loop->few.fd, events, POLLSET_BATCH, wait_ms);
+    petrel_assert(count >= 0 || errno == EINTR);
+    loop_turn_begin(loop);
+    (void)mailbox_run(loop);
+    loop->drained = count < POLLSET_BATCH;
+    tell_of_few(loop, events, count);
+    return count <= 0;
+}
+
+void pollset_wait(struct loop *loop, int wait_ms)
+{
+    if (loop->held) {
+        (void)serve_few(loop, wait_ms);
+        return;
+    }
+    if (loop->pace.rests) {
+        const int rest_ms = crowd_rest_ms(loop, wait_ms);
+        const bool rested = serve_few(loop, rest_ms) && rest_ms > 0;
+        if (loop->held || (!rested && crowd_rest_ms(loop, -1) > 0))
+            return;
+        wait_ms = 0;
+    }
+    serve_all(loop, wait_ms);
 }
 
 int pollset_init(struct loop *loop)
@@ -134,15 +183,28 @@ void pollset_change(struct loop *loop, enum pollset_part part, struct endpoint *
     petrel_assert(rc == 0);
 }
 
+/* Where only the few are waited for, mail is one of them. */
+static void place_mail(struct loop *loop, bool held, bool rests)
+{
+    const bool was = loop->held || loop->pace.rests;
+    loop->held = held;
+    loop->pace.rests = rests;
+    if (was == (held || rests))
+        return;
+    if (was)
+        pollset_remove(loop, POLLSET_OF_FEW, &loop->mailbox.wakeup);
+    else
+        (void)pollset_add(loop, POLLSET_OF_FEW, &loop->mailbox.wakeup, EPOLLIN | EPOLLET);
+}
+
 void pollset_hold(struct loop *loop, bool held)
 {
-    if (loop->held == held)
-        return;
-    loop->held = held;
-    if (held)
-        (void)pollset_add(loop, POLLSET_OF_FEW, &loop->mailbox.wakeup, EPOLLIN | EPOLLET);
-    else
-        pollset_remove(loop, POLLSET_OF_FEW, &loop->mailbox.wakeup);
+    place_mail(loop, held, loop->pace.rests);
+}
+
+void pollset_rest(struct loop *loop, bool rests)
+{
+    place_mail(loop, loop->held, rests);
 }
 
 /* Said to the kernel even though close() follows: a forked child that still has the descriptor would keep it in the set,

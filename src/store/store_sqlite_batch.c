@@ -330,22 +330,14 @@ static void look_at_disk(struct store_sqlite *store)
     }
 }
 
-/* Another thread has written it: it is on its way here while the one before is carried out. */
-static void prefetch(const struct store_request *request)
-{
-    __builtin_prefetch(&request->op);
-    __builtin_prefetch(&request->in);
-    __builtin_prefetch((const char *)&request->in + 64);
-}
-
 /* Carry out jobs from *jobs on until the row is large; the first one that was not. */
 static struct worker_job *run(struct store_sqlite *store, struct worker_job *jobs, uint32_t *count)
 {
     *count = 0;
     while (jobs != NULL && store->row.len < ROW_BYTES_MAX) {
         struct store_request *request = container_of(jobs, struct store_request, job);
-        if (jobs->next != NULL)
-            prefetch(container_of(jobs->next, struct store_request, job));
+        if (*count % STORE_SQLITE_STRETCH == 0)
+            store_sqlite_warm_up(store, jobs);
         request->status = execute(store, request);
         jobs = jobs->next;
         (*count)++;

@@ -4,7 +4,7 @@
  * dirty       its record in the table is older than it; pending: and the checkpoint under way will write it
  * checkpoint  writes what was dirty at its mark, then drops the journal before the mark
  *
- * Files, in the order to read them: store_sqlite.c (port and thread), _batch.c (a group commit), _check.c (checks), _user.c (users in memory),
+ * Files, in the order to read them: store_sqlite.c (port and thread), _batch.c (a group commit), _warm.c, _check.c (checks), _user.c (users in memory),
  * _rest.c (their form at rest), _checkpoint.c, _replay.c (start), _backup.c. */
 #ifndef PETREL_STORE_STORE_SQLITE_PRIVATE_H
 #define PETREL_STORE_STORE_SQLITE_PRIVATE_H
@@ -17,6 +17,8 @@
 #include "store/user_order.h"
 
 #define STORE_SQLITE_STARTS_MAX 64
+#define STORE_SQLITE_STRETCH                                                                                           \
+    16U /* requests side by side: more misses than a core has under way at a time gain nothing */
 
 /* What a touched user was before the commit under way. */
 struct store_undo {
@@ -102,6 +104,8 @@ void store_sqlite_release(struct store_request *request);
 void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs);
 /* For how long something takes; no rule depends on it, so it need not be the store's clock. */
 uint64_t store_sqlite_batch_stopwatch_us(void);
+/* Send for what the first STORE_SQLITE_STRETCH of these will need. */
+void store_sqlite_warm_up(const struct store_sqlite *store, struct worker_job *jobs);
 /* Be touched before a change: the inbox_txn's hook. */
 void store_sqlite_batch_touch(struct inbox_txn *txn, struct inbox *inbox, enum journal_type type);
 

@@ -117,6 +117,12 @@ void user_index_warm(const struct user_index *index, uint64_t hash, uint32_t ste
     __builtin_prefetch(form + 64);
 }
 
+const void *user_index_guess(const struct user_index *index, uint64_t hash)
+{
+    const uint32_t number = shard_of(index, hash)->count > 0 ? guess(index, hash) : USER_INDEX_NONE;
+    return number != USER_INDEX_NONE ? user_index_form(index, number) : NULL;
+}
+
 uint32_t user_index_find_hashed(const struct user_index *index, struct bytes key, uint64_t hash)
 {
     uint32_t place = find_place(index, key, hash);

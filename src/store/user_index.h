@@ -54,6 +54,8 @@ uint32_t user_index_find(const struct user_index *index, struct bytes key);
 #define USER_INDEX_WARM_STEPS 3U
 uint64_t user_index_hash(const struct user_index *index, struct bytes key);
 void user_index_warm(const struct user_index *index, uint64_t hash, uint32_t step);
+/* The form of who is meant, as far as can be told without its key: it may be another's. NULL: nobody's. After the steps. */
+const void *user_index_guess(const struct user_index *index, uint64_t hash);
 uint32_t user_index_find_hashed(const struct user_index *index, struct bytes key, uint64_t hash);
 /* The form's key must be absent. No mark is set. */
 uint32_t user_index_add(struct user_index *index, void *form);
