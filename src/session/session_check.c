@@ -51,8 +51,6 @@ static bool check_due(struct session *session, uint32_t now_s)
     bool lost = session->losses != losses;
     if (!lost && intervals_at(session, now_s) == intervals_at(session, session->checked_s))
         return false;
-    if (lost)
-        session_topics_refresh(session);
     session->losses = losses;
     session->checked_s = now_s;
     return true;

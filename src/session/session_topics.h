@@ -38,6 +38,8 @@ void session_topics_asked(struct session *session, enum session_type type, struc
 void session_topics_drained(struct session *session);
 /* Its subscriptions may have changed. */
 void session_topics_refresh(struct session *session);
+/* What a check is to hold against its device's subscriptions (peer_check's version). */
+uint64_t session_topics_believes(const struct session *session);
 
 /* A TOPIC_DELIVER came. */
 void session_topics_deliver(struct session_role *role, const struct peer_topic_deliver *deliver);

@@ -19,6 +19,7 @@ struct sim_link_config {
     uint32_t spike_in;   /* one message in so many takes up to spike_us; 0: none */
     uint64_t spike_us;
     uint32_t drop_in; /* one tell in so many finds the window full; 0: none */
+    uint32_t unheard_in; /* one RESUBSCRIBED in so many never comes, and nobody is told; 0: none */
     bool ordered;
 };
 

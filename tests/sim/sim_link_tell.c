@@ -73,6 +73,12 @@ static void on_arrived(struct sim_event *event)
 
 static void send_tell(struct end *from, struct end *to, const struct peer_msg *msg)
 {
+    const struct sim_links *links = from->links;
+    if (msg->type == PEER_RESUBSCRIBED && links->config.unheard_in != 0 &&
+        sim_chance(from->links->sim, links->config.unheard_in)) {
+        sim_trace(from->links->sim, "node %u to %u: nobody hears of a subscription", from->node, to->node);
+        return;
+    }
     struct tell *tell = object_zalloc(sizeof *tell);
     tell->links = from->links;
     tell->from = from;
