@@ -40,8 +40,8 @@ static void lay_side_by_side(struct peer_checked *out, const struct peer_checked
     uint32_t log = 0, set = 0;
     out->count = 0;
     while (log < logs->count || set < sets->count) {
-        const bool of_log = set == sets->count ||
-                            (log < logs->count && logs->differing[log].entry <= sets->differing[set].entry);
+        const bool of_log =
+            set == sets->count || (log < logs->count && logs->differing[log].entry <= sets->differing[set].entry);
         out->differing[out->count++] = of_log ? logs->differing[log++] : sets->differing[set++];
     }
 }

@@ -141,7 +141,7 @@ static void fill_reply(struct peer_reply *reply, const struct store_request *req
     case STORE_ACK:
     case STORE_RECALL:
     case STORE_CHECK: /* message_check.c */
-        break; /* a status says it all */
+        break;        /* a status says it all */
     }
 }
 

@@ -50,10 +50,11 @@ static void take_unsubscribed(struct session_set *set, struct session_topic *top
         session_topics_follow_end(follow);
 }
 
-/* Whether the set was another one before than the one that is known: somebody changed it and nobody told. */
+/* Whether the set was another one before than the one that is known: somebody changed it and nobody told; or what is known is newer
+ * than the answer, which was long on its way. */
 static bool missed_a_change(const struct session_set *set, const struct peer_subscribed *subscribed)
 {
-    return subscribed->prev != (set->subscriptions > 0 ? set->version : 0);
+    return subscribed->prev != (set->subscriptions > 0 ? set->version : 0) || subscribed->version < set->version;
 }
 
 static void take_answer(struct session_set *set, struct session_topic *topic, const struct link_call *link)

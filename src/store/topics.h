@@ -75,7 +75,7 @@ struct topics_request {
         struct topics_page *page;
         struct topics_set *set;
         struct peer_checked *checked; /* CHANGED, or UNKNOWN */
-        struct position head; /* interest */
+        struct position head;         /* interest */
         struct topics_subscribed subscribed;
     } out;
 };

@@ -247,9 +247,10 @@ static void prepare_sets(struct sqlite *db, struct topics_sqlite_stmts *stmts)
                                            " VALUES (?1, ?2, ?3, ?4, ?5)");
     stmts->set_over = sqlite_prepare(db, "SELECT app, user, device FROM subscriber WHERE touched_ms < ?1 LIMIT 1");
     stmts->set_delete = sqlite_prepare(db, "DELETE FROM subscriber" OF_DEVICE);
-    stmts->set_filled = sqlite_prepare(db, "SELECT app, user, device, version FROM subscriber AS s WHERE EXISTS (SELECT 1"
-                                           " FROM subscription WHERE app = s.app AND user = s.user"
-                                           " AND device = s.device)");
+    stmts->set_filled =
+        sqlite_prepare(db, "SELECT app, user, device, version FROM subscriber AS s WHERE EXISTS (SELECT 1"
+                           " FROM subscription WHERE app = s.app AND user = s.user"
+                           " AND device = s.device)");
     stmts->sub_all = sqlite_prepare(db, "SELECT topic, epoch, seq FROM subscription" OF_DEVICE);
     stmts->sub_any = sqlite_prepare(db, "SELECT 1 FROM subscription" OF_DEVICE " LIMIT 1");
     stmts->sub_insert = sqlite_prepare(db, "INSERT INTO subscription (app, user, device, topic, epoch, seq)"

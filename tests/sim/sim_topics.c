@@ -41,9 +41,12 @@ void sim_topics_full(struct sim_topics *topics, uint64_t us)
 static void trace_op(const struct op *op, struct bytes topic, struct position at)
 {
     static const char *const names[] = {
-        [TOPICS_APPEND] = "append",           [TOPICS_FETCH] = "fetch",
-        [TOPICS_INTEREST] = "interest",       [TOPICS_SUBSCRIBE] = "subscribe",
-        [TOPICS_UNSUBSCRIBE] = "unsubscribe", [TOPICS_SUBSCRIPTIONS] = "subscriptions",
+        [TOPICS_APPEND] = "append",
+        [TOPICS_FETCH] = "fetch",
+        [TOPICS_INTEREST] = "interest",
+        [TOPICS_SUBSCRIBE] = "subscribe",
+        [TOPICS_UNSUBSCRIBE] = "unsubscribe",
+        [TOPICS_SUBSCRIPTIONS] = "subscriptions",
         [TOPICS_CHECK] = "check",
     };
     sim_trace(op->topics->sim, "topics: %s of %.*s at (%llu, %llu): %s", names[op->done.op], (int)topic.len,

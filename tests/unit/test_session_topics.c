@@ -44,6 +44,7 @@ struct node {
     uint16_t ports[LOOPS];
     struct token_key *key;
     struct turnstile *broadcasts; /* one loop at a time */
+    uint32_t check_interval_s;    /* 0: the default, minutes */
     struct loops_tally closed;
 };
 
@@ -65,6 +66,8 @@ static void start_roles(void *ctx)
     session_config.incarnation = RIG_INCARNATION;
     session_config.loops = LOOPS;
     session_config.broadcasts = node->broadcasts;
+    if (node->check_interval_s != 0)
+        session_config.check_interval_s = node->check_interval_s;
     petrel_assert(message_role_new(&node->messages[on->index], loop, link, node->store, &config, shard) == 0);
     petrel_assert(session_role_new(&node->sessions[on->index], loop, link, &session_config, shard) == 0);
     petrel_assert(session_role_listen(node->sessions[on->index], &node->ports[on->index]) == 0);
@@ -110,9 +113,9 @@ static void topics_shut(struct node *node)
     topics_close(&topics);
 }
 
-static void node_open(struct node *node, uint32_t cap)
+static void node_open_with(struct node *node, uint32_t cap, uint32_t check_interval_s)
 {
-    *node = (struct node){.store = NULL};
+    *node = (struct node){.check_interval_s = check_interval_s};
     assert_true(tmpdir_make(&node->dir));
     (void)snprintf(node->path, sizeof node->path, "%s/store", node->dir.path);
     loops_tally_init(&node->closed);
@@ -135,6 +138,11 @@ static void node_open(struct node *node, uint32_t cap)
     /* The list travels to the other loop by mail: this comes behind it. */
     loops_run_on(&node->loops, 0, do_nothing, NULL);
     loops_run_on(&node->loops, 1, do_nothing, NULL);
+}
+
+static void node_open(struct node *node, uint32_t cap)
+{
+    node_open_with(node, cap, 0);
 }
 
 static void on_role_closed(void *ctx)
@@ -243,6 +251,41 @@ static int change(struct node *node, enum peer_type type, const char *device, co
     asked.call.in.subscribe = (struct peer_subscribe){
         .target = {bytes_str("demo"), bytes_str("ada"), bytes_str(device)}, .topic = bytes_str(topic)};
     return ask(&asked);
+}
+
+/* ---- changes of which nobody tells the session: whoever wrote them was gone before the notice ---- */
+
+struct written {
+    struct node *node;
+    enum topics_op op;
+    struct topics_request request;
+    struct loops_tally done;
+};
+
+static void on_written(struct topics_request *request)
+{
+    loops_tally_add(&container_of(request, struct written, request)->done, 1);
+}
+
+static void do_write(void *ctx)
+{
+    struct written *written = ctx;
+    struct loop *home = written->node->loops.loops[0];
+    petrel_assert(topics_submit(&written->node->topics.base, written->op, &written->request, home, on_written) == 0);
+}
+
+static void write_untold(struct node *node, enum topics_op op, const char *topic, struct position from)
+{
+    struct written written = {.node = node, .op = op};
+    written.request.in.subscribe =
+        (struct topics_subscription){.device = {bytes_str("demo"), bytes_str("ada"), bytes_str("phone")},
+                                     .topic = bytes_str(topic),
+                                     .position = from};
+    loops_tally_init(&written.done);
+    loops_run_on(&node->loops, 0, do_write, &written);
+    assert_true(loops_tally_wait(&written.done, 1));
+    loops_tally_destroy(&written.done);
+    assert_int_equal(written.request.status, 0);
 }
 
 /* ---- devices ---- */
@@ -711,6 +754,73 @@ static void a_late_change_is_told_to_the_session_that_is_there(void **state)
     node_close(&node);
 }
 
+static void what_nobody_told_is_found_by_the_next_check(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone;
+    node_open_with(&node, 1000, 1);
+    const struct position before = publish_text(&node, "news", NULL, 0, "before");
+    connect_anew(&node, 1, &phone, "phone");
+    write_untold(&node, TOPICS_SUBSCRIBE, "news", before);
+    publish_text(&node, "news", NULL, 0, "missed");
+    /* It begins where the store has it begin, however late that is heard of. */
+    assert_int_equal(take_subscribed(&phone, "news").seq, before.seq);
+    (void)take_push(&phone, "news", "missed");
+    write_untold(&node, TOPICS_UNSUBSCRIBE, "news", (struct position){0, 0});
+    assert_true(position_is_none(take_subscribed(&phone, "news")));
+    publish_text(&node, "news", NULL, 0, "not for it");
+    /* One that was ended and begun again begins again. */
+    write_untold(&node, TOPICS_SUBSCRIBE, "news", publish_text(&node, "news", NULL, 0, "nor this"));
+    (void)take_subscribed(&phone, "news");
+    publish_text(&node, "news", NULL, 0, "after");
+    (void)take_push(&phone, "news", "after");
+    leave(&phone);
+    node_close(&node);
+}
+
+static void lose_hints(void *ctx)
+{
+    struct node *node = ctx;
+    link_lost(link_local_at(node->links, 0));
+}
+
+static void what_nobody_told_is_found_after_a_loss(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone;
+    node_open(&node, 1000);
+    const struct position before = publish_text(&node, "news", NULL, 0, "before");
+    connect_anew(&node, 0, &phone, "phone");
+    write_untold(&node, TOPICS_SUBSCRIBE, "news", before);
+    publish_text(&node, "news", NULL, 0, "missed");
+    loops_run_on(&node.loops, 0, lose_hints, &node);
+    (void)take_subscribed(&phone, "news");
+    (void)take_push(&phone, "news", "missed");
+    leave(&phone);
+    node_close(&node);
+}
+
+/* The answer says what was before it. */
+static void what_nobody_told_is_found_by_a_change_of_its_own(void **state)
+{
+    (void)state;
+    struct node node;
+    struct client phone;
+    node_open(&node, 1000);
+    const struct position before = publish_text(&node, "news", NULL, 0, "before");
+    publish_text(&node, "sport", NULL, 0, "before");
+    connect_anew(&node, 0, &phone, "phone");
+    write_untold(&node, TOPICS_SUBSCRIBE, "news", before);
+    publish_text(&node, "news", NULL, 0, "missed");
+    (void)subscribe(&phone, "sport");
+    (void)take_subscribed(&phone, "news");
+    (void)take_push(&phone, "news", "missed");
+    leave(&phone);
+    node_close(&node);
+}
+
 static void copy_file(const char *from, const char *to)
 {
     FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
@@ -721,12 +831,6 @@ static void copy_file(const char *from, const char *to)
         assert_int_equal(fwrite(bytes, 1, len, out), len);
     (void)fclose(in);
     assert_int_equal(fclose(out), 0);
-}
-
-static void lose_hints(void *ctx)
-{
-    struct node *node = ctx;
-    link_lost(link_local_at(node->links, 0));
 }
 
 /* The loop's own position is ahead of a log that begins a new epoch with less in it. */
@@ -781,6 +885,9 @@ int main(void)
         cmocka_unit_test(who_subscribes_again_stays_where_it_is),
         cmocka_unit_test(what_came_between_two_subscriptions_is_not_sent),
         cmocka_unit_test(a_late_change_is_told_to_the_session_that_is_there),
+        cmocka_unit_test(what_nobody_told_is_found_by_the_next_check),
+        cmocka_unit_test(what_nobody_told_is_found_after_a_loss),
+        cmocka_unit_test(what_nobody_told_is_found_by_a_change_of_its_own),
         cmocka_unit_test(a_store_that_forgot_is_told_to_who_is_with_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
