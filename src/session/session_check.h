@@ -1,5 +1,5 @@
-/* session_check.h: the sweep over live sessions: heartbeats, slow sockets, expired tokens, and when position and route are to be
- * checked against the log (PROMISE §3); session_checks.h asks. Private to this room.
+/* session_check.h: the sweep over live sessions: heartbeats, slow sockets, expired tokens, and when position, route and the version of
+ * the subscriptions are to be checked (PROMISE §3, §9); session_checks.h asks. Private to this room.
  *
  * sweep   a slice of the slots every half second, all of them within eight; its timer runs only while there are sessions
  * group   sessions that lie side by side: they check together, in one call

@@ -8,6 +8,11 @@
  * apart     a follower with a position of its own: it has just come, or its socket was full. It fetches for itself until it is with
  *           the loop again
  *
+ * set       what a device is subscribed to, and its version in the store: asked for when the session goes live or binds again, when
+ *           somebody tells that it changed, when a check finds another version there, and when the answer to a change of the
+ *           session's own shows that there was another before. A session that follows nothing but `all` keeps no version: nothing is
+ *           what it believes, and costs nothing
+ *
  * Read: session_topics_impl.h, session_topics_follow.h, session_topics_log.c (the loop's position), session_topics_slice.c (sending), session_topics_follow.c
  * (coming to be with the loop), session_topics_set.c (what a device follows), session_topics_ask.c (what it asks for), session_topics.c (these hooks). */
 #ifndef PETREL_SESSION_SESSION_TOPICS_H
