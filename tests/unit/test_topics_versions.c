@@ -76,9 +76,9 @@ static void names_are_told_apart(void **state)
     (void)state;
     struct topics_versions versions;
     topics_versions_init(&versions, 1);
-    const struct peer_target one = {bytes_str("a"), bytes_str("bc"), bytes_str("d")};
-    const struct peer_target other = {bytes_str("ab"), bytes_str("c"), bytes_str("d")};
-    const struct peer_target third = {bytes_str("a"), bytes_str("b"), bytes_str("cd")};
+    const struct peer_target one = {bytes_str("a"), bytes_str("xy"), bytes_str("d")};
+    const struct peer_target other = {bytes_str("ax"), bytes_str("y"), bytes_str("d")};
+    const struct peer_target third = {bytes_str("a"), bytes_str("x"), bytes_str("yd")};
     const uint64_t hash = topics_versions_hash(&versions, &one);
     assert_true(hash != topics_versions_hash(&versions, &other));
     assert_true(hash != topics_versions_hash(&versions, &third));
