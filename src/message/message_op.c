@@ -95,10 +95,6 @@ int message_op_fill(struct store_request *request, const struct peer_msg *in, en
         *op = STORE_ACK;
         request->in.ack = in->ack;
         return device_valid(&in->ack.target) ? 0 : PETREL_E_INVALID;
-    case PEER_CHECK:
-        *op = STORE_CHECK;
-        request->in.check = in->check;
-        return in->check.count > 0 && in->check.count <= PEER_CHECKS_MAX ? 0 : PETREL_E_INVALID;
     case PEER_SEND:
         *op = STORE_APPEND;
         return fill_append(request, &in->send);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/object.h"
+#include "message/message_check.h"
 #include "message/message_dead.h"
 #include "message/message_op.h"
 #include "message/message_topic.h"
@@ -22,6 +23,7 @@ struct message_role {
     struct message_ops ops;
     struct message_dead *dead;
     struct message_topic *topic;
+    struct message_check *check;
     bool closing;
     struct loop_task finish;
     void (*done)(void *ctx);
@@ -122,9 +124,6 @@ static void fill_reply(struct peer_reply *reply, const struct store_request *req
     case STORE_FETCH:
         reply->fetched = request->out.page;
         break;
-    case STORE_CHECK:
-        reply->checked = request->out.checked;
-        break;
     case STORE_APPEND:
         reply->sent = request->out.append.sent;
         break;
@@ -141,7 +140,8 @@ static void fill_reply(struct peer_reply *reply, const struct store_request *req
     case STORE_ENROL:
     case STORE_ACK:
     case STORE_RECALL:
-        break; /* a status says it all */
+    case STORE_CHECK: /* message_check.c */
+        break;        /* a status says it all */
     }
 }
 
@@ -155,6 +155,7 @@ static void finish(struct loop_task *task)
     message_op_reset(&role->ops);
     message_dead_free(role->dead);
     message_topic_free(role->topic);
+    message_check_free(role->check);
     role->magic = 0;
     free(role);
     log_event(LOG_INFO, "message", "role stopped");
@@ -163,7 +164,9 @@ static void finish(struct loop_task *task)
 
 static void finish_if_idle(struct message_role *role)
 {
-    if (role->closing && role->ops.inflight == 0 && message_dead_idle(role->dead) && message_topic_idle(role->topic))
+    const bool idle = role->ops.inflight == 0 && message_dead_idle(role->dead) && message_topic_idle(role->topic) &&
+                      message_check_idle(role->check);
+    if (role->closing && idle)
         loop_defer(role->loop, &role->finish);
 }
 
@@ -203,6 +206,10 @@ static void on_call(void *ctx, struct link_call *call)
     }
     if (message_topic_is(call->in.type)) {
         message_topic_call(role->topic, call);
+        return;
+    }
+    if (call->in.type == PEER_CHECK) {
+        message_check_call(role->check, call);
         return;
     }
     struct message_op *op = message_op_take(&role->ops);
@@ -262,6 +269,15 @@ int message_role_new(struct message_role **out, struct loop *loop, struct link *
         .ctx = role,
     };
     role->topic = message_topic_new(&topic);
+    const struct message_check_config check = {
+        .max_inflight = role->ops.max_inflight,
+        .loop = loop,
+        .store = store,
+        .topics = topic.topics,
+        .on_idle = on_part_idle,
+        .ctx = role,
+    };
+    role->check = message_check_new(&check);
     link_serve(link, LINK_MESSAGE, (struct link_server){.ctx = role, .on_call = on_call, .on_tell = on_tell});
     log_at(LOG_INFO, "message", "role started", LOG_NUM("loop", loop_index(loop)),
            LOG_NUM("max_inflight", role->ops.max_inflight));

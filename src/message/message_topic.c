@@ -216,7 +216,7 @@ static void on_routed(struct store_request *request)
         struct peer_msg msg = {.type = PEER_RESUBSCRIBED, .resubscribed = {.route = device->route}};
         (void)link_tell(op->topic->config.link, device->route.node, device->route.loop, &msg);
     }
-    /* Who could not be told hears of it when it is asked for again, which is the same. */
+    /* Who could not be told hears of it by its next check. */
     answer(op, request->status == PETREL_E_NOT_FOUND ? 0 : request->status);
 }
 
@@ -230,7 +230,8 @@ static void on_subscribed(struct topics_request *request)
         return;
     }
     op->call->reply.subscribed = (struct peer_subscribed){.position = request->out.subscribed.position,
-                                                          .version = request->out.subscribed.version};
+                                                          .version = request->out.subscribed.version,
+                                                          .prev = request->out.subscribed.prev};
     const int rc = ask_user(op, on_routed);
     if (rc != 0)
         answer(op, rc);

@@ -1,8 +1,8 @@
 /* message_topic.h: calls about topics on their way through their store. Private to this room.
  *
  * An append is told to the nodes that were interested when it was written, each of whose loops has its own followers (PROMISE §9).
- * What changes in a device's subscriptions is told to the device's session, unless that is who asked; lost, that session hears of it
- * with its next check. */
+ * What changes in a device's subscriptions is told to the device's session, unless that is who asked. Once, and no more: where the
+ * notice is lost, or is never sent, that session's next check compares versions (message_check.h). */
 #ifndef PETREL_MESSAGE_MESSAGE_TOPIC_H
 #define PETREL_MESSAGE_MESSAGE_TOPIC_H
 

@@ -57,8 +57,6 @@ static bool check_due(struct session *session, uint32_t now_s)
     const bool lost = missed_some(session);
     if (!lost && now_s < check_at(session))
         return false;
-    if (lost)
-        session_topics_refresh(session);
     session->losses = (uint16_t)session_role_of(session)->sweep.losses;
     session->checked_s = now_s;
     return true;

@@ -1,5 +1,5 @@
-/* session_check.h: the sweep over live sessions: heartbeats, slow sockets, expired tokens, and when position and route are to be
- * checked against the log (PROMISE §3); session_checks.h asks. Private to this room.
+/* session_check.h: the sweep over live sessions: heartbeats, slow sockets, expired tokens, and when position, route and the version of
+ * the subscriptions are to be checked (PROMISE §3, §9); session_checks.h asks. Private to this room.
  *
  * sweep   each second those groups are visited that are due (session_due.h), or, of many, an eighth of all; its timer runs only while
  *         there are sessions

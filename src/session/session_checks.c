@@ -5,6 +5,7 @@
 #include "session/session_conn.h"
 #include "session/session_flow.h"
 #include "session/session_impl.h"
+#include "session/session_topics.h"
 #include "wire/peer_check.h"
 
 #include <stdlib.h>
@@ -40,6 +41,9 @@ static void on_verdict(struct session *session, enum peer_verdict verdict)
         return;
     case PEER_REPLACED:
         session_conn_fail(session, SESSION_CODE_REPLACED, NULL);
+        return;
+    case PEER_CHANGED:
+        session_topics_refresh(session);
         return;
     }
 }
@@ -138,6 +142,7 @@ void session_checks_add(struct session *session)
         .position = session->at,
         .route = session_route(session),
         .attempt = session->who->attempt,
+        .version = session_topics_believes(session),
     };
     peer_check_put(&group->entries, &check);
     group->members[group->count++] = (struct session_agenda_item){check.route.slot, check.route.generation};

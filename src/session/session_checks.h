@@ -1,4 +1,4 @@
-/* session_checks.h: checks on their way to the log, many to a call. Private to this room.
+/* session_checks.h: checks on their way to the log and the topics, many to a call. Private to this room.
  *
  * group   sessions whose checks go in one call, named by slot and generation: any may be gone when the answer comes. The open one
  *         takes sessions until it is full or the agenda's round ends. A check leaves no mark on its session: what the answer says
@@ -23,8 +23,8 @@ struct session_checks {
 
 /* Whether one more session can be asked about. */
 bool session_checks_room(const struct session_role *role);
-/* Ask whether position and route are those of the log, where there is room; later, if a page is under way, which may be older than
- * what is asked now. */
+/* Ask whether position and route are those of the log, and the subscriptions those of the topics, where there is room; later, if a page
+ * is under way, which may be older than what is asked now. */
 void session_checks_add(struct session *session);
 /* The round ends: the open group goes out. */
 void session_checks_send(struct session_role *role);

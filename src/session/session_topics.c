@@ -171,6 +171,21 @@ void session_topics_refresh(struct session *session)
     session_topics_pump(session_role_of(session)->topics);
 }
 
+/* A list that is under way may have been read before what this check is to find: it is asked for again in place of it. */
+uint64_t session_topics_believes(const struct session *session)
+{
+    if ((session->topics & SESSION_TOPICS_TAKES) == 0)
+        return 0;
+    struct session_set *set = session_topics_set_find(session);
+    if (set == NULL)
+        return PEER_FOLLOWS_NOTHING;
+    if (set->loading || !list_empty(&set->ask)) {
+        session_topics_set_load(set);
+        return 0;
+    }
+    return set->subscriptions > 0 ? set->version : PEER_FOLLOWS_NOTHING;
+}
+
 /* ---- what is told ---- */
 
 void session_topics_deliver(struct session_role *role, const struct peer_topic_deliver *deliver)

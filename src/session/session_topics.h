@@ -8,6 +8,11 @@
  * apart     a follower with a position of its own: it has just come, or its socket was full. It fetches for itself until it is with
  *           the loop again
  *
+ * set       what a device is subscribed to, and its version in the store: asked for when the session goes live or binds again, when
+ *           somebody tells that it changed, when a check finds another version there, and when the answer to a change of the
+ *           session's own shows that there was another before. A session that follows nothing but `all` keeps no version: nothing is
+ *           what it believes, and costs nothing
+ *
  * Read: session_topics_impl.h, session_topics_follow.h, session_topics_log.c (the loop's position), session_topics_slice.c (sending), session_topics_follow.c
  * (coming to be with the loop), session_topics_set.c (what a device follows), session_topics_ask.c (what it asks for), session_topics.c (these hooks). */
 #ifndef PETREL_SESSION_SESSION_TOPICS_H
@@ -38,6 +43,8 @@ void session_topics_asked(struct session *session, enum session_type type, struc
 void session_topics_drained(struct session *session);
 /* Its subscriptions may have changed. */
 void session_topics_refresh(struct session *session);
+/* What a check is to hold against its device's subscriptions (peer_check's version). */
+uint64_t session_topics_believes(const struct session *session);
 
 /* A TOPIC_DELIVER came. */
 void session_topics_deliver(struct session_role *role, const struct peer_topic_deliver *deliver);

@@ -50,9 +50,17 @@ static void take_unsubscribed(struct session_set *set, struct session_topic *top
         session_topics_follow_end(follow);
 }
 
+/* Whether the set was another one before than the one that is known: somebody changed it and nobody told; or what is known is newer
+ * than the answer, which was long on its way. */
+static bool missed_a_change(const struct session_set *set, const struct peer_subscribed *subscribed)
+{
+    return subscribed->prev != (set->subscriptions > 0 ? set->version : 0) || subscribed->version < set->version;
+}
+
 static void take_answer(struct session_set *set, struct session_topic *topic, const struct link_call *link)
 {
     const int status = link->reply.status;
+    const bool missed = status == 0 && missed_a_change(set, &link->reply.subscribed);
     if (status != 0)
         refuse(set->session, topic->name, refusal_of(status));
     else if (link->in.type == PEER_SUBSCRIBE)
@@ -62,7 +70,7 @@ static void take_answer(struct session_set *set, struct session_topic *topic, co
     if (status == 0)
         set->version = link->reply.subscribed.version;
     /* Whether it was carried out is not known; and a list that is under way may have been read before it was. */
-    if (set->loading || (status != 0 && session_call_again(status)))
+    if (set->loading || missed || (status != 0 && session_call_again(status)))
         session_topics_set_load(set);
 }
 

@@ -59,6 +59,8 @@ int topics_check(const struct topics_request *request, const struct topics_limit
                                                           : err;
     case TOPICS_SUBSCRIPTIONS:
         return check_device(&request->in.subscriptions);
+    case TOPICS_CHECK:
+        return request->in.check.count > 0 && request->in.check.count <= PEER_CHECKS_MAX ? 0 : PETREL_E_INVALID;
     }
     return PETREL_E_INVALID;
 }

@@ -8,6 +8,10 @@
  * A log and the subscriptions of a device are two places, each of which an operation meets in one atomic step. So a device
  * subscribes in two: the node takes interest, which names the head, then the subscription is written with it.
  *
+ * Who changes a set tells the device's session, and may fail to. So sessions check: of each the version that it follows is compared
+ * with the set's, and only who differs reads its set. An answer to a change brings the version before it, so that a session that
+ * changes its set sees whether it has missed a change of others.
+ *
  * The request shape is store.h's. To add an implementation: struct topics_ops in topics_<name>.c, its line in
  * petreld/backends.c, tests/contract/test_topics against it. */
 #ifndef PETREL_STORE_TOPICS_H
@@ -30,6 +34,7 @@ struct topics_subscription {
 struct topics_subscribed {
     struct position position; /* where it begins */
     uint64_t version;         /* 0: the device has no set */
+    uint64_t prev;            /* the version before; 0: the set was empty */
 };
 struct topics_set {
     uint64_t version;
@@ -47,6 +52,7 @@ enum topics_op {
     TOPICS_SUBSCRIBE,
     TOPICS_UNSUBSCRIBE,
     TOPICS_SUBSCRIPTIONS,
+    TOPICS_CHECK,
 };
 
 struct topics_request {
@@ -62,12 +68,14 @@ struct topics_request {
         struct topics_subscription subscribe;
         struct topics_subscription unsubscribe;
         struct peer_target subscriptions;
+        struct peer_checks check;
     } in;
     union {
-        struct topics_appended *appended; /* lent until the callback returns, as are page and set */
+        struct topics_appended *appended; /* these four are lent until the callback returns */
         struct topics_page *page;
         struct topics_set *set;
-        struct position head; /* interest */
+        struct peer_checked *checked; /* CHANGED, or UNKNOWN */
+        struct position head;         /* interest */
         struct topics_subscribed subscribed;
     } out;
 };
@@ -75,7 +83,8 @@ struct topics_request {
 /* Rules and statuses as in struct store_ops. append makes the topic; TOO_LARGE: more than cap_bytes, or a longer condition than
  * TOPICS_CONDITION_MAX; RATE_LIMITED; CONFLICT: the key was used with another body. fetch: NOT_FOUND. interest: STALE: a later
  * start of the node holds the lease; TOO_LARGE: TOPICS_NODES_MAX have one. subscribe: TOO_LARGE: limits.per_device; again is the same and says where
- * the first began. unsubscribe: of what is not subscribed is 0, and the version stays. */
+ * the first began. unsubscribe: of what is not subscribed is 0, and the version stays. check: writes nothing, so it keeps no set, and
+ * one whose time is over may count as there until it is forgotten; what can't be asked is UNKNOWN, and fails if that is all. */
 struct topics_ops {
     const char *name;
     int (*submit)(struct topics *topics, struct topics_request *request);
@@ -101,6 +110,13 @@ static inline void topics_close(struct topics **topics)
     if (*topics != NULL)
         (*topics)->ops->close(*topics);
     *topics = NULL;
+}
+
+/* What a check says of a session. version: the set's; 0: there is none, or nothing is in it. */
+static inline enum peer_verdict topics_compare(const struct peer_check *check, uint64_t version)
+{
+    const uint64_t truth = version != 0 ? version : PEER_FOLLOWS_NOTHING;
+    return check->version == 0 || check->version == truth ? PEER_SAME : PEER_CHANGED;
 }
 
 /* The defaults. */

@@ -96,7 +96,7 @@ static void on_refused(struct mail *mail)
     topics_reply_finish(container_of(mail, struct topics_request, job.mail));
 }
 
-static void count(const struct topics_redis_seat *seat, const struct topics_request *request, int status)
+void topics_redis_count(const struct topics_redis_seat *seat, const struct topics_request *request, int status)
 {
     struct metrics_shard *shard = shard_of(seat, request->home);
     if (shard == NULL)
@@ -157,7 +157,7 @@ static void on_answer(struct redis_request *ask)
     /* What the first one wrote is no duplicate of the caller's. */
     if (status == 0 && call->repeated)
         request->out.appended->duplicate = false;
-    count(seat, request, status);
+    topics_redis_count(seat, request, status);
     topics_redis_call_free(call);
     finish(request, status);
 }
@@ -177,6 +177,8 @@ static int submit(struct topics *base, struct topics_request *request)
         mailbox_post(request->home, &request->job.mail);
         return 0;
     }
+    if (request->op == TOPICS_CHECK)
+        return topics_redis_check_submit(seat, request);
     struct topics_redis_call *call = topics_redis_call_new(seat, request);
     call->until_ms = loop_now_ms(request->home) + REPEAT_MS;
     call->ask.done = on_answer;

@@ -111,6 +111,7 @@ static void add_arguments(struct topics_redis_call *call, uint64_t now_ms)
         arg(call, request->in.unsubscribe.topic);
         return;
     case TOPICS_SUBSCRIPTIONS:
+    case TOPICS_CHECK:
         return;
     }
 }
@@ -132,11 +133,16 @@ static void add_log_keys(struct topics_redis_call *call, struct bytes app, struc
 }
 
 /* In the slot of the device's user. A user's id may hold a colon, so its length comes first. */
-static void add_set_key(struct topics_redis_call *call, const struct peer_target *of)
+void topics_redis_call_put_set_key(struct bytebuf *out, const struct peer_target *of)
 {
-    bytes_printf(&call->keys, "{b%u}s:%.*s:%zu:%.*s:%.*s", hash_bucket(of->app, of->user), (int)of->app.len,
+    bytes_printf(out, "{b%u}s:%.*s:%zu:%.*s:%.*s", hash_bucket(of->app, of->user), (int)of->app.len,
                  (const char *)of->app.ptr, of->user.len, (int)of->user.len, (const char *)of->user.ptr,
                  (int)of->device.len, (const char *)of->device.ptr);
+}
+
+static void add_set_key(struct topics_redis_call *call, const struct peer_target *of)
+{
+    topics_redis_call_put_set_key(&call->keys, of);
     call->ask.key = bytes_view(&call->keys);
 }
 
@@ -161,6 +167,8 @@ static void add_keys(struct topics_redis_call *call)
         return;
     case TOPICS_SUBSCRIPTIONS:
         add_set_key(call, &request->in.subscriptions);
+        return;
+    case TOPICS_CHECK: /* topics_redis_check.c asks for itself */
         return;
     }
 }

@@ -1,6 +1,7 @@
 /* topics_redis_private.h: what the files of the topics in Redis share. Words as in store_redis_private.h.
  *
- * Files, in the order to read them: topics_redis.c (port, seats), _call.c (arguments), _reply.c (answers), _script.c (texts). */
+ * Files, in the order to read them: topics_redis.c (port, seats), _call.c (arguments), _check.c (checks, which call no function),
+ * _reply.c (answers), _script.c (texts). */
 #ifndef PETREL_STORE_TOPICS_REDIS_PRIVATE_H
 #define PETREL_STORE_TOPICS_REDIS_PRIVATE_H
 
@@ -10,7 +11,11 @@
 
 #include <stdatomic.h>
 
-#define TOPICS_REDIS_OPS (TOPICS_SUBSCRIPTIONS + 1)
+#define TOPICS_REDIS_OPS (TOPICS_SUBSCRIPTIONS + 1) /* that are functions */
+
+/* How a device's set begins (lua/subscription.lua): form, version, when it was last asked for. */
+#define TOPICS_REDIS_SET_HEADER 14
+#define TOPICS_REDIS_SET_FORM 1
 
 struct topics_redis;
 
@@ -52,9 +57,19 @@ struct topics_redis_call {
 /* A call of the request's function, ready to be asked. */
 struct topics_redis_call *topics_redis_call_new(struct topics_redis_seat *seat, struct topics_request *request);
 void topics_redis_call_free(struct topics_redis_call *call);
+/* The key of the device's set. */
+void topics_redis_call_put_set_key(struct bytebuf *out, const struct peer_target *of);
+
+/* As of topics_ops, with the seat's client there. */
+int topics_redis_check_submit(struct topics_redis_seat *seat, struct topics_request *request);
+
+/* An operation ended so: the store's figures. */
+void topics_redis_count(const struct topics_redis_seat *seat, const struct topics_request *request, int status);
 
 /* Read the function's answer into request->out: the request's status. */
 int topics_redis_reply_read(struct topics_request *request, const struct redis_value *reply, uint64_t now_ms);
+/* The version of a set that holds something, from how its value begins; 0: there is none. The same statuses. */
+int topics_redis_reply_version(const struct redis_value *reply, uint64_t *version);
 /* Whether the answer says that a position is ahead of the log: of a master that is none any more, perhaps. */
 bool topics_redis_reply_is_ahead(const struct topics_request *request, const struct redis_value *reply);
 

@@ -177,7 +177,7 @@ static int status_of(struct bytes name)
 
 static int read_reply(struct topics_request *request, const struct redis_value *reply, uint64_t now_ms)
 {
-    uint64_t part[3];
+    uint64_t part[4];
     struct bytes in = reply->text;
     int err;
     if (reply->type == REDIS_STATUS)
@@ -194,32 +194,51 @@ static int read_reply(struct topics_request *request, const struct redis_value *
         request->out.head = (struct position){part[0], part[1]};
         return err;
     case TOPICS_SUBSCRIBE:
-        err = get_all(&in, (const uint8_t[]){8, 8, 8, 0}, part);
-        request->out.subscribed = (struct topics_subscribed){{part[1], part[2]}, part[0]};
+        err = get_all(&in, (const uint8_t[]){8, 8, 8, 8, 0}, part);
+        request->out.subscribed = (struct topics_subscribed){{part[1], part[2]}, part[0], part[3]};
         return err;
     case TOPICS_UNSUBSCRIBE:
-        err = get_all(&in, (const uint8_t[]){8, 0}, part);
-        request->out.subscribed = (struct topics_subscribed){.version = part[0]};
+        err = get_all(&in, (const uint8_t[]){8, 8, 0}, part);
+        request->out.subscribed = (struct topics_subscribed){.version = part[0], .prev = part[1]};
         return err;
     case TOPICS_SUBSCRIPTIONS:
         return read_set(request, in);
     case TOPICS_FETCH:
+    case TOPICS_CHECK:
         break;
     }
     return PETREL_E_PROTOCOL;
 }
 
-int topics_redis_reply_read(struct topics_request *request, const struct redis_value *reply, uint64_t now_ms)
+/* A function that failed, or a record that is no record: whether it acted is not known. */
+static int unreadable(const struct redis_value *reply)
 {
-    int status = reply->type == REDIS_ERROR ? PETREL_E_PROTOCOL : read_reply(request, reply, now_ms);
-    if (status != PETREL_E_PROTOCOL)
-        return status;
-    /* A function that failed, or a record that is no record: whether it acted is not known. */
     char said[160] = "what is no reply of a function";
     if (reply->type == REDIS_ERROR)
         snprintf(said, sizeof said, "%.*s", (int)reply->text.len, (const char *)reply->text.ptr);
     log_at(LOG_ERROR, "topics", "Redis gave no answer that can be read", LOG_STR("said", said));
     return PETREL_E_UNAVAILABLE;
+}
+
+int topics_redis_reply_read(struct topics_request *request, const struct redis_value *reply, uint64_t now_ms)
+{
+    int status = reply->type == REDIS_ERROR ? PETREL_E_PROTOCOL : read_reply(request, reply, now_ms);
+    return status != PETREL_E_PROTOCOL ? status : unreadable(reply);
+}
+
+int topics_redis_reply_version(const struct redis_value *reply, uint64_t *version)
+{
+    struct bytes in = reply->text;
+    uint8_t form = 0;
+    *version = 0;
+    if (reply->type == REDIS_STRING && in.len == 0)
+        return 0;
+    if (reply->type != REDIS_STRING || in.len < TOPICS_REDIS_SET_HEADER || bytes_get_u8(&in, &form) != 0 ||
+        form != TOPICS_REDIS_SET_FORM || get_wide(&in, 7, version) != 0)
+        return unreadable(reply);
+    if (reply->text.len == TOPICS_REDIS_SET_HEADER)
+        *version = 0;
+    return 0;
 }
 
 bool topics_redis_reply_is_ahead(const struct topics_request *request, const struct redis_value *reply)

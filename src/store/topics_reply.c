@@ -44,6 +44,8 @@ void topics_reply_release(struct topics_request *request)
         free_page(request->out.page);
     else if (request->op == TOPICS_SUBSCRIPTIONS)
         free(request->out.set);
+    else if (request->op == TOPICS_CHECK)
+        free(request->out.checked);
 }
 
 void topics_reply_finish(struct topics_request *request)

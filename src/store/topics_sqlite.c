@@ -81,6 +81,8 @@ static int execute(struct topics_sqlite *topics, struct topics_request *request)
         return topics_sqlite_set_unsubscribe(topics, request);
     case TOPICS_SUBSCRIPTIONS:
         return topics_sqlite_set_read(topics, request);
+    case TOPICS_CHECK:
+        return topics_sqlite_check_run(topics, request);
     }
     return PETREL_E_INVALID;
 }
@@ -124,12 +126,15 @@ static int run(struct topics_sqlite *topics, struct worker_job *jobs)
     execute_all(topics, jobs);
     if (topics->failure == 0) {
         err = sqlite_commit(topics->db);
-        if (err == 0)
+        if (err == 0) {
+            topics_versions_keep(&topics->versions);
             return 0;
+        }
         topics_sqlite_fail(topics, err);
     } else {
         sqlite_rollback(topics->db);
     }
+    topics_versions_undo(&topics->versions);
     take_back(jobs);
     return topics->failure;
 }
@@ -151,26 +156,48 @@ static struct worker_job *take_backups(struct topics_sqlite *topics, struct work
     return requests;
 }
 
+static bool asks_for_checks_only(const struct worker_job *jobs)
+{
+    for (; jobs != NULL; jobs = jobs->next) {
+        if (container_of(jobs, const struct topics_request, job)->op != TOPICS_CHECK)
+            return false;
+    }
+    return true;
+}
+
+/* Checks need no transaction: with many sessions they come many times a second, on a server that is idle otherwise. But what time has
+ * freed is to go meanwhile, too. */
+static int carry_out(struct topics_sqlite *topics, struct worker_job *jobs, bool is_quiet)
+{
+    if (is_quiet && jobs != NULL && topics->now_ms - topics->written_ms < IDLE_MS) {
+        topics->refusal = 0;
+        execute_all(topics, jobs);
+        return 0;
+    }
+    topics->written_ms = topics->now_ms;
+    return run(topics, jobs);
+}
+
 static uint32_t work(void *ctx, struct worker_job *batch)
 {
     struct topics_sqlite *topics = ctx;
     struct worker_job *jobs = take_backups(topics, batch);
     topics->now_ms = clock_wall_ms(topics->config.clock);
-    int err = run(topics, jobs);
+    const bool is_quiet = asks_for_checks_only(jobs);
+    int err = carry_out(topics, jobs, is_quiet);
     if (err != 0) {
         log_at(LOG_ERROR, "topics", "nothing can be written", LOG_STR("why", err_text(err)));
         /* Reading goes on. What fails now fails alone. */
         topics->refusal = err;
         execute_all(topics, jobs);
     }
-    bool idle = jobs == NULL;
     topics_sqlite_lease_sweep(topics);
     while (jobs != NULL) {
         struct worker_job *next = jobs->next;
         worker_finish(topics->worker, jobs);
         jobs = next;
     }
-    if (idle && err == 0 && sqlite_free_pages(topics->db) > KEEP_PAGES)
+    if (is_quiet && err == 0 && sqlite_free_pages(topics->db) > KEEP_PAGES)
         sqlite_shrink(topics->db, SHRINK_PAGES);
     if (topics->backup != NULL)
         topics_sqlite_backup_slice(topics);
@@ -220,7 +247,12 @@ static void prepare_sets(struct sqlite *db, struct topics_sqlite_stmts *stmts)
                                            " VALUES (?1, ?2, ?3, ?4, ?5)");
     stmts->set_over = sqlite_prepare(db, "SELECT app, user, device FROM subscriber WHERE touched_ms < ?1 LIMIT 1");
     stmts->set_delete = sqlite_prepare(db, "DELETE FROM subscriber" OF_DEVICE);
+    stmts->set_filled =
+        sqlite_prepare(db, "SELECT app, user, device, version FROM subscriber AS s WHERE EXISTS (SELECT 1"
+                           " FROM subscription WHERE app = s.app AND user = s.user"
+                           " AND device = s.device)");
     stmts->sub_all = sqlite_prepare(db, "SELECT topic, epoch, seq FROM subscription" OF_DEVICE);
+    stmts->sub_any = sqlite_prepare(db, "SELECT 1 FROM subscription" OF_DEVICE " LIMIT 1");
     stmts->sub_insert = sqlite_prepare(db, "INSERT INTO subscription (app, user, device, topic, epoch, seq)"
                                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
     stmts->sub_delete = sqlite_prepare(db, "DELETE FROM subscription" OF_DEVICE " AND topic = ?4");
@@ -253,6 +285,8 @@ static int start(void *ctx)
     prepare_logs(topics->db, &topics->stmts);
     prepare_sets(topics->db, &topics->stmts);
     err = own(topics);
+    if (err == 0)
+        err = topics_sqlite_check_load(topics);
     if (err != 0)
         sqlite_close(&topics->db);
     return err;
@@ -273,6 +307,7 @@ static int submit(struct topics *base, struct topics_request *request)
 static void free_topics(struct topics_sqlite *topics)
 {
     topics_sqlite_lease_free(topics);
+    topics_versions_reset(&topics->versions);
     free((char *)topics->config.path);
     topics->magic = 0;
     free(topics);
@@ -309,6 +344,7 @@ int topics_sqlite_open(struct topics **out, const struct topics_sqlite_config *c
     topics->config = *config;
     topics->config.path = object_strdup(config->path);
     topics_sqlite_lease_init(topics, rng_u64(&rng));
+    topics_versions_init(&topics->versions, rng_u64(&rng));
     const struct worker_config worker = {
         .name = "topics",
         .max_pending = config->max_pending != 0 ? config->max_pending : 65536,

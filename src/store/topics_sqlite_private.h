@@ -1,7 +1,7 @@
 /* topics_sqlite_private.h: what the files of the SQLite topics share. Everything on the worker's thread.
  *
  * topics_sqlite.c (port, thread, group commit), _log.c (append, fetch, expiry), _lease.c (interest), _set.c (subscriptions),
- * _backup.c. */
+ * _check.c (versions of subscriptions, by topics_versions.h), _backup.c. */
 #ifndef PETREL_STORE_TOPICS_SQLITE_PRIVATE_H
 #define PETREL_STORE_TOPICS_SQLITE_PRIVATE_H
 
@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "driver/sqlite.h"
 #include "store/topics_sqlite.h"
+#include "store/topics_versions.h"
 
 struct topics_sqlite_stmts {
     struct sqlite_stmt *topic_select, *topic_insert, *topic_update, *topic_idle, *topic_delete, *topic_shrink,
@@ -16,8 +17,8 @@ struct topics_sqlite_stmts {
     struct sqlite_stmt *epoch_insert, *epoch_after, *epoch_delete;
     struct sqlite_stmt *entry_insert, *entry_oldest, *entry_page, *entry_expired, *entry_delete;
     struct sqlite_stmt *id_insert, *id_find, *id_over, *id_delete, *id_delete_all;
-    struct sqlite_stmt *set_select, *set_upsert, *set_over, *set_delete;
-    struct sqlite_stmt *sub_all, *sub_insert, *sub_delete, *sub_delete_all;
+    struct sqlite_stmt *set_select, *set_upsert, *set_over, *set_delete, *set_filled;
+    struct sqlite_stmt *sub_all, *sub_any, *sub_insert, *sub_delete, *sub_delete_all;
     struct sqlite_stmt *meta_select, *meta_upsert;
 };
 
@@ -43,8 +44,10 @@ struct topics_sqlite {
     struct topics_sqlite_stmts stmts;
     struct map leases; /* by app and topic */
     struct list leases_order;
+    struct topics_versions versions;
     uint64_t epoch;
     uint64_t now_ms;
+    uint64_t written_ms;                 /* when a transaction was last tried */
     int refusal;                         /* 0; else nothing can be written, and why */
     int failure;                         /* of a statement in the transaction under way */
     struct topics_sqlite_backup *backup; /* the request under way */
@@ -76,6 +79,10 @@ void topics_sqlite_lease_free(struct topics_sqlite *topics);
 int topics_sqlite_set_subscribe(struct topics_sqlite *topics, struct topics_request *request);
 int topics_sqlite_set_unsubscribe(struct topics_sqlite *topics, struct topics_request *request);
 int topics_sqlite_set_read(struct topics_sqlite *topics, struct topics_request *request);
+/* Compare with what topics_sqlite_check_load() has read, and transactions have changed since. */
+int topics_sqlite_check_run(struct topics_sqlite *topics, struct topics_request *request);
+/* 0, or an error of SQLite's. */
+int topics_sqlite_check_load(struct topics_sqlite *topics);
 /* Remove some of the sets for which nobody asked. */
 void topics_sqlite_set_expire(struct topics_sqlite *topics);
 

@@ -20,8 +20,15 @@ static int run(struct sqlite_stmt *stmt, const struct peer_target *device)
     return sqlite_run(stmt);
 }
 
+/* For checks. version 0: the set holds nothing. */
+static void note_version(struct topics_sqlite *topics, const struct peer_target *device, uint64_t version)
+{
+    topics_versions_set(&topics->versions, topics_versions_hash(&topics->versions, device), version);
+}
+
 static int forget(struct topics_sqlite *topics, const struct peer_target *device)
 {
+    note_version(topics, device, 0);
     int err = run(topics->stmts.sub_delete_all, device);
     return err == 0 ? run(topics->stmts.set_delete, device) : err;
 }
@@ -91,13 +98,15 @@ static int add(struct topics_sqlite *topics, const struct topics_subscription *w
 {
     for (uint32_t i = 0; i < set->count; i++) {
         if (bytes_equal_str(wanted->topic, set->all[i].topic)) {
-            *out = (struct topics_subscribed){set->all[i].position, set->version};
+            *out = (struct topics_subscribed){set->all[i].position, set->version, set->version};
             return 0;
         }
     }
     if (set->count >= topics->config.limits.per_device)
         return PETREL_E_TOO_LARGE;
-    *out = (struct topics_subscribed){wanted->position, next_version(topics, set->version)};
+    *out = (struct topics_subscribed){wanted->position, next_version(topics, set->version),
+                                      set->count > 0 ? set->version : 0};
+    note_version(topics, &wanted->device, out->version);
     int err = insert(topics, wanted);
     return err == 0 ? write_version(topics, &wanted->device, out->version) : err;
 }
@@ -121,11 +130,40 @@ int topics_sqlite_set_subscribe(struct topics_sqlite *topics, struct topics_requ
     return err == 0 || err == PETREL_E_TOO_LARGE ? err : topics_sqlite_fail(topics, err);
 }
 
+/* 1: it was the last; 0; or an error of SQLite's. */
+static int is_empty(struct topics_sqlite *topics, const struct peer_target *device)
+{
+    struct sqlite_stmt *stmt = topics->stmts.sub_any;
+    bind_device(stmt, device);
+    int result = sqlite_step(stmt);
+    sqlite_reset(stmt);
+    return result < 0 ? result : result == 0;
+}
+
+/* Of what is not subscribed to is 0. */
+static int take_away(struct topics_sqlite *topics, const struct topics_subscription *wanted,
+                     struct topics_subscribed *out)
+{
+    struct sqlite_stmt *stmt = topics->stmts.sub_delete;
+    bind_device(stmt, &wanted->device);
+    sqlite_bind_text(stmt, 4, wanted->topic);
+    int err = sqlite_run(stmt);
+    const bool was_there = err == 0 && sqlite_changes(topics->db) > 0;
+    const int empty = err == 0 ? is_empty(topics, &wanted->device) : err;
+    if (empty < 0)
+        return empty;
+    out->prev = was_there || !empty ? out->version : 0;
+    if (!was_there)
+        return 0;
+    out->version = next_version(topics, out->version);
+    note_version(topics, &wanted->device, empty ? 0 : out->version);
+    return write_version(topics, &wanted->device, out->version);
+}
+
 int topics_sqlite_set_unsubscribe(struct topics_sqlite *topics, struct topics_request *request)
 {
     const struct topics_subscription *wanted = &request->in.unsubscribe;
     struct topics_subscribed *out = &request->out.subscribed;
-    struct sqlite_stmt *stmt = topics->stmts.sub_delete;
     uint64_t touched_ms;
     int err;
     *out = (struct topics_subscribed){.version = 0};
@@ -133,16 +171,9 @@ int topics_sqlite_set_unsubscribe(struct topics_sqlite *topics, struct topics_re
         return topics->refusal;
     if (wanted->topic.ptr == NULL) {
         err = forget(topics, &wanted->device);
-        return err == 0 ? 0 : topics_sqlite_fail(topics, err);
-    }
-    err = read_version(topics, &wanted->device, &out->version, &touched_ms);
-    bind_device(stmt, &wanted->device);
-    sqlite_bind_text(stmt, 4, wanted->topic);
-    if (err == 0)
-        err = sqlite_run(stmt);
-    if (err == 0 && sqlite_changes(topics->db) > 0) {
-        out->version = next_version(topics, out->version);
-        err = write_version(topics, &wanted->device, out->version);
+    } else {
+        err = read_version(topics, &wanted->device, &out->version, &touched_ms);
+        err = err == 0 ? take_away(topics, wanted, out) : err;
     }
     return err == 0 ? 0 : topics_sqlite_fail(topics, err);
 }

@@ -14,13 +14,14 @@ enum belief_tag {
     BELIEF_SLOT = 0x30,
     BELIEF_GENERATION = 0x38,
     BELIEF_ATTEMPT = 0x40,
+    BELIEF_VERSION = 0x48,
 };
 enum check_tag { CHECK_SESSION = 0x0a, CHECK_INCARNATION = 0x11, CHECK_NODE = 0x18, CHECK_LOOP = 0x20 };
 
 #define VARINT_MAX 10U
 #define LENGTH_MAX 2U /* bytes of a length up to 16,383 */
 /* Tags, the lengths of the texts, and the numbers. */
-#define BELIEF_REST_MAX (8U + 3U * LENGTH_MAX + 8U + 4U * VARINT_MAX)
+#define BELIEF_REST_MAX (9U + 3U * LENGTH_MAX + 8U + 5U * VARINT_MAX)
 
 static uint8_t *put_varint(uint8_t *at, uint64_t value)
 {
@@ -76,6 +77,7 @@ void peer_check_put(struct bytebuf *entries, const struct peer_check *check)
     at = put_number(at, BELIEF_SLOT, check->route.slot);
     at = put_number(at, BELIEF_GENERATION, check->route.generation);
     at = put_number(at, BELIEF_ATTEMPT, check->attempt);
+    at = put_number(at, BELIEF_VERSION, check->version);
     const size_t len = (size_t)(at - body);
     uint8_t *const place = put_number(start, CHECK_SESSION, len);
     if (place != body)
@@ -136,7 +138,8 @@ int peer_check_take(const struct peer_checks *checks, struct bytes *rest, struct
         take_number(&in, BELIEF_SEQ, UINT64_MAX, &out->position.seq) != 0 ||
         take_number(&in, BELIEF_SLOT, UINT32_MAX, &slot) != 0 ||
         take_number(&in, BELIEF_GENERATION, UINT32_MAX, &generation) != 0 ||
-        take_number(&in, BELIEF_ATTEMPT, UINT64_MAX, &out->attempt) != 0)
+        take_number(&in, BELIEF_ATTEMPT, UINT64_MAX, &out->attempt) != 0 ||
+        take_number(&in, BELIEF_VERSION, UINT64_MAX, &out->version) != 0)
         return PETREL_E_PROTOCOL;
     out->route = checks->route;
     out->route.slot = (uint32_t)slot;

@@ -90,18 +90,28 @@ static int answer_fetched(struct peer_codec *codec, const void *unpacked, struct
     return read_page(unpacked, &codec->scratch.page);
 }
 
+/* Entries in their order; one a second time for its subscriptions, behind what its log says. So there is room for all. */
+static bool may_follow(const struct peer_checked *checked, uint32_t entry, enum peer_verdict verdict)
+{
+    if (checked->count == 0)
+        return true;
+    const struct peer_differing *last = &checked->differing[checked->count - 1];
+    const bool is_second = checked->count > 1 && checked->differing[checked->count - 2].entry == last->entry;
+    if (last->entry != entry)
+        return last->entry < entry;
+    return !is_second && last->verdict != PEER_CHANGED && (verdict == PEER_CHANGED || verdict == PEER_UNKNOWN);
+}
+
 static int answer_checked(struct peer_codec *codec, const void *unpacked, struct peer_reply *out)
 {
     const Petrel__Peer__Checked *body = unpacked;
     struct peer_checked *checked = &codec->scratch.checked;
     checked->count = 0;
     out->checked = checked;
-    if (body->n_others > PEER_CHECKS_MAX)
-        return PETREL_E_PROTOCOL;
     for (size_t i = 0; i < body->n_others; i++) {
         const uint32_t entry = body->others[i] / PEER_CODEC_VERDICTS, verdict = body->others[i] % PEER_CODEC_VERDICTS;
-        const bool in_order = i == 0 || body->others[i - 1] / PEER_CODEC_VERDICTS < entry;
-        if (!in_order || entry >= PEER_CHECKS_MAX || verdict > PEER_REPLACED || verdict == PEER_SAME)
+        if (entry >= PEER_CHECKS_MAX || verdict > PEER_CHANGED || verdict == PEER_SAME ||
+            !may_follow(checked, entry, (enum peer_verdict)verdict))
             return PETREL_E_PROTOCOL;
         peer_checked_add(checked, entry, (enum peer_verdict)verdict);
     }

@@ -115,7 +115,7 @@ static int put_fetched(struct bytebuf *out, uint32_t number, const struct peer_p
 
 static int put_checked(struct bytebuf *out, uint32_t number, const struct peer_checked *checked)
 {
-    uint32_t others[PEER_CHECKS_MAX];
+    uint32_t others[PEER_CHECKED_MAX];
     for (uint32_t i = 0; i < checked->count; i++)
         others[i] = checked->differing[i].entry * PEER_CODEC_VERDICTS + checked->differing[i].verdict;
     Petrel__Peer__Checked body = PETREL__PEER__CHECKED__INIT;

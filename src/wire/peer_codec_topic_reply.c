@@ -90,6 +90,7 @@ static int put_subscribed(struct bytebuf *out, uint32_t number, enum peer_type t
     Petrel__Peer__Subscribed body = PETREL__PEER__SUBSCRIBED__INIT;
     body.position = position_is_none(subscribed->position) ? NULL : &position;
     body.version = subscribed->version;
+    body.prev = subscribed->prev;
     return peer_codec_reply_frame(out, number, type, 0, &body.base);
 }
 
@@ -210,7 +211,7 @@ static int answer_subscribed(struct peer_codec *codec, const void *unpacked, str
 {
     (void)codec;
     const Petrel__Peer__Subscribed *body = unpacked;
-    out->subscribed = (struct peer_subscribed){read_position(body->position), body->version};
+    out->subscribed = (struct peer_subscribed){read_position(body->position), body->version, body->prev};
     return 0;
 }
 

@@ -84,15 +84,25 @@ struct peer_ack {
     struct position position;
 };
 
-enum peer_verdict { PEER_UNKNOWN = 0, PEER_SAME = 1, PEER_BEHIND = 2, PEER_UNROUTED = 3, PEER_REPLACED = 4 };
+enum peer_verdict {
+    PEER_UNKNOWN = 0,
+    PEER_SAME = 1,
+    PEER_BEHIND = 2,
+    PEER_UNROUTED = 3,
+    PEER_REPLACED = 4,
+    PEER_CHANGED = 5,
+};
+#define PEER_FOLLOWS_NOTHING 1U /* a version is a time in ms, so never this */
 /* What one session believes, to be compared with the truth. REPLACED: another session holds the device; UNROUTED also when that
  * one is of an older attempt: the log has forgotten the bind after it; and now and then, so that a session that lives is seen to.
+ * CHANGED: the device's subscriptions are of another version than those that the session follows, which its log says nothing of.
  * UNKNOWN: the log could not be asked; ask again. */
 struct peer_check {
     struct peer_target target;
     struct position position;
     struct route route;
     uint64_t attempt; /* 0: not known */
+    uint64_t version; /* of the subscriptions that it follows; PEER_FOLLOWS_NOTHING; 0: not to be compared */
 };
 /* CHECK: what several sessions of one loop believe. Whoever is asked may split them, so each is compared by itself; the call fails
  * only as a whole. */
@@ -101,13 +111,15 @@ struct peer_checks {
     uint32_t count;     /* 1 .. PEER_CHECKS_MAX */
     struct bytes entries; /* packed: peer_check.h */
 };
-/* Those that are not SAME, in the order of the entries: an idle server's are none. */
+#define PEER_CHECKED_MAX (2 * PEER_CHECKS_MAX)
+/* Those that are not SAME, in the order of the entries: an idle server's are none. One may stand there twice: with what its log says,
+ * then as CHANGED or UNKNOWN for its subscriptions. */
 struct peer_checked {
     uint32_t count;
     struct peer_differing {
         uint16_t entry; /* its number, from 0 */
         uint8_t verdict;
-    } differing[PEER_CHECKS_MAX];
+    } differing[PEER_CHECKED_MAX];
 };
 
 static inline void peer_checked_add(struct peer_checked *checked, uint32_t entry, enum peer_verdict verdict)

@@ -73,6 +73,7 @@ struct peer_subscribe {
 struct peer_subscribed {
     struct position position; /* where the subscription begins */
     uint64_t version;         /* of the device's set: another one after each change */
+    uint64_t prev;            /* the one before; 0: the set was empty. Who knew another has missed a change */
 };
 
 /* SUBSCRIPTIONS: {target} */

@@ -459,6 +459,99 @@ static void sets_go_with_their_devices(void **state)
     topics_rig_close(&rig);
 }
 
+static void a_change_says_what_was_before(void **state)
+{
+    struct topics_rig rig;
+    struct topics_subscribed first, second, again;
+    topics_rig_open(&rig, *state);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "news", TOPICS_BEGIN, &first), 0);
+    assert_int_equal(first.prev, 0);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "sport", TOPICS_BEGIN, &second), 0);
+    assert_int_equal(second.prev, first.version);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "news", TOPICS_BEGIN, &again), 0);
+    assert_int_equal(again.prev, second.version);
+    struct topics_subscribed left = topics_rig_end(&rig, "d", "news");
+    assert_int_equal(left.prev, second.version);
+    assert_int_equal(topics_rig_end(&rig, "d", "news").prev, left.version);
+    left = topics_rig_end(&rig, "d", "sport");
+    /* Nothing is in it any more, whatever its version. */
+    assert_int_equal(topics_rig_end(&rig, "d", "sport").prev, 0);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "news", TOPICS_BEGIN, &again), 0);
+    assert_int_equal(again.prev, 0);
+    assert_true(again.version > left.version);
+    topics_rig_close(&rig);
+}
+
+static void checks_compare_versions(void **state)
+{
+    struct topics_rig rig;
+    struct topics_subscribed first, second, other;
+    topics_rig_open(&rig, *state);
+    assert_int_equal(topics_rig_check(&rig, "d", PEER_FOLLOWS_NOTHING), PEER_SAME);
+    assert_int_equal(topics_rig_check(&rig, "d", rig.ms), PEER_CHANGED);
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "news", TOPICS_BEGIN, &first), 0);
+    assert_int_equal(topics_rig_subscribe(&rig, "e", "news", TOPICS_BEGIN, &other), 0);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(topics_rig_check(&rig, "d", first.version), PEER_SAME);
+        assert_int_equal(topics_rig_check(&rig, "d", PEER_FOLLOWS_NOTHING), PEER_CHANGED);
+        assert_int_equal(topics_rig_check(&rig, "f", PEER_FOLLOWS_NOTHING), PEER_SAME);
+        assert_int_equal(topics_rig_check(&rig, "f", first.version), PEER_CHANGED);
+        topics_rig_reopen(&rig);
+    }
+    assert_int_equal(topics_rig_subscribe(&rig, "d", "sport", TOPICS_BEGIN, &second), 0);
+    assert_int_equal(topics_rig_check(&rig, "d", first.version), PEER_CHANGED);
+    assert_int_equal(topics_rig_check(&rig, "d", second.version), PEER_SAME);
+    uint64_t version = topics_rig_unsubscribe(&rig, "d", "sport");
+    assert_int_equal(topics_rig_check(&rig, "d", second.version), PEER_CHANGED);
+    assert_int_equal(topics_rig_check(&rig, "d", version), PEER_SAME);
+    version = topics_rig_unsubscribe(&rig, "d", "news");
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(topics_rig_check(&rig, "d", version), PEER_CHANGED);
+        assert_int_equal(topics_rig_check(&rig, "d", PEER_FOLLOWS_NOTHING), PEER_SAME);
+        topics_rig_reopen(&rig);
+    }
+    (void)topics_rig_unsubscribe(&rig, "e", NULL);
+    assert_int_equal(topics_rig_check(&rig, "e", other.version), PEER_CHANGED);
+    assert_int_equal(topics_rig_check(&rig, "e", PEER_FOLLOWS_NOTHING), PEER_SAME);
+    topics_rig_close(&rig);
+}
+
+static void as_many_checks_go_together_as_a_request_holds(void **state)
+{
+    static const char *devices[PEER_CHECKS_MAX];
+    static char names[PEER_CHECKS_MAX][16];
+    static uint64_t versions[PEER_CHECKS_MAX];
+    static enum peer_verdict verdicts[PEER_CHECKS_MAX];
+    struct topics_rig rig;
+    struct topics_subscribed out;
+    topics_rig_open(&rig, *state);
+    for (uint32_t i = 0; i < PEER_CHECKS_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "d%u", i);
+        devices[i] = names[i];
+        versions[i] = i % 5 == 0 ? PEER_FOLLOWS_NOTHING : 0;
+        if (i % 3 != 0)
+            continue;
+        assert_int_equal(topics_rig_subscribe(&rig, names[i], "news", TOPICS_BEGIN, &out), 0);
+        versions[i] = i % 2 == 0 ? out.version : out.version - 1;
+    }
+    /* One that is not to be compared is the same; a name against the rules is nobody's. */
+    versions[3] = 0;
+    devices[5] = devices[7] = "no spaces";
+    versions[7] = rig.ms;
+    assert_int_equal(topics_rig_check_all(&rig, devices, versions, PEER_CHECKS_MAX, verdicts), 0);
+    for (uint32_t i = 0; i < PEER_CHECKS_MAX; i++) {
+        const bool changed = i == 7 || (i % 3 == 0 && i % 2 != 0 && i != 3);
+        assert_int_equal(verdicts[i], changed ? PEER_CHANGED : PEER_SAME);
+    }
+    for (uint32_t i = 0; i < PEER_CHECKS_MAX; i++)
+        versions[i] = 0;
+    assert_int_equal(topics_rig_check_all(&rig, devices, versions, PEER_CHECKS_MAX, verdicts), 0);
+    for (uint32_t i = 0; i < PEER_CHECKS_MAX; i++)
+        assert_int_equal(verdicts[i], PEER_SAME);
+    assert_int_equal(topics_rig_check_all(&rig, devices, versions, 0, verdicts), PETREL_E_INVALID);
+    topics_rig_close(&rig);
+}
+
 static void names_are_checked(void **state)
 {
     struct topics_rig rig;
@@ -564,6 +657,9 @@ int main(void)
         cmocka_unit_test(a_device_has_a_set_of_subscriptions),
         cmocka_unit_test(a_device_has_as_many_as_the_limit_says),
         cmocka_unit_test(sets_go_with_their_devices),
+        cmocka_unit_test(a_change_says_what_was_before),
+        cmocka_unit_test(checks_compare_versions),
+        cmocka_unit_test(as_many_checks_go_together_as_a_request_holds),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(appends_of_many_loops_stand_each_in_a_place_of_its_own),
     };

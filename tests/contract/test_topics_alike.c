@@ -128,12 +128,15 @@ static void subscribe(struct pair *pair)
         assert_int_equal(topics_rig_subscribe(&pair->one, device, topic, at, &one), 0);
         assert_int_equal(topics_rig_subscribe(&pair->other, device, topic, at, &other), 0);
         assert_int_equal(one.version, other.version);
+        assert_int_equal(one.prev, other.prev);
         assert_int_equal(one.position.epoch, other.position.epoch);
         assert_int_equal(one.position.seq, other.position.seq);
     }
     struct topics_set a = topics_rig_set(&pair->one, device), b = topics_rig_set(&pair->other, device);
     assert_int_equal(a.version, b.version);
     assert_int_equal(a.count, b.count);
+    uint64_t believed = below(pair, 2) == 0 ? PEER_FOLLOWS_NOTHING : a.version;
+    assert_int_equal(topics_rig_check(&pair->one, device, believed), topics_rig_check(&pair->other, device, believed));
 }
 
 static void step(struct pair *pair)

@@ -336,6 +336,7 @@ static void out_of_memory_refuses_what_takes_and_goes_on_with_what_gives(void **
     assert_int_equal(topics_rig_subscribe(&rig, "d", "other", m1, &subscribed), PETREL_E_FULL);
     assert_int_equal(topics_rig_interest(&rig, TOPIC, 1, 1, 1000, NULL), 0);
     assert_int_equal(topics_rig_set(&rig, "d").count, 1);
+    assert_int_equal(topics_rig_check(&rig, "d", topics_rig_set(&rig, "d").version), PEER_SAME);
     assert_true(topics_rig_unsubscribe(&rig, "d", TOPIC) > 0);
     struct topics_rig_page page = topics_rig_read(&rig, TOPIC, (struct position){m1.epoch, m1.seq - 1});
     assert_string_equal(page.texts, "m1");
@@ -357,7 +358,32 @@ static void what_is_away_is_the_store_s_to_tell(void **state)
     assert_int_not_equal(topics_rig_send(&rig, TOPIC, "m2", DAY, &out), 0);
     assert_true(metrics_get(rig.metrics, METRIC_STORE_ERRORS) > 0);
     assert_int_equal(metrics_get(rig.metrics, METRIC_STORE_DOWN), 0);
+    const char *devices[] = {"d", "e"};
+    enum peer_verdict verdicts[2];
+    assert_int_not_equal(topics_rig_check_all(&rig, devices, (uint64_t[]){7, PEER_FOLLOWS_NOTHING}, 2, verdicts), 0);
+    assert_int_equal(topics_rig_check_all(&rig, devices, (uint64_t[]){0, 0}, 2, verdicts), 0);
     assert_true(redis_server_restart(server));
+    topics_rig_close(&rig);
+}
+
+/* What is no set, or none of this form, is not known: the others of a group are all the same. */
+static void a_set_that_can_t_be_read_is_unknown(void **state)
+{
+    struct topics_rig rig;
+    char key[64], command[160];
+    const char *devices[] = {"d", "e", "f"};
+    const uint64_t versions[] = {7, 7, PEER_FOLLOWS_NOTHING};
+    enum peer_verdict verdicts[3];
+    topics_rig_open(&rig, *state);
+    snprintf(key, sizeof key, "{b%u}s:app:1:u:", hash_bucket(bytes_str("app"), bytes_str("u")));
+    snprintf(command, sizeof command, "RPUSH %sd what", key);
+    order(owner(&rig), command);
+    snprintf(command, sizeof command, "SET %se what-is-no-set-of-subscriptions", key);
+    order(owner(&rig), command);
+    assert_int_equal(topics_rig_check_all(&rig, devices, versions, 3, verdicts), 0);
+    assert_int_equal(verdicts[0], PEER_UNKNOWN);
+    assert_int_equal(verdicts[1], PEER_UNKNOWN);
+    assert_int_equal(verdicts[2], PEER_SAME);
     topics_rig_close(&rig);
 }
 
@@ -484,6 +510,37 @@ static void an_append_takes_so_much_cpu(void **state)
     topics_rig_close(&rig);
 }
 
+/* Groups of as many as a request holds; a quarter of the devices has a set. */
+static void a_check_takes_so_much_cpu(void **state)
+{
+    enum { REQUESTS = 400 }; /* a tick of the clock is some thousand */
+    static const char *devices[PEER_CHECKS_MAX];
+    static char names[PEER_CHECKS_MAX][16];
+    static uint64_t versions[PEER_CHECKS_MAX];
+    static enum peer_verdict verdicts[PEER_CHECKS_MAX];
+    struct topics_rig rig;
+    struct topics_subscribed out;
+    topics_rig_open(&rig, *state);
+    for (uint32_t i = 0; i < PEER_CHECKS_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "d%u", i);
+        devices[i] = names[i];
+        versions[i] = PEER_FOLLOWS_NOTHING;
+        if (i % 4 != 0)
+            continue;
+        assert_int_equal(topics_rig_subscribe(&rig, names[i], TOPIC, TOPICS_BEGIN, &out), 0);
+        versions[i] = out.version;
+    }
+    const double before = cpu_us(owner(&rig)->pid);
+    for (int i = 0; i < REQUESTS; i++) {
+        assert_int_equal(topics_rig_check_all(&rig, devices, versions, PEER_CHECKS_MAX, verdicts), 0);
+        for (uint32_t k = 0; k < PEER_CHECKS_MAX; k++)
+            assert_int_equal(verdicts[k], PEER_SAME);
+    }
+    print_message("Redis's CPU for a check of a device's subscriptions: %.2f us\n",
+                  (cpu_us(owner(&rig)->pid) - before) / REQUESTS / PEER_CHECKS_MAX);
+    topics_rig_close(&rig);
+}
+
 /* ---- closing ---- */
 
 static void leave(void *ctx)
@@ -543,9 +600,11 @@ int main(void)
         cmocka_unit_test(what_a_server_lost_is_told_though_others_took_its_place),
         cmocka_unit_test(out_of_memory_refuses_what_takes_and_goes_on_with_what_gives),
         cmocka_unit_test(what_is_away_is_the_store_s_to_tell),
+        cmocka_unit_test(a_set_that_can_t_be_read_is_unknown),
         cmocka_unit_test(keys_have_a_time_to_live),
         cmocka_unit_test(topics_and_subscriptions_take_so_many_bytes),
         cmocka_unit_test(an_append_takes_so_much_cpu),
+        cmocka_unit_test(a_check_takes_so_much_cpu),
         cmocka_unit_test(closing_ends_what_is_under_way),
     };
     const struct CMUnitTest of_a_cluster[] = {

@@ -4,6 +4,7 @@
 #include "contract/store_rig_redis.h"
 #include "store/topics_redis.h"
 #include "store/topics_sqlite.h"
+#include "wire/peer_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,8 @@ static void on_done(struct topics_request *request)
         copy_page(call->into, request->out.page);
     else if (request->status == 0 && call->op == TOPICS_SUBSCRIPTIONS)
         memcpy(call->into, request->out.set, sizeof *request->out.set);
+    else if (request->status == 0 && call->op == TOPICS_CHECK)
+        memcpy(call->into, request->out.checked, sizeof *request->out.checked);
     loops_tally_add(&call->done, 1);
 }
 
@@ -264,11 +267,16 @@ int topics_rig_subscribe(struct topics_rig *rig, const char *device, const char 
     return status;
 }
 
-uint64_t topics_rig_unsubscribe(struct topics_rig *rig, const char *device, const char *topic)
+struct topics_subscribed topics_rig_end(struct topics_rig *rig, const char *device, const char *topic)
 {
     struct call call = {.request.in.unsubscribe = {.device = target(device), .topic = bytes_str(topic)}};
     assert_int_equal(run(rig, TOPICS_UNSUBSCRIBE, &call), 0);
-    return call.request.out.subscribed.version;
+    return call.request.out.subscribed;
+}
+
+uint64_t topics_rig_unsubscribe(struct topics_rig *rig, const char *device, const char *topic)
+{
+    return topics_rig_end(rig, device, topic).version;
 }
 
 struct topics_set topics_rig_set(struct topics_rig *rig, const char *device)
@@ -277,6 +285,34 @@ struct topics_set topics_rig_set(struct topics_rig *rig, const char *device)
     struct call call = {.request.in.subscriptions = target(device), .into = &set};
     assert_int_equal(run(rig, TOPICS_SUBSCRIPTIONS, &call), 0);
     return set;
+}
+
+int topics_rig_check_all(struct topics_rig *rig, const char *const *devices, const uint64_t *versions, uint32_t count,
+                         enum peer_verdict *verdicts)
+{
+    struct peer_checked checked = {.count = 0};
+    struct bytebuf entries = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct peer_check check = {
+            .target = target(devices[i]), .route = {.slot = i, .generation = 1}, .version = versions[i]};
+        peer_check_put(&entries, &check);
+        verdicts[i] = PEER_SAME;
+    }
+    struct call call = {.request.in.check = {.count = count, .entries = bytes_view(&entries)}, .into = &checked};
+    int status = run(rig, TOPICS_CHECK, &call);
+    for (uint32_t i = 0; i < checked.count; i++) {
+        assert_true(i == 0 || checked.differing[i - 1].entry < checked.differing[i].entry);
+        verdicts[checked.differing[i].entry] = (enum peer_verdict)checked.differing[i].verdict;
+    }
+    bytes_reset(&entries);
+    return status;
+}
+
+enum peer_verdict topics_rig_check(struct topics_rig *rig, const char *device, uint64_t version)
+{
+    enum peer_verdict verdict;
+    assert_int_equal(topics_rig_check_all(rig, &device, &version, 1, &verdict), 0);
+    return verdict;
 }
 
 static int run_on(const struct backend *backend, const char *group, struct CMUnitTest *tests, size_t count)

@@ -71,7 +71,14 @@ int topics_rig_subscribe(struct topics_rig *rig, const char *device, const char 
                          struct topics_subscribed *out);
 /* topic NULL: all. Must succeed: the version. */
 uint64_t topics_rig_unsubscribe(struct topics_rig *rig, const char *device, const char *topic);
+/* The same, all of the answer. */
+struct topics_subscribed topics_rig_end(struct topics_rig *rig, const char *device, const char *topic);
 struct topics_set topics_rig_set(struct topics_rig *rig, const char *device);
+/* What a session of the device is told that follows this version; must succeed. */
+enum peer_verdict topics_rig_check(struct topics_rig *rig, const char *device, uint64_t version);
+/* The same of several: a verdict for each. */
+int topics_rig_check_all(struct topics_rig *rig, const char *const *devices, const uint64_t *versions, uint32_t count,
+                         enum peer_verdict *verdicts);
 
 /* Run the tests against every backend, or against the one of this name. */
 int topics_rig_main(const char *group, const struct CMUnitTest *tests, size_t count);

@@ -313,6 +313,8 @@ static void on_late(void *ctx, struct peer_msg *msg)
     struct sim_cluster *cluster = ctx;
     if (msg->type == PEER_SUBSCRIBE || msg->type == PEER_UNSUBSCRIBE)
         cluster->book->news.unsure[sim_topics_device(&msg->subscribe.target)] = true;
+    for (uint32_t i = 0; i < SIM_DEVICES_MAX && msg->type == PEER_RESUBSCRIBED; i++)
+        cluster->book->news.unsure[i] = true; /* a route does not say whose it is */
 }
 
 struct sim_cluster *sim_cluster_new(struct sim *sim, struct sim_book *book, const struct sim_cluster_config *config,

@@ -18,7 +18,8 @@ struct sim_link_config {
     uint64_t latency_us; /* at most, but for spikes */
     uint32_t spike_in;   /* one message in so many takes up to spike_us; 0: none */
     uint64_t spike_us;
-    uint32_t drop_in; /* one tell in so many finds the window full; 0: none */
+    uint32_t drop_in;    /* one tell in so many finds the window full; 0: none */
+    uint32_t unheard_in; /* one RESUBSCRIBED in so many never comes, and nobody is told; 0: none */
     bool ordered;
 };
 
@@ -27,7 +28,7 @@ struct sim_links;
 /* What planted faults do to a tell on its way; false: it is dropped without a trace. NULL: nothing. */
 typedef bool sim_links_tamper_fn(struct sim *sim, struct peer_msg *msg);
 
-/* A call was carried out after its asker had given up. */
+/* A call was carried out after its asker had given up; or a RESUBSCRIBED was lost. */
 typedef void sim_links_late_fn(void *ctx, struct peer_msg *msg);
 
 struct sim_links *sim_links_new(struct sim *sim, const struct sim_link_config *config);

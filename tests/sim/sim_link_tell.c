@@ -73,6 +73,15 @@ static void on_arrived(struct sim_event *event)
 
 static void send_tell(struct end *from, struct end *to, const struct peer_msg *msg)
 {
+    const struct sim_links *links = from->links;
+    if (msg->type == PEER_RESUBSCRIBED && links->config.unheard_in != 0 &&
+        sim_chance(links->sim, links->config.unheard_in)) {
+        struct peer_msg unheard = *msg;
+        sim_trace(links->sim, "node %u to %u: nobody hears of a subscription", from->node, to->node);
+        if (links->late != NULL)
+            links->late(links->late_ctx, &unheard);
+        return;
+    }
     struct tell *tell = object_zalloc(sizeof *tell);
     tell->links = from->links;
     tell->from = from;

@@ -227,6 +227,9 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed)
         add_fault(plan, &rng, faults[rng_below(&rng, sizeof faults / sizeof faults[0])]);
     if (chance(&rng, 2))
         plan->cluster.store.limits.refresh_ms = between(&rng, 1000, 20000);
+    /* What only a check finds out. */
+    if (!plan->cluster.strict && chance(&rng, 2))
+        plan->cluster.link.unheard_in = (uint32_t)between(&rng, 1, 3);
     for (uint32_t i = 0; i < plan->acts_count; i++)
         plan->acts[i].number = i;
     qsort(plan->acts, plan->acts_count, sizeof plan->acts[0], by_time);

@@ -5,6 +5,7 @@
 #include "sim/sim_msg.h"
 #include "sim/sim_topics_impl.h"
 #include "store/topics_reply.h"
+#include "wire/peer_check.h"
 
 #include <stdlib.h>
 
@@ -40,9 +41,13 @@ void sim_topics_full(struct sim_topics *topics, uint64_t us)
 static void trace_op(const struct op *op, struct bytes topic, struct position at)
 {
     static const char *const names[] = {
-        [TOPICS_APPEND] = "append",           [TOPICS_FETCH] = "fetch",
-        [TOPICS_INTEREST] = "interest",       [TOPICS_SUBSCRIBE] = "subscribe",
-        [TOPICS_UNSUBSCRIBE] = "unsubscribe", [TOPICS_SUBSCRIPTIONS] = "subscriptions",
+        [TOPICS_APPEND] = "append",
+        [TOPICS_FETCH] = "fetch",
+        [TOPICS_INTEREST] = "interest",
+        [TOPICS_SUBSCRIBE] = "subscribe",
+        [TOPICS_UNSUBSCRIBE] = "unsubscribe",
+        [TOPICS_SUBSCRIPTIONS] = "subscriptions",
+        [TOPICS_CHECK] = "check",
     };
     sim_trace(op->topics->sim, "topics: %s of %.*s at (%llu, %llu): %s", names[op->done.op], (int)topic.len,
               topic.ptr != NULL ? (const char *)topic.ptr : "", (unsigned long long)at.epoch,
@@ -84,6 +89,27 @@ static void fetch(struct op *op)
         free(page);
 }
 
+static void check_all(struct op *op)
+{
+    struct sim_topics *topics = op->topics;
+    const struct peer_checks *checks = &op->in.msg.check;
+    struct bytes rest = checks->entries;
+    struct peer_checked *checked = object_zalloc(sizeof *checked);
+    for (uint32_t i = 0; i < checks->count; i++) {
+        struct peer_check check;
+        const int err = peer_check_take(checks, &rest, &check);
+        petrel_assert(err == 0);
+        const bool lost = topics->config.lose_reply_in != 0 && sim_chance(topics->sim, topics->config.lose_reply_in);
+        const uint64_t version = sim_topics_version(topics, &check.target);
+        const enum peer_verdict verdict = lost ? PEER_UNKNOWN : topics_compare(&check, version);
+        peer_checked_add(checked, i, verdict);
+        sim_trace(topics->sim, "topics: %.*s: check of version %llu: verdict %d; version %llu",
+                  (int)check.target.device.len, (const char *)check.target.device.ptr,
+                  (unsigned long long)check.version, (int)verdict, (unsigned long long)version);
+    }
+    op->done.out.checked = checked;
+}
+
 static void carry_out(struct op *op)
 {
     struct topics_request *done = &op->done;
@@ -106,6 +132,9 @@ static void carry_out(struct op *op)
         done->out.set = object_zalloc(sizeof *done->out.set);
         sim_topics_set(op->topics, &op->in.msg.subscriptions, done->out.set);
         trace_op(op, (struct bytes){NULL, 0}, (struct position){0, 0});
+        break;
+    case TOPICS_CHECK:
+        check_all(op);
         break;
     }
     op->carried_out = true;
@@ -226,6 +255,10 @@ static void copy_in(struct op *op, const struct topics_request *request)
         break;
     case TOPICS_SUBSCRIPTIONS:
         msg.subscriptions = request->in.subscriptions;
+        break;
+    case TOPICS_CHECK:
+        msg.type = PEER_CHECK;
+        msg.check = request->in.check;
         break;
     }
     sim_msg_copy(&op->in, &msg);

@@ -91,6 +91,8 @@ uint64_t sim_topics_bytes(const struct sim_row *row);
 
 /* sim_topics_read.c */
 int sim_topics_fetch(struct sim_topics *topics, const struct peer_topic_fetch *fetch, struct topics_page *page);
+/* 0: nothing is in the device's set. */
+uint64_t sim_topics_version(const struct sim_topics *topics, const struct peer_target *device);
 void sim_topics_set(struct sim_topics *topics, const struct peer_target *device, struct topics_set *set);
 
 #endif

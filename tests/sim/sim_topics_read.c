@@ -80,6 +80,16 @@ int sim_topics_fetch(struct sim_topics *topics, const struct peer_topic_fetch *f
     return 0;
 }
 
+uint64_t sim_topics_version(const struct sim_topics *topics, const struct peer_target *device)
+{
+    const struct sim_set *set = &topics->sets[sim_topics_device(device)];
+    for (uint32_t topic = 1; topic < SIM_TOPICS_MAX; topic++) {
+        if (set->subscribed[topic])
+            return set->version;
+    }
+    return 0;
+}
+
 void sim_topics_set(struct sim_topics *topics, const struct peer_target *device, struct topics_set *set)
 {
     const struct sim_set *from = &topics->sets[sim_topics_device(device)];

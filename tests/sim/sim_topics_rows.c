@@ -206,9 +206,10 @@ int sim_topics_subscribe(struct sim_topics *topics, const struct peer_subscribe 
     const uint32_t topic = sim_news_topic_number(subscribe->topic);
     if (refusal(topics) != 0)
         return refusal(topics);
+    const uint64_t prev = sim_topics_version(topics, &subscribe->target);
     if (!set->subscribed[topic])
         change_set(topics, subscribe, true);
-    *out = (struct topics_subscribed){set->begins[topic], set->version};
+    *out = (struct topics_subscribed){set->begins[topic], set->version, prev};
     return 0;
 }
 
@@ -218,9 +219,10 @@ int sim_topics_unsubscribe(struct sim_topics *topics, const struct peer_subscrib
     const struct sim_set *set = &topics->sets[sim_topics_device(&unsubscribe->target)];
     if (refusal(topics) != 0)
         return refusal(topics);
+    const uint64_t prev = sim_topics_version(topics, &unsubscribe->target);
     if (set->subscribed[sim_news_topic_number(unsubscribe->topic)])
         change_set(topics, unsubscribe, false);
-    *out = (struct topics_subscribed){.version = set->version};
+    *out = (struct topics_subscribed){.version = set->version, .prev = prev};
     return 0;
 }
 

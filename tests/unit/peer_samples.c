@@ -33,7 +33,7 @@ static struct peer_send send_sample(struct buf *message)
 
 static void put_beliefs(struct bytebuf *entries)
 {
-    struct peer_check check = {target(), AT, ROUTE, 5};
+    struct peer_check check = {target(), AT, ROUTE, 5, 8};
     peer_check_put(entries, &check);
     check.route.slot++;
     check.position.seq++;
@@ -127,7 +127,7 @@ static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *mess
     struct peer_user user = {.head = AT, .floor = 290, .pending = 2, .pending_bytes = 240, .count = 1};
     struct peer_topic_page topic_page = {.head = 0};
     struct peer_subscriptions set = {.version = 8, .count = 1, .all = {{bytes_str("news"), AT}}};
-    const struct peer_checked checked = {2, {{3, PEER_BEHIND}, {200, PEER_UNROUTED}}};
+    const struct peer_checked checked = {3, {{3, PEER_BEHIND}, {3, PEER_CHANGED}, {200, PEER_UNROUTED}}};
     struct peer_reply reply = {.status = 0};
     struct buf *records = buf_copy(bytes_str("\x0a\x03one\x0a\x03two"));
     fill_page(&bound.page, message);
@@ -160,7 +160,7 @@ static void put_reply(struct bytebuf *out, enum peer_type type, struct buf *mess
     else if (type == PEER_TOPIC_SEND)
         reply.sent = (struct peer_sent){AT, true, ID};
     else if (type == PEER_SUBSCRIBE || type == PEER_UNSUBSCRIBE)
-        reply.subscribed = (struct peer_subscribed){AT, 8};
+        reply.subscribed = (struct peer_subscribed){AT, 8, 7};
     else if (type == PEER_SUBSCRIPTIONS)
         reply.subscriptions = &set;
     else if (type == PEER_RECALL)

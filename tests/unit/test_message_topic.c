@@ -52,7 +52,7 @@ static int submit_topics(struct topics *topics, struct topics_request *request)
     return 0;
 }
 
-static const struct store_ops store_fake = {.name = "fake", .user = submit_store};
+static const struct store_ops store_fake = {.name = "fake", .user = submit_store, .check = submit_store};
 static const struct topics_ops topics_fake = {.name = "fake", .submit = submit_topics};
 
 static void on_call(void *ctx, struct link_call *call)
@@ -148,7 +148,7 @@ static void answer_topics(struct rig *rig, enum topics_op op, int status)
     assert_int_equal(request->op, op);
     rig->topics.last = NULL;
     request->status = status;
-    request->out.subscribed = (struct topics_subscribed){{1, 0}, 7};
+    request->out.subscribed = (struct topics_subscribed){{1, 0}, 7, 6};
     request->done(request);
     run_loop(rig);
 }
@@ -169,6 +169,7 @@ static void a_session_that_binds_meanwhile_is_told(void **state)
     assert_int_equal(rig.answers, 1);
     assert_int_equal(rig.call.reply.status, 0);
     assert_int_equal(rig.call.reply.subscribed.version, 7);
+    assert_int_equal(rig.call.reply.subscribed.prev, 6);
     assert_int_equal(rig.tells, 1);
     assert_int_equal(rig.told.slot, 5);
     close_rig(&rig);
@@ -212,12 +213,120 @@ static void a_session_s_own_wish_is_told_to_whoever_took_its_place(void **state)
     close_rig(&rig);
 }
 
+/* ---- checks ---- */
+
+static void ask_check(struct rig *rig, uint32_t count)
+{
+    rig->call = (struct link_call){.in.type = PEER_CHECK};
+    rig->call.in.check = (struct peer_checks){.count = count, .entries = bytes_str("packed")};
+    assert_int_equal(link_ask(rig->link, &rig->call, on_answer), 0);
+    run_loop(rig);
+}
+
+/* The topics first, then the log: each is asked for the same entries. */
+static void answer_sets(struct rig *rig, int status, struct peer_checked *checked)
+{
+    struct topics_request *request = rig->topics.last;
+    assert_non_null(request);
+    assert_int_equal(request->op, TOPICS_CHECK);
+    assert_true(bytes_equal_str(request->in.check.entries, "packed"));
+    rig->topics.last = NULL;
+    request->status = status;
+    request->out.checked = checked;
+    request->done(request);
+    run_loop(rig);
+}
+
+static void answer_logs(struct rig *rig, int status, struct peer_checked *checked)
+{
+    struct store_request *request = rig->store.last;
+    assert_non_null(request);
+    assert_int_equal(request->op, STORE_CHECK);
+    assert_true(bytes_equal_str(request->in.check.entries, "packed"));
+    rig->store.last = NULL;
+    request->status = status;
+    request->out.checked = checked;
+    request->done(request);
+    run_loop(rig);
+}
+
+/* The reply is lent until the answer's callback returns. */
+struct expected {
+    struct rig *rig;
+    const struct peer_differing *differing;
+    uint32_t count;
+    struct link_call call;
+    bool is_so;
+};
+
+static void on_expected(struct link_call *call)
+{
+    struct expected *expected = container_of(call, struct expected, call);
+    const struct peer_checked *checked = call->reply.checked;
+    expected->is_so = call->reply.status == 0 && checked->count == expected->count;
+    for (uint32_t i = 0; expected->is_so && i < checked->count; i++)
+        expected->is_so = checked->differing[i].entry == expected->differing[i].entry &&
+                          checked->differing[i].verdict == expected->differing[i].verdict;
+}
+
+static void ask_expecting(struct expected *expected, uint32_t count)
+{
+    expected->call = (struct link_call){.in.type = PEER_CHECK};
+    expected->call.in.check = (struct peer_checks){.count = count, .entries = bytes_str("packed")};
+    assert_int_equal(link_ask(expected->rig->link, &expected->call, on_expected), 0);
+    run_loop(expected->rig);
+}
+
+static void what_both_stores_say_is_laid_side_by_side(void **state)
+{
+    (void)state;
+    static const struct peer_differing both[] = {{0, PEER_CHANGED}, {2, PEER_BEHIND},   {3, PEER_UNROUTED},
+                                                 {3, PEER_CHANGED}, {4, PEER_REPLACED}, {9, PEER_UNKNOWN}};
+    struct peer_checked sets = {3, {{0, PEER_CHANGED}, {3, PEER_CHANGED}, {9, PEER_UNKNOWN}}};
+    struct peer_checked logs = {3, {{2, PEER_BEHIND}, {3, PEER_UNROUTED}, {4, PEER_REPLACED}}};
+    struct rig rig;
+    open_rig(&rig);
+    struct expected expected = {.rig = &rig, .differing = both, .count = sizeof both / sizeof both[0]};
+    ask_expecting(&expected, PEER_CHECKS_MAX);
+    answer_sets(&rig, 0, &sets);
+    answer_logs(&rig, 0, &logs);
+    assert_true(expected.is_so);
+    close_rig(&rig);
+}
+
+/* What the log says is told all the same; the sets are to be asked again. */
+static void sets_that_can_t_be_asked_are_unknown(void **state)
+{
+    (void)state;
+    static const struct peer_differing both[] = {{0, PEER_UNKNOWN}, {1, PEER_BEHIND}, {1, PEER_UNKNOWN}};
+    struct peer_checked logs = {1, {{1, PEER_BEHIND}}};
+    struct rig rig;
+    open_rig(&rig);
+    struct expected expected = {.rig = &rig, .differing = both, .count = sizeof both / sizeof both[0]};
+    ask_expecting(&expected, 2);
+    answer_sets(&rig, PETREL_E_UNAVAILABLE, NULL);
+    answer_logs(&rig, 0, &logs);
+    assert_true(expected.is_so);
+    ask_check(&rig, 2);
+    struct peer_checked none = {.count = 0};
+    answer_sets(&rig, 0, &none);
+    answer_logs(&rig, PETREL_E_UNAVAILABLE, NULL);
+    assert_int_equal(rig.answers, 1);
+    assert_int_equal(rig.call.reply.status, PETREL_E_UNAVAILABLE);
+    ask_check(&rig, PEER_CHECKS_MAX + 1);
+    assert_int_equal(rig.call.reply.status, PETREL_E_INVALID);
+    assert_null(rig.topics.last);
+    close_rig(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_that_binds_meanwhile_is_told),
         cmocka_unit_test(nobody_is_told_of_what_was_not_written),
         cmocka_unit_test(a_session_s_own_wish_is_told_to_whoever_took_its_place),
+        cmocka_unit_test(what_both_stores_say_is_laid_side_by_side),
+        cmocka_unit_test(sets_that_can_t_be_asked_are_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ static struct peer_check sample(void)
         .position = {0x0001000067a1b2c3, 300},
         .route = ROUTE,
         .attempt = 5,
+        .version = 1700000000123,
     };
 }
 
@@ -29,6 +30,7 @@ static void assert_same(const struct peer_check *a, const struct peer_check *b)
     assert_int_equal(a->position.seq, b->position.seq);
     assert_true(route_equal(&a->route, &b->route));
     assert_int_equal(a->attempt, b->attempt);
+    assert_int_equal(a->version, b->version);
 }
 
 static void entries_come_back_as_they_were(void **state)
@@ -42,11 +44,12 @@ static void entries_come_back_as_they_were(void **state)
     checks[1].position = (struct position){0, 0};
     checks[1].route.slot = 0;
     checks[1].attempt = 0;
+    checks[1].version = 0;
     checks[2].target.user = bytes_str(user);
     checks[2].target.device = bytes_str(device);
     checks[3].position = (struct position){UINT64_MAX, UINT64_MAX};
     checks[3].route.slot = checks[3].route.generation = UINT32_MAX;
-    checks[3].attempt = UINT64_MAX;
+    checks[3].attempt = checks[3].version = UINT64_MAX;
     struct bytebuf entries = {0}, body = {0};
     for (size_t i = 0; i < 4; i++)
         peer_check_put(&entries, &checks[i]);

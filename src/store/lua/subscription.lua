@@ -2,6 +2,7 @@
 --
 -- KEYS[1], a string: the form's version, the set's version, when it was last asked for; then for each topic where it began, and its
 -- name. The set's version is the time of the change or more, so that one that was forgotten does not come back with another set.
+-- A check reads the first of these itself (topics_redis_check.c).
 local SET_VERSION = 1
 
 local function load_set()
@@ -34,6 +35,11 @@ end
 
 local function save_set(set)
     call('SET', KEYS[1], pack('<BI7I6', SET_VERSION, set.version, now) .. set.all, 'PX', lapse_ms + 1000)
+end
+
+-- What it is before a change; 0: nothing is in it.
+local function version_of(set)
+    return set.all ~= '' and set.version or 0
 end
 
 local function raise_version(set)

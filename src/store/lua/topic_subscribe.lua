@@ -1,7 +1,8 @@
--- ARGV: 2 epoch, seq; 3 topic. Answer: version, and where it begins.
+-- ARGV: 2 epoch, seq; 3 topic. Answer: version, where it begins, and the version before.
 local function subscribe()
     local low, high, seq = unpack('<I4I4I8', ARGV[2])
     local set, topic = load_set(), ARGV[3]
+    local prev = version_of(set)
     local found, count, its_low, its_high, its_seq = find_topic(set, topic)
     if found then
         low, high, seq = its_low, its_high, its_seq
@@ -12,7 +13,7 @@ local function subscribe()
         raise_version(set)
     end
     save_set(set)
-    return pack('<I8I4I4I8', set.version, low, high, seq)
+    return pack('<I8I4I4I8I8', set.version, low, high, seq, prev)
 end
 
 define('subscribe', {}, subscribe)
