@@ -135,8 +135,7 @@ void store_sqlite_user_free_all(struct store_sqlite *store);
 
 /* Begin one if it is time. */
 void store_sqlite_checkpoint_consider(struct store_sqlite *store);
-/* One slice, inside the transaction whose row is `row`, beside so many operations. 0 or an error; then done() or undo(), by how the
- * commit ended. */
+/* One slice, in the transaction of the row, beside so many operations. 0 or an error; then done() or undo(), as the commit ended. */
 int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t operations);
 void store_sqlite_checkpoint_done(struct store_sqlite *store);
 void store_sqlite_checkpoint_undo(struct store_sqlite *store);
