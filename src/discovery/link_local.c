@@ -28,6 +28,7 @@ struct batch {
     struct local *to;
     uint32_t count;
     uint32_t room;
+    bool urgent; /* one of them is a message of high priority */
     struct tell tells[];
 };
 
@@ -77,13 +78,22 @@ static void on_answer_mail(struct mail *mail)
     finish(container_of(mail, struct link_call, mail));
 }
 
+/* A message of high priority waits for nothing, neither on its way to the log nor to its devices. */
+static void post_call(struct link *to, struct link_call *call)
+{
+    if (call->in.type == PEER_SEND && call->in.send.priority == PEER_PRIORITY_HIGH)
+        mailbox_post_urgent(to->loop, &call->mail);
+    else
+        mailbox_post(to->loop, &call->mail);
+}
+
 static void local_answer(struct link *link, struct link_call *call)
 {
     petrel_assert(call->to == link && !call->answered);
     call->answered = true;
     if (call->from != call->to) {
         call->mail.run = on_answer_mail;
-        mailbox_post(call->from->loop, &call->mail);
+        post_call(call->from, call);
     } else if (call->serving) {
         loop_defer(link->loop, &call->task);
     } else {
@@ -129,7 +139,7 @@ static void begin(struct local *from, struct local *to, struct link_call *call)
         serve(call);
     } else {
         call->mail.run = on_call_mail;
-        mailbox_post(to->link.loop, &call->mail);
+        post_call(&to->link, call);
     }
 }
 
@@ -294,7 +304,10 @@ static void flush(struct local *from)
         from->batches[i] = NULL;
         atomic_fetch_sub_explicit(&batch->to->waiting, batch->room - batch->count, memory_order_relaxed);
         batch->room = batch->count;
-        mailbox_post(batch->to->link.loop, &batch->mail);
+        if (batch->urgent)
+            mailbox_post_urgent(batch->to->link.loop, &batch->mail);
+        else
+            mailbox_post(batch->to->link.loop, &batch->mail);
     }
 }
 
@@ -348,6 +361,7 @@ static int tell_loop(struct local *from, size_t index, const struct peer_msg *ms
         return PETREL_E_BUSY;
     }
     tell_take(&batch->tells[batch->count++], msg);
+    batch->urgent = batch->urgent || (msg->type == PEER_DELIVER && msg->deliver.high);
     loop_at_turn_end(from->link.loop, &from->flush);
     return 0;
 }

@@ -78,7 +78,7 @@ static void end_turn(struct loop *loop)
 /* Until the next timer is due, as of the last turn's end; -1: for ever. */
 static int wait_ms(struct loop *loop)
 {
-    if (has_work(loop) || (!crowd_gathers_mail(loop) && !mailbox_sleep(loop)))
+    if (has_work(loop) || !mailbox_sleep(loop, crowd_gathers_mail(loop) ? MAILBOX_RESTING : MAILBOX_ASLEEP))
         return 0;
     uint64_t next_ms = timer_wheel_next_ms(loop);
     if (next_ms == UINT64_MAX)

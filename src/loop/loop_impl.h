@@ -36,9 +36,12 @@
 #define TIMER_LEVEL_BITS 6
 #define TIMER_SLOTS 64
 
+enum mailbox_sleep { MAILBOX_AWAKE, MAILBOX_RESTING /* urgent mail alone wakes it */, MAILBOX_ASLEEP };
+enum mailbox_mail { MAILBOX_EMPTY, MAILBOX_FILLED, MAILBOX_URGENT };
+
 struct mailbox {
-    atomic_bool asleep; /* the loop waits for sockets, and whoever posts wakes it */
-    atomic_bool filled; /* there is mail; written under lock */
+    atomic_int sleep;  /* enum mailbox_sleep: whether the loop waits for sockets, and for what mail it is woken */
+    atomic_int filled; /* enum mailbox_mail: what is in it; written under lock */
     pthread_mutex_t lock;
     struct mail *first; /* under lock, as is last */
     struct mail *last;
@@ -112,12 +115,12 @@ int mailbox_init(struct loop *loop);
 void mailbox_destroy(struct loop *loop);
 /* Run all mail that has been posted so far; whether there was any. */
 bool mailbox_run(struct loop *loop);
-/* Before the loop waits: true when there is no mail, and who posts from here on wakes it. */
-bool mailbox_sleep(struct loop *loop);
+/* Before the loop waits, RESTING or ASLEEP: true when there is no mail that ends such a sleep, and who posts some from here on wakes it. */
+bool mailbox_sleep(struct loop *loop, enum mailbox_sleep sleep);
 /* Whether or not the loop is asleep, its next wait ends at once. Any thread. */
 void mailbox_wake(struct loop *loop);
 /* Post a chain that ends in last, with at most one wake-up. */
-void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last);
+void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last, bool urgent);
 
 void timer_wheel_init(struct loop *loop);
 /* Fire what is due at the turn's begin. */

@@ -34,14 +34,14 @@ void mailbox_destroy(struct loop *loop)
 bool mailbox_run(struct loop *loop)
 {
     struct mailbox *box = &loop->mailbox;
-    atomic_store_explicit(&box->asleep, false, memory_order_relaxed);
-    if (!atomic_load_explicit(&box->filled, memory_order_acquire))
+    atomic_store_explicit(&box->sleep, MAILBOX_AWAKE, memory_order_relaxed);
+    if (atomic_load_explicit(&box->filled, memory_order_acquire) == MAILBOX_EMPTY)
         return false;
     pthread_mutex_lock(&box->lock);
     struct mail *mail = box->first;
     box->first = NULL;
     box->last = NULL;
-    atomic_store_explicit(&box->filled, false, memory_order_relaxed);
+    atomic_store_explicit(&box->filled, MAILBOX_EMPTY, memory_order_relaxed);
     pthread_mutex_unlock(&box->lock);
     bool any = mail != NULL;
     while (mail != NULL) {
@@ -52,14 +52,20 @@ bool mailbox_run(struct loop *loop)
     return any;
 }
 
-/* Here asleep is written before filled is read, and who posts does it the other way around: one of the two sees the other. */
-bool mailbox_sleep(struct loop *loop)
+/* Whether such mail ends such a sleep. */
+static bool is_woken(int sleep, int mail)
+{
+    return sleep == MAILBOX_RESTING ? mail == MAILBOX_URGENT : sleep == MAILBOX_ASLEEP && mail != MAILBOX_EMPTY;
+}
+
+/* Here sleep is written before filled is read, and who posts does it the other way around: one of the two sees the other. */
+bool mailbox_sleep(struct loop *loop, enum mailbox_sleep sleep)
 {
     struct mailbox *box = &loop->mailbox;
-    atomic_store(&box->asleep, true);
-    if (!atomic_load(&box->filled))
+    atomic_store(&box->sleep, sleep);
+    if (!is_woken(sleep, atomic_load(&box->filled)))
         return true;
-    atomic_store_explicit(&box->asleep, false, memory_order_relaxed);
+    atomic_store_explicit(&box->sleep, MAILBOX_AWAKE, memory_order_relaxed);
     return false;
 }
 
@@ -73,9 +79,10 @@ void mailbox_wake(struct loop *loop)
     petrel_assert(wrote == (ssize_t)sizeof one);
 }
 
-void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last)
+void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last, bool urgent)
 {
     struct mailbox *box = &to->mailbox;
+    const int mail = urgent ? MAILBOX_URGENT : MAILBOX_FILLED;
     last->next = NULL;
     atomic_fetch_add_explicit(&box->posting, 1, memory_order_relaxed);
     pthread_mutex_lock(&box->lock);
@@ -84,16 +91,22 @@ void mailbox_post_chain(struct loop *to, struct mail *first, struct mail *last)
     else
         box->last->next = first;
     box->last = last;
-    atomic_store(&box->filled, true);
+    if (urgent || atomic_load_explicit(&box->filled, memory_order_relaxed) == MAILBOX_EMPTY)
+        atomic_store(&box->filled, mail);
     pthread_mutex_unlock(&box->lock);
     /* One that is awake looks into its mailbox before it sleeps. Not inside the lock, which the loop takes first of all. It may have run
      * the mail by now, and its owner free it. */
-    if (atomic_load(&box->asleep) && atomic_exchange(&box->asleep, false))
+    if (is_woken(atomic_load(&box->sleep), mail) && atomic_exchange(&box->sleep, MAILBOX_AWAKE) != MAILBOX_AWAKE)
         mailbox_wake(to);
     atomic_fetch_sub_explicit(&box->posting, 1, memory_order_release);
 }
 
 void mailbox_post(struct loop *to, struct mail *mail)
 {
-    mailbox_post_chain(to, mail, mail);
+    mailbox_post_chain(to, mail, mail, false);
+}
+
+void mailbox_post_urgent(struct loop *to, struct mail *mail)
+{
+    mailbox_post_chain(to, mail, mail, true);
 }

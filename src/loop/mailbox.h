@@ -15,5 +15,7 @@ struct mail {
 /* Run mail->run(mail) once on the loop's thread, never before this returns. Any thread; also before loop_run() and up to
  * loop_free(). Never fails: who posts bounds how much is under way. */
 void mailbox_post(struct loop *to, struct mail *mail);
+/* As mailbox_post(). A loop that lets its busy crowd rest (crowd.c) is woken, and runs all mail, where other mail may wait some ms. */
+void mailbox_post_urgent(struct loop *to, struct mail *mail);
 
 #endif

@@ -19,6 +19,7 @@ struct parcel {
     struct loop *home;
     struct mail *first;
     struct mail *last;
+    bool urgent; /* one of them is */
 };
 
 /* Jobs that wait, in the order they were posted. */
@@ -85,8 +86,9 @@ static void send_parcels(struct worker *worker)
     for (size_t i = 0; i < worker->parcel_count; i++) {
         struct parcel *parcel = &worker->parcels[i];
         if (parcel->first != NULL)
-            mailbox_post_chain(parcel->home, parcel->first, parcel->last);
+            mailbox_post_chain(parcel->home, parcel->first, parcel->last, parcel->urgent);
         parcel->first = NULL;
+        parcel->urgent = false;
     }
 }
 
@@ -315,6 +317,7 @@ void worker_finish(struct worker *worker, struct worker_job *job)
     else
         parcel->last->next = &job->mail;
     parcel->last = &job->mail;
+    parcel->urgent = parcel->urgent || job->urgent;
     worker->finished++;
 }
 

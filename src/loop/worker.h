@@ -28,6 +28,7 @@ struct worker_job {
     struct loop *home;
     void (*done)(struct worker_job *job);
     struct worker_job *next; /* the batch, a chain ending in NULL */
+    bool urgent;             /* on the way home, as with mailbox_post_urgent(); for work() to set */
 };
 
 struct worker_config {

@@ -60,6 +60,7 @@ static void deliver(struct message_role *role, const struct store_request *reque
             .position = out->sent.position,
             .prev = out->prev,
             .message = out->hits[i].target ? request->in.append.message : NULL,
+            .high = request->in.append.priority == PEER_PRIORITY_HIGH,
         };
         tell(role, &out->hits[i].route, &msg, true);
     }

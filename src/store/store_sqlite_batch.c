@@ -352,6 +352,11 @@ static void take_back(struct store_sqlite *store, struct worker_job *jobs, const
         store_sqlite_release(container_of(jobs, struct store_request, job));
 }
 
+static bool is_urgent(const struct store_request *request)
+{
+    return request->op == STORE_APPEND && request->in.append.priority == PEER_PRIORITY_HIGH;
+}
+
 static struct worker_job *run_chunk(struct store_sqlite *store, struct worker_job *jobs)
 {
     uint64_t now = clock_mono_ms(store->config.clock);
@@ -380,6 +385,7 @@ static struct worker_job *run_chunk(struct store_sqlite *store, struct worker_jo
     metrics_add(store->config.metrics, METRIC_STORE_OPERATIONS, count);
     while (jobs != end) {
         struct worker_job *next = jobs->next;
+        jobs->urgent = is_urgent(container_of(jobs, struct store_request, job));
         worker_finish(store->worker, jobs);
         jobs = next;
     }

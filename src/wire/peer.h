@@ -56,6 +56,7 @@ struct peer_deliver {
     struct position position;
     uint64_t prev;
     struct buf *message; /* the receiver takes a reference to keep it */
+    bool high;           /* the message's priority: it waits for nothing on its way */
 };
 
 /* EVICT: close this session with a code of session_code.h. */

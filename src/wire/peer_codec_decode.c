@@ -170,6 +170,7 @@ static int read_deliver(const void *unpacked, struct peer_msg *out)
     struct peer_deliver *deliver = &out->deliver;
     deliver->position = read_position(body->position);
     deliver->prev = body->prev;
+    deliver->high = body->high;
     if (position_is_none(deliver->position) || read_route(body->route, &deliver->route) != 0)
         return PETREL_E_PROTOCOL;
     deliver->message = body->message.len > 0 ? buf_copy(text_borrow(body->message)) : NULL;

@@ -237,6 +237,7 @@ static int put_deliver(struct bytebuf *out, const struct peer_deliver *deliver)
     body.position = put_position(&parts, deliver->position);
     body.prev = deliver->prev;
     body.message = text_lend(buf_bytes(deliver->message));
+    body.high = deliver->high;
     return peer_codec_encode_frame(out, PEER_DELIVER, NULL, &body.base);
 }
 

@@ -189,7 +189,7 @@ static void put_tell(struct bytebuf *out, enum peer_type type, struct buf *messa
                                              "demo"));
     struct peer_msg msg = {.type = type};
     if (type == PEER_DELIVER)
-        msg.deliver = (struct peer_deliver){ROUTE, AT, 299, message};
+        msg.deliver = (struct peer_deliver){ROUTE, AT, 299, message, true};
     else if (type == PEER_EVICT)
         msg.evict = (struct peer_evict){ROUTE, SESSION_CODE_KICKED};
     else if (type == PEER_RESUBSCRIBED)

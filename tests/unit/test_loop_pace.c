@@ -27,14 +27,23 @@ struct pace {
     int heard;
     int heard_of_few;
     bool few_speak; /* when the crowd has become busy */
+    bool urgent;    /* the mail then */
     struct mail mail;
     int mails;
     int mails_before; /* the crowd was heard again */
+    struct loop_task turn_end;
+    bool turn_ended; /* that of the first mail, before the crowd was heard again */
 };
 
 static void speak(const struct pace *pace, int which)
 {
     petrel_assert(send(pace->fds[which], "x", 1, MSG_NOSIGNAL) == 1);
+}
+
+static void on_turn_end(struct loop_task *task)
+{
+    struct pace *pace = container_of(task, struct pace, turn_end);
+    pace->turn_ended = pace->heard <= BUSY;
 }
 
 static void finish(struct pace *pace)
@@ -56,6 +65,8 @@ static void on_data(void *owner, struct bytes data)
         finish(pace);
     else if (pace->few_speak)
         speak(pace, 1);
+    else if (pace->urgent)
+        mailbox_post_urgent(pace->loop, &pace->mail);
     else
         mailbox_post(pace->loop, &pace->mail);
 }
@@ -72,8 +83,10 @@ static void on_data_of_few(void *owner, struct bytes data)
 static void on_mail(struct mail *mail)
 {
     struct pace *pace = container_of(mail, struct pace, mail);
-    if (pace->mails++ == 0)
+    if (pace->mails++ == 0) {
         speak(pace, 0);
+        loop_defer(pace->loop, &pace->turn_end);
+    }
     if (pace->mails == MAILS_BEFORE)
         clock_manual_advance(&pace->clock, LONG_MS);
     if (pace->few_speak && pace->heard <= BUSY && pace->mails < MAILS)
@@ -122,6 +135,7 @@ static void run(struct pace *pace)
 {
     clock_manual_init(&pace->clock, 1000, 1700000000000);
     pace->mail.run = on_mail;
+    pace->turn_end = (struct loop_task){.run = on_turn_end};
     struct loop_config loop_config = {.clock = &pace->clock.clock};
     assert_int_equal(loop_new(&pace->loop, &loop_config), 0);
     struct listener_config config = {.host = "127.0.0.1", .crowd = true};
@@ -155,6 +169,17 @@ static void what_waits_while_a_crowd_rests_is_not_forgotten(void **state)
     run(&pace);
     assert_int_equal(pace.mails_before, 1);
     assert_int_equal(pace.heard, BUSY + 1);
+    assert_false(pace.turn_ended);
+}
+
+static void urgent_mail_does_not_wait_for_a_crowd_that_rests(void **state)
+{
+    (void)state;
+    struct pace pace = {.urgent = true};
+    run(&pace);
+    assert_int_equal(pace.mails_before, 1);
+    assert_int_equal(pace.heard, BUSY + 1);
+    assert_true(pace.turn_ended);
 }
 
 int main(void)
@@ -162,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_busy_crowd_rests_and_the_few_and_mail_go_on),
         cmocka_unit_test(what_waits_while_a_crowd_rests_is_not_forgotten),
+        cmocka_unit_test(urgent_mail_does_not_wait_for_a_crowd_that_rests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
