@@ -233,6 +233,18 @@ static void take_page(struct topic_follow *follow, const struct peer_topic_page 
     }
 }
 
+/* There was no log when the store was asked. One that begins since begins after where the loop was before; but not after where the
+ * loop has come to meanwhile: then the store is asked again, from where this one stands. */
+static void take_nothing(struct topic_follow *follow)
+{
+    if (same(follow->loop_at, follow->topic->at)) {
+        follow->at = (struct position){0, 0};
+        session_topics_follow_settle(follow);
+    } else {
+        move(follow, FOLLOW_LAGS, &follow->topic->topics->lagging);
+    }
+}
+
 static void on_fetched(struct link_call *link)
 {
     struct session_call *call = session_call_of(link);
@@ -245,17 +257,15 @@ static void on_fetched(struct link_call *link)
     topics->fetches--;
     session_topics_log_unpin(topic);
     const int status = link->reply.status;
-    /* Of another position: it was asked for an earlier subscription, and this one asks for itself. */
-    if (follow != NULL && follow->state == FOLLOW_ASKS && same(asked->position, follow->at)) {
-        if (status == 0) {
+    /* Another one was asked for an earlier subscription, and this one asks for itself. */
+    if (follow != NULL && follow->call == call) {
+        follow->call = NULL;
+        if (status == 0)
             take_page(follow, link->reply.topic_page);
-        } else if (status == PETREL_E_NOT_FOUND) {
-            /* Nothing was ever appended, or all of it is forgotten: from where the loop is. */
-            follow->at = (struct position){0, 0};
-            session_topics_follow_settle(follow);
-        } else {
+        else if (status == PETREL_E_NOT_FOUND)
+            take_nothing(follow);
+        else
             move(follow, FOLLOW_LAGS, &topics->lagging);
-        }
     }
     if (status != 0 && status != PETREL_E_NOT_FOUND)
         session_topics_failed(topics);
@@ -275,10 +285,13 @@ static bool ask(struct topic_follow *follow)
                                                           .max_entries = PEER_PAGE_MAX,
                                                           .max_bytes = PEER_PAGE_BYTES};
     move(follow, FOLLOW_ASKS, NULL);
+    follow->call = call;
+    follow->loop_at = follow->topic->at;
     topics->fetches++;
     follow->topic->pins++;
     if (session_call_ask(call, on_fetched) == 0)
         return true;
+    follow->call = NULL;
     topics->fetches--;
     follow->topic->pins--;
     move(follow, FOLLOW_LAGS, &topics->lagging);

@@ -5,12 +5,14 @@
 
 #include "session/session_topics_impl.h"
 
+struct session_call;
+
 enum follow_state {
     FOLLOW_WAITING, /* in topic->waiting */
     FOLLOW_WITH,    /* in topic->members or unsent */
     FOLLOW_LAGS,    /* in topics->lagging */
     FOLLOW_BLOCKED, /* nowhere, until its socket drains */
-    FOLLOW_ASKS,    /* its TOPIC_FETCH is under way */
+    FOLLOW_ASKS,    /* its call is under way */
 };
 
 /* A session in a topic; of `all` only while it is apart. */
@@ -19,8 +21,10 @@ struct topic_follow {
     struct list node;
     struct session_set *set;
     struct session_topic *topic;
-    struct position at; /* none: from where the loop is */
-    uint64_t told;      /* what of it the client knows */
+    const struct session_call *call; /* its TOPIC_FETCH */
+    struct position loop_at;         /* where the loop was when that was asked */
+    struct position at;              /* none: from where the loop is */
+    uint64_t told;                   /* what of it the client knows */
     uint8_t state;
     bool anew; /* the client is to be told where it begins */
 };

@@ -28,7 +28,8 @@ struct peer_topic_send {
     uint64_t key_expires_ms;
 };
 
-/* TOPIC_FETCH: the page after `position`; none: from the head, which is an empty page. NOT_FOUND: nothing was ever appended. */
+/* TOPIC_FETCH: the page after `position`; none: from the head, which is an empty page. NOT_FOUND: there was no log when the store was
+ * asked: nothing was ever appended, or all is forgotten. One may have begun by the time that this is heard. */
 struct peer_topic_fetch {
     struct bytes app;
     struct bytes topic;

@@ -402,55 +402,6 @@ static void a_late_change_is_told_to_the_session_that_is_there(void **state)
     topics_node_close(&node);
 }
 
-static void copy_file(const char *from, const char *to)
-{
-    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
-    char bytes[4096];
-    assert_non_null(in);
-    assert_non_null(out);
-    for (size_t len; (len = fread(bytes, 1, sizeof bytes, in)) > 0;)
-        assert_int_equal(fwrite(bytes, 1, len, out), len);
-    (void)fclose(in);
-    assert_int_equal(fclose(out), 0);
-}
-
-/* The loop's own position is ahead of a log that begins a new epoch with less in it. */
-static void a_store_that_forgot_is_told_to_who_is_with_the_loop(void **state)
-{
-    (void)state;
-    struct topics_node node;
-    struct client phone;
-    char older[TMPDIR_PATH_MAX + 16];
-    topics_node_open(&node, 1000);
-    (void)snprintf(older, sizeof older, "%s/older", node.dir.path);
-    const struct position kept = topics_node_publish_text(&node, "all", NULL, 0, "kept");
-    topics_node_topics_shut(&node);
-    copy_file(node.topics_path, older);
-    topics_node_topics_open(&node, node.topics_path, 1000, false);
-    (void)topics_node_connect_anew(&node, 0, &phone, "phone");
-    topics_node_publish_text(&node, "all", NULL, 0, "forgotten");
-    topics_node_publish_text(&node, "all", NULL, 0, "forgotten, too");
-    (void)topics_node_take_push(&phone, "all", "forgotten");
-    const struct position ahead = topics_node_take_push(&phone, "all", "forgotten, too");
-    assert_int_equal(ahead.seq, kept.seq + 2);
-    topics_node_topics_shut(&node);
-    topics_node_topics_open(&node, older, 1000, true);
-    topics_node_lose_hints(&node);
-    const struct session_gap *gap = &client_take(&phone, SESSION_GAP)->gap;
-    assert_int_equal(gap->reason, SESSION_GAP_ROLLBACK);
-    assert_int_equal(gap->lost_at_most, 2);
-    assert_int_equal(gap->to.seq, kept.seq);
-    const uint64_t epoch = gap->to.epoch;
-    assert_true(epoch > ahead.epoch);
-    /* What has the seq of a forgotten one is another message. */
-    topics_node_publish_text(&node, "all", NULL, 0, "after");
-    const struct position after = topics_node_take_push(&phone, "all", "after");
-    assert_int_equal(after.epoch, epoch);
-    assert_int_equal(after.seq, kept.seq + 1);
-    topics_node_leave(&phone);
-    topics_node_close(&node);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,7 +417,6 @@ int main(void)
         cmocka_unit_test(who_subscribes_again_stays_where_it_is),
         cmocka_unit_test(what_came_between_two_subscriptions_is_not_sent),
         cmocka_unit_test(a_late_change_is_told_to_the_session_that_is_there),
-        cmocka_unit_test(a_store_that_forgot_is_told_to_who_is_with_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

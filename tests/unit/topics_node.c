@@ -54,9 +54,26 @@ static void do_nothing(void *ctx)
     (void)ctx;
 }
 
+static void on_held(struct topics_request *request)
+{
+    struct topics_node_swap *swap = container_of(request, struct topics_node_swap, instead);
+    petrel_assert(request->status == PETREL_E_NOT_FOUND); /* nothing is lent that would be gone when it is told */
+    loops_tally_add(&swap->held_count, 1);
+}
+
+static int hold(struct topics_node_swap *swap, struct topics *inside, struct topics_request *request)
+{
+    swap->held = request;
+    swap->instead = (struct topics_request){.in = request->in};
+    return topics_submit(inside, request->op, &swap->instead, request->home, on_held);
+}
+
 static int swap_submit(struct topics *topics, struct topics_request *request)
 {
-    struct topics *inside = atomic_load(&container_of(topics, struct topics_node_swap, base)->inside);
+    struct topics_node_swap *swap = container_of(topics, struct topics_node_swap, base);
+    struct topics *inside = atomic_load(&swap->inside);
+    if (inside != NULL && request->op == TOPICS_FETCH && atomic_exchange(&swap->holds, false))
+        return hold(swap, inside, request);
     return inside != NULL ? inside->ops->submit(inside, request) : PETREL_E_CLOSING;
 }
 
@@ -319,6 +336,31 @@ void topics_node_leave(struct client *client)
     client_disconnect(client);
     client_take_end(client);
     client_close(client);
+}
+
+void topics_node_hold_fetch(struct topics_node *node)
+{
+    loops_tally_init(&node->topics.held_count);
+    atomic_store(&node->topics.holds, true);
+}
+
+void topics_node_await_held(struct topics_node *node)
+{
+    assert_true(loops_tally_wait(&node->topics.held_count, 1));
+}
+
+static void release_held(void *ctx)
+{
+    struct topics_node_swap *swap = ctx;
+    swap->held->status = swap->instead.status;
+    swap->held->done(swap->held);
+}
+
+void topics_node_release_held(struct topics_node *node)
+{
+    const size_t home = node->topics.held->home == node->loops.loops[0] ? 0 : 1;
+    loops_run_on(&node->loops, home, release_held, &node->topics);
+    loops_tally_destroy(&node->topics.held_count);
 }
 
 static void lose_hints(void *ctx)

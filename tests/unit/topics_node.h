@@ -20,10 +20,14 @@
 struct message_role;
 struct store;
 
-/* A store of topics in whose place another can be put: one that forgot. */
+/* A store of topics in whose place another can be put: one that forgot. It can hold an answer back. */
 struct topics_node_swap {
     struct topics base;
     _Atomic(struct topics *) inside;
+    atomic_bool holds;             /* the next fetch */
+    struct topics_request *held;   /* it, which waits */
+    struct topics_request instead; /* what is asked in its place */
+    struct loops_tally held_count;
 };
 
 struct topics_node {
@@ -51,6 +55,10 @@ void topics_node_close(struct topics_node *node);
 /* Put another store of topics in the place of the one that was shut. */
 void topics_node_topics_open(struct topics_node *node, const char *path, uint32_t cap, bool restored);
 void topics_node_topics_shut(struct topics_node *node);
+/* The next fetch is answered when it is released, as it was answered when it was asked: that nothing is there. */
+void topics_node_hold_fetch(struct topics_node *node);
+void topics_node_await_held(struct topics_node *node);
+void topics_node_release_held(struct topics_node *node);
 /* The first loop is told that hints may be lost. */
 void topics_node_lose_hints(struct topics_node *node);
 
