@@ -38,15 +38,13 @@
 
 enum mailbox_sleep { MAILBOX_AWAKE, MAILBOX_RESTING /* urgent mail alone wakes it */, MAILBOX_ASLEEP };
 enum mailbox_mail { MAILBOX_EMPTY, MAILBOX_FILLED, MAILBOX_URGENT };
-
 struct mailbox {
     atomic_int sleep;  /* enum mailbox_sleep: whether the loop waits for sockets, and for what mail it is woken */
     atomic_int filled; /* enum mailbox_mail: what is in it; written under lock */
     pthread_mutex_t lock;
-    struct mail *first; /* under lock, as is last */
-    struct mail *last;
-    struct endpoint wakeup; /* an eventfd */
-    atomic_uint posting;    /* threads that are inside mailbox_post_chain() */
+    struct mail *first, *last; /* under lock */
+    struct endpoint wakeup;    /* an eventfd */
+    atomic_uint posting;       /* threads that are inside mailbox_post_chain() */
 };
 
 struct timer_wheel {
@@ -83,10 +81,9 @@ struct loop {
     uint64_t trimmed_ms;
     struct alarm alarm;
     struct mailbox mailbox;
-    struct list deferred, turn_end; /* loop_task, in order */
-    struct list unflushed;          /* outboxes of streams written to in this turn */
-    struct stream *closing_first;   /* streams that wait for on_closed */
-    struct stream *closing_last;
+    struct list deferred, turn_end;              /* loop_task, in order */
+    struct list unflushed;                       /* outboxes of streams written to in this turn */
+    struct stream *closing_first, *closing_last; /* wait for on_closed */
     struct list closed_listeners;
     uint8_t *read_buffer;
     size_t read_buffer_size;

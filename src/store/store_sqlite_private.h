@@ -17,8 +17,7 @@
 #include "store/user_order.h"
 
 #define STORE_SQLITE_STARTS_MAX 64
-#define STORE_SQLITE_STRETCH                                                                                           \
-    16U /* requests side by side: more misses than a core has under way at a time gain nothing */
+#define STORE_SQLITE_STRETCH 16U /* requests side by side: more misses than a core has under way gain nothing */
 
 /* What a touched user was before the commit under way. */
 struct store_undo {
@@ -35,10 +34,9 @@ enum store_checkpoint_phase {
 };
 
 struct store_sqlite_stmts {
-    struct sqlite_stmt *journal_insert, *journal_delete, *journal_select;
-    struct sqlite_stmt *user_select, *user_upsert, *user_delete, *user_due;
-    struct sqlite_stmt *key_select, *key_upsert, *key_expire;
-    struct sqlite_stmt *meta_select, *meta_upsert;
+    struct sqlite_stmt *journal_insert, *journal_delete, *journal_select, *user_select, *user_upsert, *user_delete,
+        *user_due;
+    struct sqlite_stmt *key_select, *key_upsert, *key_expire, *meta_select, *meta_upsert;
 };
 
 struct store_sqlite {
@@ -50,9 +48,8 @@ struct store_sqlite {
     struct store_sqlite_stmts stmts;
 
     struct user_index users;
-    uint32_t hand; /* of the clock that looks at all users: a number */
-    struct store_user *
-        *woken; /* may go to rest after the batch; the memory of these three is kept from commit to commit */
+    uint32_t hand;             /* of the clock that looks at all users: a number */
+    struct store_user **woken; /* may go to rest after the batch; the memory of these three stays */
     size_t woken_count, woken_room;
     struct store_undo *undos; /* a row for each user touched */
     size_t undos_count, undos_room;

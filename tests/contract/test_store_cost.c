@@ -63,7 +63,7 @@ static void fill(struct costing *costing, struct store_request *request, uint64_
         request->in.ack = (struct peer_ack){.target = target, .position = at};
         return;
     default:
-        fill_check(entries, request, &(struct peer_check){target, at, store_rig_route((uint32_t)number), 1});
+        fill_check(entries, request, &(struct peer_check){target, at, store_rig_route((uint32_t)number), 1, 0});
     }
 }
 
