@@ -15,7 +15,6 @@
 #include "store/store_sqlite.h"
 #include "store/store_sqlite_rest.h"
 #include "store/user_order.h"
-
 #define STORE_SQLITE_STARTS_MAX 64
 #define STORE_SQLITE_STRETCH 16U /* requests side by side: more misses than a core has under way gain nothing */
 
