@@ -33,6 +33,14 @@ const struct clock *clock_system(void)
     return &system;
 }
 
+uint64_t clock_stopwatch_us(void)
+{
+    struct timespec now;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &now);
+    petrel_assert(rc == 0);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static uint64_t manual_mono_ms(const struct clock *clock)
 {
     return container_of(clock, const struct clock_manual, clock)->mono;

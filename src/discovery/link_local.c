@@ -28,7 +28,7 @@ struct batch {
     struct local *to;
     uint32_t count;
     uint32_t room;
-    bool urgent; /* one of them is a message of high priority */
+    bool high; /* one of them is a message of high priority */
     struct tell tells[];
 };
 
@@ -79,12 +79,17 @@ static void on_answer_mail(struct mail *mail)
 }
 
 /* A message of high priority waits for nothing, neither on its way to the log nor to its devices. */
+static void post(struct link *to, struct mail *mail, bool high)
+{
+    if (high)
+        mailbox_post_urgent(to->loop, mail);
+    else
+        mailbox_post(to->loop, mail);
+}
+
 static void post_call(struct link *to, struct link_call *call)
 {
-    if (call->in.type == PEER_SEND && call->in.send.priority == PEER_PRIORITY_HIGH)
-        mailbox_post_urgent(to->loop, &call->mail);
-    else
-        mailbox_post(to->loop, &call->mail);
+    post(to, &call->mail, call->in.type == PEER_SEND && call->in.send.priority == PEER_PRIORITY_HIGH);
 }
 
 static void local_answer(struct link *link, struct link_call *call)
@@ -304,10 +309,7 @@ static void flush(struct local *from)
         from->batches[i] = NULL;
         atomic_fetch_sub_explicit(&batch->to->waiting, batch->room - batch->count, memory_order_relaxed);
         batch->room = batch->count;
-        if (batch->urgent)
-            mailbox_post_urgent(batch->to->link.loop, &batch->mail);
-        else
-            mailbox_post(batch->to->link.loop, &batch->mail);
+        post(&batch->to->link, &batch->mail, batch->high);
     }
 }
 
@@ -361,7 +363,7 @@ static int tell_loop(struct local *from, size_t index, const struct peer_msg *ms
         return PETREL_E_BUSY;
     }
     tell_take(&batch->tells[batch->count++], msg);
-    batch->urgent = batch->urgent || (msg->type == PEER_DELIVER && msg->deliver.high);
+    batch->high = batch->high || (msg->type == PEER_DELIVER && msg->deliver.high);
     loop_at_turn_end(from->link.loop, &from->flush);
     return 0;
 }

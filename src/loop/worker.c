@@ -1,5 +1,6 @@
 #include "loop/worker.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/object.h"
 #include "loop/capabilities.h"
@@ -92,17 +93,9 @@ static void send_parcels(struct worker *worker)
     }
 }
 
-static uint64_t now_us(void)
-{
-    struct timespec at;
-    int rc = clock_gettime(CLOCK_MONOTONIC, &at);
-    petrel_assert(rc == 0);
-    return (uint64_t)at.tv_sec * 1000000 + (uint64_t)at.tv_nsec / 1000;
-}
-
 static struct timespec in_us(uint64_t us)
 {
-    uint64_t at = now_us() + us;
+    uint64_t at = clock_stopwatch_us() + us;
     return (struct timespec){.tv_sec = (time_t)(at / 1000000), .tv_nsec = (long)(at % 1000000) * 1000};
 }
 
@@ -135,7 +128,7 @@ static void gather(struct worker *worker)
 
 static void note_pace(struct worker *worker, uint32_t jobs)
 {
-    uint64_t now = now_us();
+    uint64_t now = clock_stopwatch_us();
     worker->lately_jobs = worker->lately_jobs * PACE_KEPT + jobs;
     worker->lately_us = worker->lately_us * PACE_KEPT + (double)(now - worker->taken_us);
     worker->taken_us = now;
@@ -220,7 +213,7 @@ static void *run_thread(void *arg)
         return NULL;
     uint32_t wait_ms = 0;
     bool stopping = false;
-    worker->taken_us = now_us();
+    worker->taken_us = clock_stopwatch_us();
     for (;;) {
         struct worker_job *batch = take_batch(worker, wait_ms, &stopping);
         if (batch == NULL && stopping)

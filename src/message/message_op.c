@@ -45,11 +45,6 @@ static bool user_valid(const struct peer_target *target)
     return route_valid_app(target->app) && route_valid_user(target->user);
 }
 
-static bool device_valid(const struct peer_target *target)
-{
-    return user_valid(target) && route_valid_device(target->device);
-}
-
 static bool user_or_device_valid(const struct peer_target *target)
 {
     return user_valid(target) && (target->device.ptr == NULL || route_valid_device(target->device));
@@ -57,7 +52,7 @@ static bool user_or_device_valid(const struct peer_target *target)
 
 static int fill_bind(struct store_request *request, const struct peer_bind *bind)
 {
-    if (!device_valid(&bind->target) || bind->route.generation == 0 || bind->attempt == 0)
+    if (!peer_target_is_device(&bind->target) || bind->route.generation == 0 || bind->attempt == 0)
         return PETREL_E_INVALID;
     request->in.bind = *bind;
     /* The one pointer that is looked at even when the bind is refused. */
@@ -86,15 +81,15 @@ int message_op_fill(struct store_request *request, const struct peer_msg *in, en
     case PEER_UNBIND:
         *op = STORE_UNBIND;
         request->in.unbind = in->unbind;
-        return device_valid(&in->unbind.target) ? 0 : PETREL_E_INVALID;
+        return peer_target_is_device(&in->unbind.target) ? 0 : PETREL_E_INVALID;
     case PEER_FETCH:
         *op = STORE_FETCH;
         request->in.fetch = in->fetch;
-        return device_valid(&in->fetch.target) ? 0 : PETREL_E_INVALID;
+        return peer_target_is_device(&in->fetch.target) ? 0 : PETREL_E_INVALID;
     case PEER_ACK:
         *op = STORE_ACK;
         request->in.ack = in->ack;
-        return device_valid(&in->ack.target) ? 0 : PETREL_E_INVALID;
+        return peer_target_is_device(&in->ack.target) ? 0 : PETREL_E_INVALID;
     case PEER_SEND:
         *op = STORE_APPEND;
         return fill_append(request, &in->send);
@@ -109,11 +104,11 @@ int message_op_fill(struct store_request *request, const struct peer_msg *in, en
     case PEER_ENROL:
         *op = STORE_ENROL;
         request->in.enrol = in->enrol;
-        return device_valid(&in->enrol) ? 0 : PETREL_E_INVALID;
+        return peer_target_is_device(&in->enrol) ? 0 : PETREL_E_INVALID;
     case PEER_REMOVE:
         *op = STORE_REMOVE;
         request->in.remove = in->remove;
-        return device_valid(&in->remove.target) ? 0 : PETREL_E_INVALID;
+        return peer_target_is_device(&in->remove.target) ? 0 : PETREL_E_INVALID;
     case PEER_USER:
         *op = STORE_USER;
         request->in.user = in->user;

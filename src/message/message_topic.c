@@ -295,16 +295,11 @@ static void on_user(struct store_request *request)
         answer(op, request->status != 0 ? request->status : PETREL_E_NOT_FOUND);
 }
 
-static bool device_valid(const struct peer_target *target)
-{
-    return route_valid_app(target->app) && route_valid_user(target->user) && route_valid_device(target->device);
-}
-
 static int begin_subscribe(struct op *op)
 {
     const struct peer_subscribe *subscribe = &op->call->in.subscribe;
     /* Every device follows `all` as it is; and a session's own word is about a device that there is. */
-    if (!device_valid(&subscribe->target) || bytes_equal_str(subscribe->topic, PEER_TOPIC_ALL))
+    if (!peer_target_is_device(&subscribe->target) || bytes_equal_str(subscribe->topic, PEER_TOPIC_ALL))
         return PETREL_E_INVALID;
     if (subscribe->asked_by.generation != 0) {
         change_set(op);
@@ -353,7 +348,7 @@ void message_topic_forget(struct message_topic *topic, const struct peer_target 
 {
     object_check(topic, MESSAGE_TOPIC_MAGIC);
     /* What can't be forgotten now lapses. */
-    struct op *op = topic->config.topics != NULL && device_valid(device) ? take(topic, NULL) : NULL;
+    struct op *op = topic->config.topics != NULL && peer_target_is_device(device) ? take(topic, NULL) : NULL;
     if (op == NULL)
         return;
     char *place = op->names;

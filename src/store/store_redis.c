@@ -233,16 +233,11 @@ static int submit(struct store *base, struct store_request *request)
     return err;
 }
 
-static bool names_hold(const struct peer_target *target)
-{
-    return route_valid_app(target->app) && route_valid_user(target->user) && route_valid_device(target->device);
-}
-
 /* 0: it will be noted. A name against the rules is nobody's. */
 static int ask_entry(struct store_redis_seat *seat, struct store_request *request, struct store_redis_checks *checks,
                      const struct peer_check *check, uint32_t entry)
 {
-    if (!names_hold(&check->target)) {
+    if (!peer_target_is_device(&check->target)) {
         (void)store_redis_check_note(checks, entry, 0, PEER_UNROUTED);
         return 0;
     }

@@ -86,18 +86,6 @@ static void begin(struct store_sqlite *store, int refusal)
     journal_begin(&store->row, store->txn.now_ms);
 }
 
-static int make_key(const struct store_request *request, struct bytebuf *key)
-{
-    struct peer_target target = store_request_target(request);
-    if (store_request_check(request) != 0)
-        return PETREL_E_INVALID;
-    key->len = 0;
-    bytes_append(key, target.app.ptr, target.app.len);
-    bytes_put_u8(key, 0);
-    bytes_append(key, target.user.ptr, target.user.len);
-    return 0;
-}
-
 /* 1: the key was used before, and *found says with what; 0: not, or its time is over; or an error. */
 static int find_key(struct store_sqlite *store, const uint8_t digest[16], struct journal_key *found)
 {
@@ -213,10 +201,11 @@ static int execute(struct store_sqlite *store, struct store_request *request)
         store_sqlite_check_run(store, request);
         return 0;
     }
-    int err = make_key(request, &store->record);
-    if (err != 0)
-        return err;
-    if (store_sqlite_user_get(store, bytes_view(&store->record), &user) != 0)
+    if (store_request_check(request) != 0)
+        return PETREL_E_INVALID;
+    const struct peer_target target = store_request_target(request);
+    uint8_t key[STORE_SQLITE_KEY_MAX];
+    if (store_sqlite_user_get(store, bytes_of(key, store_sqlite_rest_put_key(key, &target)), &user) != 0)
         return PETREL_E_UNAVAILABLE;
     struct inbox_txn *txn = &store->txn;
     struct inbox *inbox = &user->inbox;
@@ -246,13 +235,6 @@ static int execute(struct store_sqlite *store, struct store_request *request)
         break; /* done above: it is not about one user */
     }
     return PETREL_E_INVALID;
-}
-
-uint64_t store_sqlite_batch_stopwatch_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static int write_all(struct store_sqlite *store, bool has_events, uint32_t operations)
@@ -290,7 +272,7 @@ static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
     bool has_events = store->row.len > empty || store->trouble != 0;
     if (!has_events && store->phase == CHECKPOINT_NONE)
         return 0;
-    uint64_t began = store_sqlite_batch_stopwatch_us();
+    uint64_t began = clock_stopwatch_us();
     int err = write_all(store, has_events, operations);
     if (err != 0) {
         store_sqlite_checkpoint_undo(store);
@@ -298,7 +280,7 @@ static int commit(struct store_sqlite *store, size_t empty, uint32_t operations)
         return store->trouble;
     }
     metrics_add(store->config.metrics, METRIC_STORE_COMMITS, 1);
-    metrics_observe_us(store->config.metrics, METRIC_STORE_COMMIT_SECONDS, store_sqlite_batch_stopwatch_us() - began);
+    metrics_observe_us(store->config.metrics, METRIC_STORE_COMMIT_SECONDS, clock_stopwatch_us() - began);
     if (has_events) {
         uint64_t about = store->row.len + COMMIT_BYTES;
         store->journal_last++;

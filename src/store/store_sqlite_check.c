@@ -5,9 +5,6 @@
 #include "store/store_sqlite_private.h"
 #include "wire/peer_check.h"
 
-/* Entries side by side: more misses than a core has under way at a time gain nothing. */
-#define STRETCH 16U
-
 struct sought {
     struct peer_check check;
     uint64_t hash;
@@ -17,14 +14,9 @@ struct sought {
 
 static void seek(const struct store_sqlite *store, struct sought *sought)
 {
-    const struct peer_target *target = &sought->check.target;
-    sought->key_len = 0;
-    if (target->app.len > ROUTE_APP_MAX || target->user.len > ROUTE_USER_MAX)
+    sought->key_len = store_sqlite_rest_put_key(sought->key, &sought->check.target);
+    if (sought->key_len == 0)
         return;
-    memcpy(sought->key, target->app.ptr, target->app.len);
-    sought->key[target->app.len] = 0;
-    memcpy(sought->key + target->app.len + 1, target->user.ptr, target->user.len);
-    sought->key_len = target->app.len + 1 + target->user.len;
     sought->hash = user_index_hash(&store->users, bytes_of(sought->key, sought->key_len));
     user_index_warm(&store->users, sought->hash, 0);
 }
@@ -46,10 +38,11 @@ void store_sqlite_check_run(struct store_sqlite *store, struct store_request *re
     const struct peer_checks *checks = &request->in.check;
     struct peer_checked *checked = object_alloc(sizeof *checked);
     struct bytes rest = checks->entries;
-    struct sought stretch[STRETCH];
+    struct sought stretch[STORE_SQLITE_STRETCH];
     checked->count = 0;
     for (uint32_t done = 0; done < checks->count;) {
-        const uint32_t count = checks->count - done < STRETCH ? checks->count - done : STRETCH;
+        const uint32_t count =
+            checks->count - done < STORE_SQLITE_STRETCH ? checks->count - done : STORE_SQLITE_STRETCH;
         for (uint32_t i = 0; i < count; i++) {
             int err = peer_check_take(checks, &rest, &stretch[i].check);
             petrel_assert(err == 0);

@@ -88,7 +88,7 @@ static int write_user(struct store_sqlite *store, uint32_t number, uint64_t as_o
 /* Users by their keys, so that each page of the table's index is written once, not in one slice after the other. */
 static void order_users(struct store_sqlite *store, uint32_t most, uint64_t until_us)
 {
-    for (uint32_t i = 0; i < most && !store->is_ordered && store_sqlite_batch_stopwatch_us() < until_us; i++)
+    for (uint32_t i = 0; i < most && !store->is_ordered && clock_stopwatch_us() < until_us; i++)
         store->is_ordered = !user_order_collect(&store->order, LOOK_USERS);
 }
 
@@ -103,7 +103,7 @@ static int write_users(struct store_sqlite *store, uint64_t as_of, uint32_t most
     size_t bytes = 0;
     struct user_order_place place = store->written_from;
     for (uint32_t i = 0; i < most && bytes < SLICE_BYTES; i++) {
-        if (i % LOOK_USERS == LOOK_USERS - 1 && store_sqlite_batch_stopwatch_us() >= until_us)
+        if (i % LOOK_USERS == LOOK_USERS - 1 && clock_stopwatch_us() >= until_us)
             break;
         const uint32_t number = user_order_next(&store->order, &place);
         if (number == USER_INDEX_NONE)
@@ -150,14 +150,14 @@ static int delete_rows(struct store_sqlite *store, bool idle, uint64_t until_us)
         end = end + SLICE_ROWS < store->mark ? end + SLICE_ROWS : store->mark;
         sqlite_bind_int(store->stmts.journal_delete, 1, (int64_t)end);
         err = sqlite_run(store->stmts.journal_delete);
-    } while (err == 0 && idle && end < store->mark && store_sqlite_batch_stopwatch_us() < until_us);
+    } while (err == 0 && idle && end < store->mark && clock_stopwatch_us() < until_us);
     store->journal_deleted = end;
     return err;
 }
 
 int store_sqlite_checkpoint_slice(struct store_sqlite *store, uint64_t row, uint32_t operations)
 {
-    const uint64_t until_us = store_sqlite_batch_stopwatch_us() + SLICE_US;
+    const uint64_t until_us = clock_stopwatch_us() + SLICE_US;
     const bool idle = operations == 0;
     store->keys_written = NULL;
     store->journal_deleted = 0;

@@ -98,8 +98,6 @@ void store_sqlite_release(struct store_request *request);
 
 /* Carry out all requests, each chunk of them in one commit, and hand them back. NULL: only what time has brought. */
 void store_sqlite_batch_run(struct store_sqlite *store, struct worker_job *jobs);
-/* For how long something takes; no rule depends on it, so it need not be the store's clock. */
-uint64_t store_sqlite_batch_stopwatch_us(void);
 /* Send for what the first STORE_SQLITE_STRETCH of these will need. */
 void store_sqlite_warm_up(const struct store_sqlite *store, struct worker_job *jobs);
 /* Be touched before a change: the inbox_txn's hook. */

@@ -5,6 +5,17 @@
 
 #include <stdlib.h>
 
+size_t store_sqlite_rest_put_key(uint8_t key[STORE_SQLITE_KEY_MAX], const struct peer_target *target)
+{
+    const struct bytes app = target->app, user = target->user;
+    if (app.len > ROUTE_APP_MAX || user.len > ROUTE_USER_MAX)
+        return 0;
+    memcpy(key, app.ptr, app.len);
+    key[app.len] = 0;
+    memcpy(key + app.len + 1, user.ptr, user.len);
+    return app.len + 1 + user.len;
+}
+
 struct bytes store_sqlite_rest_key(const void *form)
 {
     const struct store_form *user = form;

@@ -35,6 +35,8 @@ struct store_user {
     uint8_t key[];
 };
 
+/* The key of the target's user, into key: its length; 0: the names are too long to be anybody's. */
+size_t store_sqlite_rest_put_key(uint8_t key[STORE_SQLITE_KEY_MAX], const struct peer_target *target);
 /* The key of a user of either form, borrowed from it. */
 struct bytes store_sqlite_rest_key(const void *form);
 

@@ -33,15 +33,12 @@ static void look_at_names(struct coming *coming)
 
 static void look_for_key(const struct store_sqlite *store, struct coming *coming)
 {
-    const struct peer_target *target = &coming->target;
     uint8_t key[STORE_SQLITE_KEY_MAX];
-    coming->is_named = coming->is_named && target->app.len <= ROUTE_APP_MAX && target->user.len <= ROUTE_USER_MAX;
+    const size_t len = coming->is_named ? store_sqlite_rest_put_key(key, &coming->target) : 0;
+    coming->is_named = len > 0;
     if (!coming->is_named)
         return;
-    memcpy(key, target->app.ptr, target->app.len);
-    key[target->app.len] = 0;
-    memcpy(key + target->app.len + 1, target->user.ptr, target->user.len);
-    coming->hash = user_index_hash(&store->users, bytes_of(key, target->app.len + 1 + target->user.len));
+    coming->hash = user_index_hash(&store->users, bytes_of(key, len));
     user_index_warm(&store->users, coming->hash, 0);
 }
 

@@ -25,8 +25,7 @@ static int check_topic(struct bytes app, struct bytes name)
 
 static int check_device(const struct peer_target *device)
 {
-    bool valid = route_valid_app(device->app) && route_valid_user(device->user) && route_valid_device(device->device);
-    return valid ? 0 : PETREL_E_INVALID;
+    return peer_target_is_device(device) ? 0 : PETREL_E_INVALID;
 }
 
 static int check_append(const struct topics_append *append, const struct topics_limits *limits)

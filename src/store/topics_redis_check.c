@@ -2,6 +2,7 @@
  * their own, so entries are asked one by one, side by side. */
 #include "base/err.h"
 #include "base/object.h"
+#include "store/check_tally.h"
 #include "store/topics_redis_private.h"
 #include "store/topics_reply.h"
 #include "wire/peer_check.h"
@@ -13,11 +14,7 @@
 struct checks {
     struct topics_redis_seat *seat;
     struct topics_request *request;
-    uint32_t waiting; /* entries without an outcome, and who asks them */
-    uint32_t asked;
-    uint32_t unknown;
-    int status; /* why the last of those that are unknown is */
-    uint8_t verdicts[PEER_CHECKS_MAX];
+    struct check_tally tally;
 };
 
 struct entry {
@@ -28,35 +25,15 @@ struct entry {
     struct bytebuf key;
 };
 
-static void fill(const struct checks *checks)
-{
-    struct topics_request *request = checks->request;
-    request->status = checks->asked > 0 && checks->unknown == checks->asked ? checks->status : 0;
-    if (request->status != 0)
-        return;
-    struct peer_checked *checked = object_alloc(sizeof *checked);
-    checked->count = 0;
-    for (uint32_t i = 0; i < request->in.check.count; i++)
-        peer_checked_add(checked, i, (enum peer_verdict)checks->verdicts[i]);
-    request->out.checked = checked;
-}
-
 /* True: that was the last, the request is filled and the checks are freed. */
-static bool release(struct checks *checks)
+static bool end_if(struct checks *checks, bool is_over)
 {
-    petrel_assert(checks->waiting > 0);
-    if (--checks->waiting > 0)
+    if (!is_over)
         return false;
-    fill(checks);
+    struct topics_request *request = checks->request;
+    request->status = check_tally_result(&checks->tally, &request->out.checked);
     free(checks);
     return true;
-}
-
-static void note_unknown(struct checks *checks, uint32_t number, int status)
-{
-    checks->verdicts[number] = PEER_UNKNOWN;
-    checks->unknown++;
-    checks->status = status;
 }
 
 static void free_entry(struct entry *entry)
@@ -73,12 +50,10 @@ static void on_version(struct redis_request *ask)
     uint64_t version = 0;
     const int status = ask->status == 0 ? topics_redis_reply_version(ask->reply, &version) : ask->status;
     topics_redis_count(checks->seat, request, status);
-    if (status == 0)
-        checks->verdicts[entry->number] = (uint8_t)topics_compare(&entry->check, version);
-    else
-        note_unknown(checks, entry->number, status);
+    const bool is_over =
+        check_tally_note(&checks->tally, entry->number, status, topics_compare(&entry->check, version));
     free_entry(entry);
-    if (release(checks))
+    if (end_if(checks, is_over))
         topics_reply_finish(request);
 }
 
@@ -107,20 +82,10 @@ static int ask_entry(struct checks *checks, const struct peer_check *check, uint
 /* Who is not to be compared is the same as it is; a name against the rules is nobody's, who has no set. */
 static void ask_or_note(struct checks *checks, const struct peer_check *check, uint32_t number)
 {
-    const struct peer_target *target = &check->target;
-    const bool holds =
-        route_valid_app(target->app) && route_valid_user(target->user) && route_valid_device(target->device);
-    if (check->version == 0 || !holds) {
-        checks->verdicts[number] = (uint8_t)topics_compare(check, 0);
-        return;
-    }
-    checks->asked++;
-    checks->waiting++;
-    const int err = ask_entry(checks, check, number);
-    if (err == 0)
-        return;
-    note_unknown(checks, number, err);
-    checks->waiting--; /* who asks still holds it */
+    const bool asks = check->version != 0 && peer_target_is_device(&check->target);
+    const int err = asks ? ask_entry(checks, check, number) : 0;
+    if (!asks || err != 0)
+        (void)check_tally_note(&checks->tally, number, err, topics_compare(check, 0));
 }
 
 static void on_none_asked(struct mail *mail)
@@ -130,18 +95,18 @@ static void on_none_asked(struct mail *mail)
 
 int topics_redis_check_submit(struct topics_redis_seat *seat, struct topics_request *request)
 {
-    struct checks *checks = object_zalloc(sizeof *checks);
+    struct checks *checks = object_alloc(sizeof *checks);
     struct bytes rest = request->in.check.entries;
     checks->seat = seat;
     checks->request = request;
-    checks->waiting = 1;
+    check_tally_begin(&checks->tally, request->in.check.count);
     for (uint32_t i = 0; i < request->in.check.count; i++) {
         struct peer_check check;
         const int err = peer_check_take(&request->in.check, &rest, &check);
         petrel_assert(err == 0);
         ask_or_note(checks, &check, i);
     }
-    if (!release(checks))
+    if (!end_if(checks, check_tally_release(&checks->tally)))
         return 0;
     if (request->status != 0)
         return request->status;

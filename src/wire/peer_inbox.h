@@ -17,6 +17,12 @@ struct peer_target {
     struct bytes device; /* absent: all devices, or not asked */
 };
 
+/* Whether it is a device, by names that follow their rules. */
+static inline bool peer_target_is_device(const struct peer_target *target)
+{
+    return route_valid_app(target->app) && route_valid_user(target->user) && route_valid_device(target->device);
+}
+
 struct peer_entry {
     uint64_t seq;
     struct buf *message; /* an encoded session_message; borrowed: the reader takes a reference to keep it */
