@@ -62,8 +62,8 @@ static bool is_woken(int sleep, int mail)
 bool mailbox_sleep(struct loop *loop, enum mailbox_sleep sleep)
 {
     struct mailbox *box = &loop->mailbox;
-    atomic_store(&box->sleep, sleep);
-    if (!is_woken(sleep, atomic_load(&box->filled)))
+    atomic_store(&box->sleep, (int)sleep);
+    if (!is_woken((int)sleep, atomic_load(&box->filled)))
         return true;
     atomic_store_explicit(&box->sleep, MAILBOX_AWAKE, memory_order_relaxed);
     return false;
