@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define SESSIONS_DEFAULT 1000000
+/* While they are held: more than that of a million is all that the machine does. */
+#define HEARTBEATS_PER_SECOND 20000
 
 static const uint32_t steps[] = {10000, 30000, 100000, 300000, 1000000};
 #define STEPS_MAX (sizeof steps / sizeof steps[0] + 1)
@@ -53,6 +55,9 @@ static int take_step(struct bench *bench, struct growth *growth, uint32_t sessio
     const uint32_t rate = bench->options.rate;
     bench->options.sessions = sessions;
     bench_progress("-- %" PRIu32 " sessions", sessions);
+    bench->options.heartbeat = bench_hold_heartbeat(bench->options.seconds);
+    if (bench->options.heartbeat < sessions / HEARTBEATS_PER_SECOND)
+        bench->options.heartbeat = sessions / HEARTBEATS_PER_SECOND;
     bool good = bench_run_alone(bench, bench_hold) == 0;
     take(growth, bench, HOLD);
     bench->options.rate = 0;
