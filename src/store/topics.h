@@ -13,7 +13,7 @@
  * changes its set sees whether it has missed a change of others.
  *
  * The request shape is store.h's. To add an implementation: struct topics_ops in topics_<name>.c, its line in
- * petreld/backends.c, tests/contract/test_topics against it. */
+ * petreld/backends.c, tests/contract/test_topics* against it. */
 #ifndef PETREL_STORE_TOPICS_H
 #define PETREL_STORE_TOPICS_H
 

@@ -315,6 +315,23 @@ enum peer_verdict topics_rig_check(struct topics_rig *rig, const char *device, u
     return verdict;
 }
 
+void topics_rig_group_open(struct topics_rig *rig, struct topics_rig_group *group, const char *topic, uint32_t every)
+{
+    for (uint32_t i = 0; i < PEER_CHECKS_MAX; i++) {
+        struct topics_subscribed out = {.version = PEER_FOLLOWS_NOTHING};
+        (void)snprintf(group->names[i], sizeof group->names[i], "d%u", i);
+        group->devices[i] = group->names[i];
+        if (i % every == 0)
+            assert_int_equal(topics_rig_subscribe(rig, group->names[i], topic, TOPICS_BEGIN, &out), 0);
+        group->versions[i] = out.version;
+    }
+}
+
+int topics_rig_group_check(struct topics_rig *rig, struct topics_rig_group *group, uint32_t count)
+{
+    return topics_rig_check_all(rig, group->devices, group->versions, count, group->verdicts);
+}
+
 static int run_on(const struct backend *backend, const char *group, struct CMUnitTest *tests, size_t count)
 {
     struct topics_rig_subject subject = {.backend = backend};

@@ -80,6 +80,19 @@ enum peer_verdict topics_rig_check(struct topics_rig *rig, const char *device, u
 int topics_rig_check_all(struct topics_rig *rig, const char *const *devices, const uint64_t *versions, uint32_t count,
                          enum peer_verdict *verdicts);
 
+/* Devices "d0" and on, as many as a request of checks holds: names, the versions that their sessions follow, what is told. */
+struct topics_rig_group {
+    const char *devices[PEER_CHECKS_MAX];
+    char names[PEER_CHECKS_MAX][16];
+    uint64_t versions[PEER_CHECKS_MAX];
+    enum peer_verdict verdicts[PEER_CHECKS_MAX];
+};
+
+/* Every so manyth follows the topic, the others nothing; the versions are as they are. */
+void topics_rig_group_open(struct topics_rig *rig, struct topics_rig_group *group, const char *topic, uint32_t every);
+/* Have the first count of them checked: the status. */
+int topics_rig_group_check(struct topics_rig *rig, struct topics_rig_group *group, uint32_t count);
+
 /* Run the tests against every backend, or against the one of this name. */
 int topics_rig_main(const char *group, const struct CMUnitTest *tests, size_t count);
 int topics_rig_main_on(const char *backend, const char *group, const struct CMUnitTest *tests, size_t count);

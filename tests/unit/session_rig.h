@@ -80,6 +80,8 @@ void rig_answer_checked(struct rig *rig, struct link_call *call, enum peer_verdi
 void rig_deliver(struct rig *rig, struct route route, struct position at, uint64_t prev, const char *text);
 void rig_evict(struct rig *rig, struct route route, uint32_t code);
 void rig_dirty(struct rig *rig);
+/* The same, and the first check that follows from it. */
+struct link_call *rig_provoke_check(struct rig *rig);
 /* APPS of one app, with the rig's key. */
 void rig_tell_app(struct rig *rig, const char *app, uint64_t version);
 /* The same, with a limit of its own. */

@@ -9,15 +9,23 @@
 
 #include <cmocka.h>
 
+/* An inbox with some of everything, its record, and another that was read from it. */
+static void open_packed(struct inbox_world *world, struct bytebuf *record, struct inbox *other)
+{
+    *record = (struct bytebuf){0};
+    *other = (struct inbox){.key = bytes_str("app")};
+    inbox_world_open_rich(world);
+    inbox_pack(record, &world->live);
+    assert_int_equal(inbox_pack_read(other, bytes_view(record)), 0);
+}
+
 static void records_are_faithful(void **state)
 {
     (void)state;
     struct inbox_world world;
-    struct bytebuf record = {0};
-    struct inbox other = {.key = bytes_str("app")};
-    inbox_world_open_rich(&world);
-    inbox_pack(&record, &world.live);
-    assert_int_equal(inbox_pack_read(&other, bytes_view(&record)), 0);
+    struct bytebuf record;
+    struct inbox other;
+    open_packed(&world, &record, &other);
     inbox_world_assert_same(&world, &other);
     assert_int_equal(other.next_expiry_ms, world.live.next_expiry_ms);
     assert_true(inbox_state_bytes(&other) > 0);
@@ -65,11 +73,9 @@ static void cut_records_are_refused_whole(void **state)
 {
     (void)state;
     struct inbox_world world;
-    struct bytebuf record = {0};
-    struct inbox other = {.key = bytes_str("app")};
-    inbox_world_open_rich(&world);
-    inbox_pack(&record, &world.live);
-    assert_int_equal(inbox_pack_read(&other, bytes_view(&record)), 0);
+    struct bytebuf record;
+    struct inbox other;
+    open_packed(&world, &record, &other);
     for (size_t len = 0; len < record.len; len++) {
         /* A block of exactly so many bytes, so that the sanitizer sees a read beyond it. */
         uint8_t *cut = malloc(len + (len == 0));

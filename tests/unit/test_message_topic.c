@@ -1,280 +1,149 @@
-/* What a backend changes in a device's subscriptions, before a store and topics that the test scripts: in which order both are asked,
- * and whether the device's session hears of it. One thread: the loop runs when the test says so. */
-#include "base/err.h"
-#include "base/object.h"
-#include "discovery/link_local.h"
-#include "message/message_role.h"
-#include "store/topics.h"
+/* What a backend changes in a device's subscriptions, and checks that compare them: in which order store and topics are asked, and whether
+ * the device's session hears of it. */
+#include "unit/message_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "base/err.h"
+
 #include <stdio.h>
 
-#include <cmocka.h>
+/* ---- changes ---- */
 
-#define NODE 3
-#define INCARNATION 1700000000000ULL
-
-/* Keep every request until the test answers it. */
-struct fake_store {
-    struct store store; /* first */
-    struct store_request *last;
-};
-struct fake_topics {
-    struct topics topics; /* first */
-    struct topics_request *last;
-};
-
-struct rig {
-    struct loop *loop;
-    struct link_local *links;
-    struct link *link;
-    struct metrics *metrics;
-    struct message_role *role;
-    struct fake_store store;
-    struct fake_topics topics;
-    struct link_call call;
-    int answers;
-    int tells;
-    struct route told;
-    bool closed;
-};
-
-static int submit_store(struct store *store, struct store_request *request)
+static void ask_change(struct message_rig *rig, struct message_rig_asked *asked, enum peer_type type,
+                       struct route asked_by)
 {
-    container_of(store, struct fake_store, store)->last = request;
-    return 0;
-}
-
-static int submit_topics(struct topics *topics, struct topics_request *request)
-{
-    container_of(topics, struct fake_topics, topics)->last = request;
-    return 0;
-}
-
-static const struct store_ops store_fake = {.name = "fake", .user = submit_store, .check = submit_store};
-static const struct topics_ops topics_fake = {.name = "fake", .submit = submit_topics};
-
-static void on_call(void *ctx, struct link_call *call)
-{
-    (void)ctx;
-    (void)call;
-}
-
-static void on_tell(void *ctx, const struct peer_msg *msg)
-{
-    struct rig *rig = ctx;
-    rig->tells += msg->type == PEER_RESUBSCRIBED;
-    rig->told = msg->resubscribed.route;
-}
-
-static void run_loop(struct rig *rig)
-{
-    loop_stop(rig->loop);
-    loop_run(rig->loop);
-}
-
-static void open_rig(struct rig *rig)
-{
-    *rig = (struct rig){.store.store.ops = &store_fake, .topics.topics.ops = &topics_fake};
-    const struct loop_config loop_config = {.index = 0};
-    const struct message_config config = {.topics = &rig->topics.topics};
-    assert_int_equal(loop_new(&rig->loop, &loop_config), 0);
-    rig->links = link_local_new(NODE, INCARNATION, &rig->loop, 1);
-    rig->link = link_local_at(rig->links, 0);
-    rig->metrics = metrics_new(1);
-    link_serve(rig->link, LINK_SESSION, (struct link_server){.ctx = rig, .on_call = on_call, .on_tell = on_tell});
-    assert_int_equal(
-        message_role_new(&rig->role, rig->loop, rig->link, &rig->store.store, &config, metrics_shard(rig->metrics, 0)),
-        0);
-}
-
-static void on_closed(void *ctx)
-{
-    struct rig *rig = ctx;
-    rig->closed = true;
-}
-
-static void close_rig(struct rig *rig)
-{
-    message_role_close(&rig->role, on_closed, rig);
-    run_loop(rig);
-    assert_true(rig->closed);
-    loop_free(&rig->loop);
-    link_local_free(&rig->links);
-    metrics_free(&rig->metrics);
-}
-
-static void on_answer(struct link_call *call)
-{
-    container_of(call, struct rig, call)->answers++;
-}
-
-static struct route route_of(uint32_t slot)
-{
-    return (struct route){.node = NODE, .incarnation = INCARNATION, .slot = slot, .generation = 1};
-}
-
-static void ask(struct rig *rig, enum peer_type type, struct route asked_by)
-{
-    rig->call = (struct link_call){.in.type = type};
-    rig->call.in.subscribe = (struct peer_subscribe){
-        .target = {.app = bytes_str("demo"), .user = bytes_str("ada"), .device = bytes_str("phone")},
-        .topic = bytes_str("news"),
-        .asked_by = asked_by};
-    assert_int_equal(link_ask(rig->link, &rig->call, on_answer), 0);
-    run_loop(rig);
+    *asked = (struct message_rig_asked){.call.in.type = type};
+    asked->call.in.subscribe =
+        (struct peer_subscribe){.target = message_rig_target(), .topic = bytes_str("news"), .asked_by = asked_by};
+    message_rig_ask(rig, asked);
 }
 
 /* The store says what devices the user has: one, with that route. */
-static void answer_user(struct rig *rig, const char *device, struct route route)
+static void answer_user(struct message_rig *rig, const char *device, struct route route)
 {
-    struct store_request *request = rig->store.last;
     struct peer_user user = {.count = 1, .devices = {{.route = route}}};
-    assert_non_null(request);
-    assert_int_equal(request->op, STORE_USER);
+    assert_non_null(rig->store.last);
+    assert_int_equal(rig->store.last->op, STORE_USER);
     (void)snprintf(user.devices[0].device, sizeof user.devices[0].device, "%s", device);
-    rig->store.last = NULL;
-    request->status = 0;
-    request->out.user = &user;
-    request->done(request);
-    run_loop(rig);
+    rig->store.last->out.user = &user;
+    message_rig_answer(rig, 0);
 }
 
-static void answer_topics(struct rig *rig, enum topics_op op, int status)
+static void answer_topics(struct message_rig *rig, enum topics_op op, int status)
 {
-    struct topics_request *request = rig->topics.last;
-    assert_non_null(request);
-    assert_int_equal(request->op, op);
-    rig->topics.last = NULL;
-    request->status = status;
-    request->out.subscribed = (struct topics_subscribed){{1, 0}, 7, 6};
-    request->done(request);
-    run_loop(rig);
+    assert_non_null(rig->topics.last);
+    assert_int_equal(rig->topics.last->op, op);
+    rig->topics.last->out.subscribed = (struct topics_subscribed){{1, 0}, 7, 6};
+    message_rig_answer_topics(rig, status);
+}
+
+/* Nobody else was told anything. */
+static void assert_told(const struct message_rig *rig, uint32_t slot)
+{
+    assert_int_equal(rig->tells_count, 1);
+    assert_int_equal(rig->tells[0].type, PEER_RESUBSCRIBED);
+    assert_int_equal(rig->tells[0].resubscribed.route.slot, slot);
 }
 
 /* Its session bound, and asked for the subscriptions, after the device was looked up and before the subscription was written. */
 static void a_session_that_binds_meanwhile_is_told(void **state)
 {
     (void)state;
-    struct rig rig;
-    open_rig(&rig);
-    ask(&rig, PEER_SUBSCRIBE, (struct route){0});
+    struct message_rig rig;
+    struct message_rig_asked asked;
+    message_rig_open_with_topics(&rig);
+    ask_change(&rig, &asked, PEER_SUBSCRIBE, (struct route){0});
     answer_user(&rig, "phone", (struct route){0});
     answer_topics(&rig, TOPICS_FETCH, PETREL_E_NOT_FOUND);
-    assert_int_equal(rig.answers, 0);
+    assert_int_equal(asked.answers, 0);
     answer_topics(&rig, TOPICS_SUBSCRIBE, 0);
-    assert_int_equal(rig.answers + rig.tells, 0);
-    answer_user(&rig, "phone", route_of(5));
-    assert_int_equal(rig.answers, 1);
-    assert_int_equal(rig.call.reply.status, 0);
-    assert_int_equal(rig.call.reply.subscribed.version, 7);
-    assert_int_equal(rig.call.reply.subscribed.prev, 6);
-    assert_int_equal(rig.tells, 1);
-    assert_int_equal(rig.told.slot, 5);
-    close_rig(&rig);
+    assert_int_equal(asked.answers + rig.tells_count, 0);
+    answer_user(&rig, "phone", message_rig_route(5));
+    assert_int_equal(asked.answers, 1);
+    assert_int_equal(asked.call.reply.status, 0);
+    assert_int_equal(asked.call.reply.subscribed.version, 7);
+    assert_int_equal(asked.call.reply.subscribed.prev, 6);
+    assert_told(&rig, 5);
+    message_rig_close(&rig);
 }
 
 static void nobody_is_told_of_what_was_not_written(void **state)
 {
     (void)state;
-    struct rig rig;
-    open_rig(&rig);
-    ask(&rig, PEER_UNSUBSCRIBE, (struct route){0});
-    answer_user(&rig, "phone", route_of(5));
+    struct message_rig rig;
+    struct message_rig_asked first, second;
+    message_rig_open_with_topics(&rig);
+    ask_change(&rig, &first, PEER_UNSUBSCRIBE, (struct route){0});
+    answer_user(&rig, "phone", message_rig_route(5));
     answer_topics(&rig, TOPICS_UNSUBSCRIBE, PETREL_E_UNAVAILABLE);
-    assert_int_equal(rig.call.reply.status, PETREL_E_UNAVAILABLE);
-    ask(&rig, PEER_SUBSCRIBE, (struct route){0});
-    answer_user(&rig, "tablet", route_of(6));
-    assert_int_equal(rig.call.reply.status, PETREL_E_NOT_FOUND);
+    assert_int_equal(first.call.reply.status, PETREL_E_UNAVAILABLE);
+    ask_change(&rig, &second, PEER_SUBSCRIBE, (struct route){0});
+    answer_user(&rig, "tablet", message_rig_route(6));
+    assert_int_equal(second.call.reply.status, PETREL_E_NOT_FOUND);
     assert_null(rig.topics.last);
-    assert_int_equal(rig.answers, 2);
-    assert_int_equal(rig.tells, 0);
-    close_rig(&rig);
+    assert_int_equal(first.answers, 1);
+    assert_int_equal(second.answers, 1);
+    assert_int_equal(rig.tells_count, 0);
+    message_rig_close(&rig);
 }
 
 /* The session that asks knows by the answer; another one of the device, which took its place meanwhile, does not. */
 static void a_session_s_own_wish_is_told_to_whoever_took_its_place(void **state)
 {
     (void)state;
-    struct rig rig;
-    open_rig(&rig);
-    ask(&rig, PEER_UNSUBSCRIBE, route_of(5));
+    struct message_rig rig;
+    struct message_rig_asked asked;
+    message_rig_open_with_topics(&rig);
+    ask_change(&rig, &asked, PEER_UNSUBSCRIBE, message_rig_route(5));
     answer_topics(&rig, TOPICS_UNSUBSCRIBE, 0);
-    answer_user(&rig, "phone", route_of(5));
-    assert_int_equal(rig.answers, 1);
-    assert_int_equal(rig.tells, 0);
-    ask(&rig, PEER_UNSUBSCRIBE, route_of(5));
+    answer_user(&rig, "phone", message_rig_route(5));
+    assert_int_equal(asked.answers, 1);
+    assert_int_equal(rig.tells_count, 0);
+    ask_change(&rig, &asked, PEER_UNSUBSCRIBE, message_rig_route(5));
     answer_topics(&rig, TOPICS_UNSUBSCRIBE, 0);
-    answer_user(&rig, "phone", route_of(6));
-    assert_int_equal(rig.answers, 2);
-    assert_int_equal(rig.tells, 1);
-    assert_int_equal(rig.told.slot, 6);
-    close_rig(&rig);
+    answer_user(&rig, "phone", message_rig_route(6));
+    assert_int_equal(asked.answers, 1);
+    assert_told(&rig, 6);
+    message_rig_close(&rig);
 }
 
 /* ---- checks ---- */
 
-static void ask_check(struct rig *rig, uint32_t count)
+static void ask_check(struct message_rig *rig, struct message_rig_asked *asked, uint32_t count)
 {
-    rig->call = (struct link_call){.in.type = PEER_CHECK};
-    rig->call.in.check = (struct peer_checks){.count = count, .entries = bytes_str("packed")};
-    assert_int_equal(link_ask(rig->link, &rig->call, on_answer), 0);
-    run_loop(rig);
+    *asked = (struct message_rig_asked){.call.in.type = PEER_CHECK};
+    asked->call.in.check = (struct peer_checks){.count = count, .entries = bytes_str("packed")};
+    message_rig_ask(rig, asked);
 }
 
-/* The topics first, then the log: each is asked for the same entries. */
-static void answer_sets(struct rig *rig, int status, struct peer_checked *checked)
+/* The topics are asked first, then the log: each for the same entries. */
+static void answer_sets(struct message_rig *rig, int status, struct peer_checked *checked)
 {
-    struct topics_request *request = rig->topics.last;
-    assert_non_null(request);
-    assert_int_equal(request->op, TOPICS_CHECK);
-    assert_true(bytes_equal_str(request->in.check.entries, "packed"));
-    rig->topics.last = NULL;
-    request->status = status;
-    request->out.checked = checked;
-    request->done(request);
-    run_loop(rig);
+    assert_non_null(rig->topics.last);
+    assert_int_equal(rig->topics.last->op, TOPICS_CHECK);
+    assert_true(bytes_equal_str(rig->topics.last->in.check.entries, "packed"));
+    rig->topics.last->out.checked = checked;
+    message_rig_answer_topics(rig, status);
 }
 
-static void answer_logs(struct rig *rig, int status, struct peer_checked *checked)
+static void answer_logs(struct message_rig *rig, int status, struct peer_checked *checked)
 {
-    struct store_request *request = rig->store.last;
-    assert_non_null(request);
-    assert_int_equal(request->op, STORE_CHECK);
-    assert_true(bytes_equal_str(request->in.check.entries, "packed"));
-    rig->store.last = NULL;
-    request->status = status;
-    request->out.checked = checked;
-    request->done(request);
-    run_loop(rig);
+    assert_non_null(rig->store.last);
+    assert_int_equal(rig->store.last->op, STORE_CHECK);
+    assert_true(bytes_equal_str(rig->store.last->in.check.entries, "packed"));
+    rig->store.last->out.checked = checked;
+    message_rig_answer(rig, status);
 }
 
-/* The reply is lent until the answer's callback returns. */
-struct expected {
-    struct rig *rig;
-    const struct peer_differing *differing;
-    uint32_t count;
-    struct link_call call;
-    bool is_so;
-};
-
-static void on_expected(struct link_call *call)
+static void assert_differing(const struct message_rig_asked *asked, const struct peer_differing *expected,
+                             uint32_t count)
 {
-    struct expected *expected = container_of(call, struct expected, call);
-    const struct peer_checked *checked = call->reply.checked;
-    expected->is_so = call->reply.status == 0 && checked->count == expected->count;
-    for (uint32_t i = 0; expected->is_so && i < checked->count; i++)
-        expected->is_so = checked->differing[i].entry == expected->differing[i].entry &&
-                          checked->differing[i].verdict == expected->differing[i].verdict;
-}
-
-static void ask_expecting(struct expected *expected, uint32_t count)
-{
-    expected->call = (struct link_call){.in.type = PEER_CHECK};
-    expected->call.in.check = (struct peer_checks){.count = count, .entries = bytes_str("packed")};
-    assert_int_equal(link_ask(expected->rig->link, &expected->call, on_expected), 0);
-    run_loop(expected->rig);
+    assert_int_equal(asked->answers, 1);
+    assert_int_equal(asked->call.reply.status, 0);
+    assert_int_equal(asked->checked.count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(asked->checked.differing[i].entry, expected[i].entry);
+        assert_int_equal(asked->checked.differing[i].verdict, expected[i].verdict);
+    }
 }
 
 static void what_both_stores_say_is_laid_side_by_side(void **state)
@@ -284,14 +153,14 @@ static void what_both_stores_say_is_laid_side_by_side(void **state)
                                                  {3, PEER_CHANGED}, {4, PEER_REPLACED}, {9, PEER_UNKNOWN}};
     struct peer_checked sets = {3, {{0, PEER_CHANGED}, {3, PEER_CHANGED}, {9, PEER_UNKNOWN}}};
     struct peer_checked logs = {3, {{2, PEER_BEHIND}, {3, PEER_UNROUTED}, {4, PEER_REPLACED}}};
-    struct rig rig;
-    open_rig(&rig);
-    struct expected expected = {.rig = &rig, .differing = both, .count = sizeof both / sizeof both[0]};
-    ask_expecting(&expected, PEER_CHECKS_MAX);
+    struct message_rig rig;
+    struct message_rig_asked asked;
+    message_rig_open_with_topics(&rig);
+    ask_check(&rig, &asked, PEER_CHECKS_MAX);
     answer_sets(&rig, 0, &sets);
     answer_logs(&rig, 0, &logs);
-    assert_true(expected.is_so);
-    close_rig(&rig);
+    assert_differing(&asked, both, sizeof both / sizeof both[0]);
+    message_rig_close(&rig);
 }
 
 /* What the log says is told all the same; the sets are to be asked again. */
@@ -300,23 +169,23 @@ static void sets_that_can_t_be_asked_are_unknown(void **state)
     (void)state;
     static const struct peer_differing both[] = {{0, PEER_UNKNOWN}, {1, PEER_BEHIND}, {1, PEER_UNKNOWN}};
     struct peer_checked logs = {1, {{1, PEER_BEHIND}}};
-    struct rig rig;
-    open_rig(&rig);
-    struct expected expected = {.rig = &rig, .differing = both, .count = sizeof both / sizeof both[0]};
-    ask_expecting(&expected, 2);
+    struct message_rig rig;
+    struct message_rig_asked asked;
+    message_rig_open_with_topics(&rig);
+    ask_check(&rig, &asked, 2);
     answer_sets(&rig, PETREL_E_UNAVAILABLE, NULL);
     answer_logs(&rig, 0, &logs);
-    assert_true(expected.is_so);
-    ask_check(&rig, 2);
+    assert_differing(&asked, both, sizeof both / sizeof both[0]);
+    ask_check(&rig, &asked, 2);
     struct peer_checked none = {.count = 0};
     answer_sets(&rig, 0, &none);
     answer_logs(&rig, PETREL_E_UNAVAILABLE, NULL);
-    assert_int_equal(rig.answers, 1);
-    assert_int_equal(rig.call.reply.status, PETREL_E_UNAVAILABLE);
-    ask_check(&rig, PEER_CHECKS_MAX + 1);
-    assert_int_equal(rig.call.reply.status, PETREL_E_INVALID);
+    assert_int_equal(asked.answers, 1);
+    assert_int_equal(asked.call.reply.status, PETREL_E_UNAVAILABLE);
+    ask_check(&rig, &asked, PEER_CHECKS_MAX + 1);
+    assert_int_equal(asked.call.reply.status, PETREL_E_INVALID);
     assert_null(rig.topics.last);
-    close_rig(&rig);
+    message_rig_close(&rig);
 }
 
 int main(void)

@@ -18,15 +18,8 @@ static void all_reaches_every_device_that_takes_topics(void **state)
     topics_node_open(&node, 1000);
     topics_node_connect_anew(&node, 0, &phone, "phone");
     topics_node_connect_anew(&node, 1, &tablet, "tablet");
-    struct bytebuf token = {0};
-    struct token_claims claims = {.app = "demo", .user = "ada", .device = "old"};
-    claims.issued_s = clock_wall_ms(clock_system()) / 1000;
-    claims.expires_s = claims.issued_s + 3600;
-    rig_token_with(node.key, &claims, &token);
-    client_open(&old, node.ports[0]);
-    client_connect_token(&old, (const char *)token.ptr);
+    node_rig_connect(&node.rig, 0, &old, "old", 1, (struct position){0, 0});
     client_take(&old, SESSION_CONNECTED);
-    bytes_reset(&token);
     topics_node_publish_text(&node, "all", NULL, 0, "one");
     topics_node_publish_text(&node, "all", NULL, 0, "two");
     for (int i = 0; i < 2; i++) {
@@ -260,7 +253,7 @@ static void a_paced_broadcast_reaches_everyone(void **state)
     for (int i = 0; i < DEVICES; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "d%d", i);
-        topics_node_connect_anew(&node, (size_t)i % TOPICS_NODE_LOOPS, &clients[i], name);
+        topics_node_connect_anew(&node, (size_t)i % NODE_RIG_LOOPS, &clients[i], name);
     }
     topics_node_publish_text(&node, "all", NULL, 40, "slowly");
     topics_node_publish_text(&node, "all", NULL, 0, "then");
@@ -288,7 +281,7 @@ static void never(void *ctx)
 static void enter(void *arg)
 {
     struct others *others = arg;
-    others->pass = turnstile_join(others->node->broadcasts, others->node->loops.loops[0], never, NULL);
+    others->pass = turnstile_join(others->node->rig.broadcasts, others->node->rig.loops.loops[0], never, NULL);
     others->in = turnstile_enter(others->pass);
 }
 
@@ -308,7 +301,7 @@ static void what_waited_comes_in_order(void **state)
     topics_node_connect_anew(&node, 1, &reader, "reader");
     (void)topics_node_subscribe(&reader, "news");
     struct others others = {.node = &node};
-    loops_run_on(&node.loops, 0, enter, &others);
+    loops_run_on(&node.rig.loops, 0, enter, &others);
     assert_true(others.in);
     const struct position first = topics_node_publish_text(&node, "all", NULL, 0, "first");
     topics_node_publish_text(&node, "all", NULL, 0, "second");
@@ -316,7 +309,7 @@ static void what_waited_comes_in_order(void **state)
     const struct position third = topics_node_publish_text(&node, "all", NULL, 0, "third");
     topics_node_publish_text(&node, "all", NULL, 0, "fourth");
     client_expect_silence(&phone);
-    loops_run_on(&node.loops, 0, part, &others);
+    loops_run_on(&node.rig.loops, 0, part, &others);
     struct client *clients[] = {&phone, &reader};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(topics_node_take_subscribed(clients[i], "all").epoch,
@@ -330,7 +323,7 @@ static void what_waited_comes_in_order(void **state)
         assert_int_equal(push->prev, second.seq); /* not what only some were sent */
         (void)topics_node_take_push(clients[i], "all", "fourth");
     }
-    assert_int_equal(metrics_get(node.metrics, METRIC_PUSHES), 9);
+    assert_int_equal(metrics_get(node.rig.metrics, METRIC_PUSHES), 9);
     topics_node_leave(&phone);
     topics_node_leave(&reader);
     topics_node_close(&node);
@@ -391,12 +384,12 @@ static void a_late_change_is_told_to_the_session_that_is_there(void **state)
     topics_node_open(&node, 1000);
     topics_node_publish_text(&node, "news", NULL, 0, "before");
     topics_node_connect_anew(&node, 0, &phone, "phone");
-    struct topics_node_asked asked = {.node = &node, .call.in.type = PEER_SUBSCRIBE};
+    struct node_rig_asked asked = {.node = &node.rig, .call.in.type = PEER_SUBSCRIBE};
     asked.call.in.subscribe =
         (struct peer_subscribe){.target = {bytes_str("demo"), bytes_str("ada"), bytes_str("phone")},
                                 .topic = bytes_str("news"),
                                 .asked_by = {.incarnation = 1, .node = RIG_NODE, .slot = 7, .generation = 9}};
-    assert_int_equal(topics_node_ask(&asked), 0);
+    assert_int_equal(node_rig_ask(&asked), 0);
     (void)topics_node_take_subscribed(&phone, "news");
     topics_node_leave(&phone);
     topics_node_close(&node);

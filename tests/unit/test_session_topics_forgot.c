@@ -61,18 +61,26 @@ static void forget_all(struct topics_node *node)
     topics_node_topics_open(node, empty, 1000, false);
 }
 
+/* The tablet has two entries, and the topics know nothing any more: its positions. */
+static void open_forgotten(struct topics_node *node, struct client *tablet, struct position had[2])
+{
+    topics_node_open(node, 1000);
+    topics_node_publish_text(node, "all", NULL, 0, "first");
+    had[0] = topics_node_connect_anew(node, 0, tablet, "tablet");
+    topics_node_publish_text(node, "all", NULL, 0, "second");
+    had[1] = topics_node_take_push(tablet, "all", "second");
+    forget_all(node);
+}
+
 /* That nothing is there was said before the log began anew, and is heard when the loop is in the new one already. */
 static void nothing_is_there_is_of_when_it_was_asked(void **state)
 {
     (void)state;
     struct topics_node node;
     struct client phone, tablet;
-    topics_node_open(&node, 1000);
-    topics_node_publish_text(&node, "all", NULL, 0, "first");
-    const struct session_topic_position had = {bytes_str("all"), topics_node_connect_anew(&node, 0, &tablet, "tablet")};
-    topics_node_publish_text(&node, "all", NULL, 0, "second");
-    (void)topics_node_take_push(&tablet, "all", "second");
-    forget_all(&node);
+    struct position of_tablet[2];
+    open_forgotten(&node, &tablet, of_tablet);
+    const struct session_topic_position had = {bytes_str("all"), of_tablet[0]};
     topics_node_hold_fetch(&node);
     topics_node_connect_at(&node, 0, &phone, "phone", 1, &had, 1);
     topics_node_await_held(&node);
@@ -96,19 +104,16 @@ static void nothing_is_there_is_from_where_the_loop_is(void **state)
     (void)state;
     struct topics_node node;
     struct client phone, tablet;
-    topics_node_open(&node, 1000);
-    topics_node_publish_text(&node, "all", NULL, 0, "first");
-    const struct session_topic_position had = {bytes_str("all"), topics_node_connect_anew(&node, 0, &tablet, "tablet")};
-    const struct position second = topics_node_publish_text(&node, "all", NULL, 0, "second");
-    (void)topics_node_take_push(&tablet, "all", "second");
-    forget_all(&node);
+    struct position of_tablet[2];
+    open_forgotten(&node, &tablet, of_tablet);
+    const struct session_topic_position had = {bytes_str("all"), of_tablet[0]};
     topics_node_connect_at(&node, 0, &phone, "phone", 1, &had, 1);
-    assert_int_equal(topics_node_take_subscribed(&phone, "all").seq, second.seq);
+    assert_int_equal(topics_node_take_subscribed(&phone, "all").seq, of_tablet[1].seq);
     topics_node_publish_text(&node, "all", NULL, 0, "anew");
     topics_node_lose_hints(&node);
     struct client *both[] = {&phone, &tablet};
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(client_take(both[i], SESSION_GAP)->gap.from, second.seq);
+        assert_int_equal(client_take(both[i], SESSION_GAP)->gap.from, of_tablet[1].seq);
         (void)topics_node_take_push(both[i], "all", "anew");
     }
     topics_node_leave(&phone);

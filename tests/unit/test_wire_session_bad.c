@@ -11,30 +11,50 @@
 #define EPOCH SESSION_FRAMES_EPOCH
 
 /* A body given as text of bytes. */
-#define BODY_RC(frames, type, body)                                                                                    \
-    session_frames_decode_body((frames), (uint8_t)(type), (body), sizeof(body) - 1, &(struct session_frame){0})
+struct body {
+    uint8_t type;
+    const char *text;
+    size_t len;
+};
+
+#define BODY(type, text)                                                                                               \
+    {                                                                                                                  \
+        (uint8_t)(type), (text), sizeof(text) - 1                                                                      \
+    }
+#define COUNT(bodies) (sizeof(bodies) / sizeof(bodies)[0])
+
 #define POSITION_1_1 "\x0b\x09\x01\0\0\0\0\0\0\0\x10\x01"
 #define MESSAGE_ID                                                                                                     \
     "\x0a\x10"                                                                                                         \
     "0123456789abcdef"
 
+static void assert_decoded(struct session_frames *frames, const struct body *bodies, size_t count, int expected)
+{
+    struct session_frame out;
+    for (size_t i = 0; i < count; i++) {
+        const int rc = session_frames_decode_body(frames, bodies[i].type, bodies[i].text, bodies[i].len, &out);
+        if (rc != expected)
+            fail_msg("body %zu, of type %u: %d instead of %d", i, bodies[i].type, rc, expected);
+    }
+}
+
 static void topic_frames_without_their_meaning_are_refused(void **state)
 {
     struct session_frames *frames = *state;
-    assert_int_equal(BODY_RC(frames, SESSION_SUBSCRIBE, ""), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_SUBSCRIBE,
-                             "\x0a\x03"
-                             "a/b"),
-                     PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_UNSUBSCRIBE, "\x0a\x01 "), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_SUBSCRIBED,
-                             "\x0a\x01"
-                             "a\x30\x05"),
-                     PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_SUBSCRIBED,
-                             "\x0a\x01"
-                             "a"),
-                     0);
+    static const struct body bad[] = {
+        BODY(SESSION_SUBSCRIBE, ""),
+        BODY(SESSION_SUBSCRIBE, "\x0a\x03"
+                                "a/b"),
+        BODY(SESSION_UNSUBSCRIBE, "\x0a\x01 "),
+        BODY(SESSION_SUBSCRIBED, "\x0a\x01"
+                                 "a\x30\x05"),
+    };
+    static const struct body good[] = {
+        BODY(SESSION_SUBSCRIBED, "\x0a\x01"
+                                 "a"),
+    };
+    assert_decoded(frames, bad, COUNT(bad), PETREL_E_PROTOCOL);
+    assert_decoded(frames, good, COUNT(good), 0);
     struct session_gap gap = {.log = SESSION_LOG_TOPIC, .to = {EPOCH, 2}, .reason = SESSION_GAP_CAP};
     struct session_frame frame;
     session_encode_gap(&frames->wire, &gap);
@@ -52,7 +72,8 @@ static void types_that_are_reserved_or_none(void **state)
             expected = PETREL_E_PROTOCOL;
         else if (memchr(reserved, (int)type, sizeof reserved) != NULL)
             expected = PETREL_E_UNSUPPORTED;
-        assert_int_equal(BODY_RC(frames, type, "\xff"), expected);
+        const struct body body = BODY(type, "\xff");
+        assert_decoded(frames, &body, 1, expected);
     }
 }
 
@@ -82,72 +103,76 @@ static void bodies_cut_short_are_refused(void **state)
 static void lengths_that_lie_are_refused(void **state)
 {
     struct session_frames *frames = *state;
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECT,
-                             "\x12\x05"
-                             "abcd"),
-                     PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECT,
-                             "\x12\xff\xff\xff\xff\x0f"
-                             "abcd"),
-                     PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECT, "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
-                     PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_ACK, "\x0a\x0d\x09\x01\0\0\0\0\0\0\0\x10\x01"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_ACK, "\x0a\x0a\x09\x01\0\0\0\0\0\0\0\x10"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_PING, "\x09\x01\x02"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_PING, "\x08\x01"), PETREL_E_PROTOCOL);
+    static const struct body bad[] = {
+        BODY(SESSION_CONNECT, "\x12\x05"
+                              "abcd"),
+        BODY(SESSION_CONNECT, "\x12\xff\xff\xff\xff\x0f"
+                              "abcd"),
+        BODY(SESSION_CONNECT, "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+        BODY(SESSION_ACK, "\x0a\x0d\x09\x01\0\0\0\0\0\0\0\x10\x01"),
+        BODY(SESSION_ACK, "\x0a\x0a\x09\x01\0\0\0\0\0\0\0\x10"),
+        BODY(SESSION_PING, "\x09\x01\x02"),
+        BODY(SESSION_PING, "\x08\x01"),
+    };
+    assert_decoded(frames, bad, COUNT(bad), PETREL_E_PROTOCOL);
 }
 
 static void values_out_of_range_are_refused(void **state)
 {
     struct session_frames *frames = *state;
-    assert_int_equal(BODY_RC(frames, SESSION_DISCONNECT, "\x08\x02"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_ACK, ""), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_ACK, "\x0a\x02\x10\x05"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECT, "\x08\x01"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECT, "\x08\x02"), 0); /* another version: its own rules */
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECT, "\x08\x01\x18\x01\x22\x02\x10\x05"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECTED, "\x08\x01\x12" POSITION_1_1), 0);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECTED, "\x08\x01"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECTED, "\x08\x00\x12" POSITION_1_1), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECTED, "\x08\x04\x12" POSITION_1_1), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_CONNECTED, "\x08\x01\x20\x05\x12" POSITION_1_1), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_GAP, "\x28\x01\x1a" POSITION_1_1), 0);
-    assert_int_equal(BODY_RC(frames, SESSION_GAP, "\x1a" POSITION_1_1), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_GAP, "\x28\x01"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_GOAWAY, "\x08\xb8\x17"), 0);                 /* 3000 */
-    assert_int_equal(BODY_RC(frames, SESSION_GOAWAY, "\x08\xac\x1b"), PETREL_E_PROTOCOL); /* 3500 */
-    assert_int_equal(BODY_RC(frames, SESSION_GOAWAY, "\x08\xb8\x17\x22\x00"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_ERROR, "\x08\xac\x1b"), 0);
-    assert_int_equal(BODY_RC(frames, SESSION_ERROR, "\x08\xb7\x17"), PETREL_E_PROTOCOL); /* 2999 */
-    assert_int_equal(BODY_RC(frames, SESSION_ERROR, "\x08\xa0\x1f"), PETREL_E_PROTOCOL); /* 4000 */
-    assert_int_equal(BODY_RC(frames, SESSION_GOAWAY,
-                             "\x08\xb8\x17\x22\x01"
-                             "a\x22\x01"
-                             "a\x22\x01"
-                             "a\x22\x01"
-                             "a\x22\x01"
-                             "a"),
-                     0);
-    assert_int_equal(BODY_RC(frames, SESSION_GOAWAY,
-                             "\x08\xb8\x17\x22\x01"
+    static const struct body bad[] = {
+        BODY(SESSION_DISCONNECT, "\x08\x02"),
+        BODY(SESSION_ACK, ""),
+        BODY(SESSION_ACK, "\x0a\x02\x10\x05"),
+        BODY(SESSION_CONNECT, "\x08\x01"),
+        BODY(SESSION_CONNECT, "\x08\x01\x18\x01\x22\x02\x10\x05"),
+        BODY(SESSION_CONNECTED, "\x08\x01"),
+        BODY(SESSION_CONNECTED, "\x08\x00\x12" POSITION_1_1),
+        BODY(SESSION_CONNECTED, "\x08\x04\x12" POSITION_1_1),
+        BODY(SESSION_CONNECTED, "\x08\x01\x20\x05\x12" POSITION_1_1),
+        BODY(SESSION_GAP, "\x1a" POSITION_1_1),
+        BODY(SESSION_GAP, "\x28\x01"),
+        BODY(SESSION_GOAWAY, "\x08\xac\x1b"), /* 3500 */
+        BODY(SESSION_GOAWAY, "\x08\xb8\x17\x22\x00"),
+        BODY(SESSION_ERROR, "\x08\xb7\x17"), /* 2999 */
+        BODY(SESSION_ERROR, "\x08\xa0\x1f"), /* 4000 */
+        BODY(SESSION_GOAWAY, "\x08\xb8\x17\x22\x01"
                              "a\x22\x01"
                              "a\x22\x01"
                              "a\x22\x01"
                              "a\x22\x01"
                              "a\x22\x01"
                              "a"),
-                     PETREL_E_PROTOCOL);
+    };
+    static const struct body good[] = {
+        BODY(SESSION_CONNECT, "\x08\x02"), /* another version: its own rules */
+        BODY(SESSION_CONNECTED, "\x08\x01\x12" POSITION_1_1),
+        BODY(SESSION_GAP, "\x28\x01\x1a" POSITION_1_1),
+        BODY(SESSION_GOAWAY, "\x08\xb8\x17"), /* 3000 */
+        BODY(SESSION_ERROR, "\x08\xac\x1b"),
+        BODY(SESSION_GOAWAY, "\x08\xb8\x17\x22\x01"
+                             "a\x22\x01"
+                             "a\x22\x01"
+                             "a\x22\x01"
+                             "a\x22\x01"
+                             "a"),
+    };
+    assert_decoded(frames, bad, COUNT(bad), PETREL_E_PROTOCOL);
+    assert_decoded(frames, good, COUNT(good), 0);
 }
 
 static void pushes_without_their_parts_are_refused(void **state)
 {
     struct session_frames *frames = *state;
-    assert_int_equal(BODY_RC(frames, SESSION_PUSH, "\x12" POSITION_1_1 "\x22\x14" MESSAGE_ID "\x12\x00"), 0);
-    assert_int_equal(BODY_RC(frames, SESSION_PUSH, "\x22\x14" MESSAGE_ID "\x12\x00"), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_PUSH, "\x12" POSITION_1_1), PETREL_E_PROTOCOL);
-    assert_int_equal(BODY_RC(frames, SESSION_PUSH, "\x12" POSITION_1_1 "\x18\x01\x22\x14" MESSAGE_ID "\x12\x00"),
-                     PETREL_E_PROTOCOL); /* prev is not before it */
+    static const struct body bad[] = {
+        BODY(SESSION_PUSH, "\x22\x14" MESSAGE_ID "\x12\x00"), BODY(SESSION_PUSH, "\x12" POSITION_1_1),
+        BODY(SESSION_PUSH, "\x12" POSITION_1_1 "\x18\x01\x22\x14" MESSAGE_ID "\x12\x00"), /* prev is not before it */
+    };
+    static const struct body good[] = {
+        BODY(SESSION_PUSH, "\x12" POSITION_1_1 "\x22\x14" MESSAGE_ID "\x12\x00"),
+    };
+    assert_decoded(frames, bad, COUNT(bad), PETREL_E_PROTOCOL);
+    assert_decoded(frames, good, COUNT(good), 0);
     struct session_message out;
     assert_int_equal(session_decode_message(frames->codec,
                                             bytes_str(MESSAGE_ID "\x1a\x01"

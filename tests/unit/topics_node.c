@@ -2,57 +2,10 @@
 
 #include "base/err.h"
 #include "base/object.h"
-#include "message/message_role.h"
-#include "store/store_sqlite.h"
 #include "store/topics_sqlite.h"
 #include "wire/condition.h"
-#include "wire/peer_record.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-static const uint8_t secret[TOKEN_SECRET_BYTES] = "a secret of thirty-two bytes ...";
-
-/* What is run on a loop's thread: the node, and which of its loops. */
-struct on_loop {
-    struct topics_node *node;
-    size_t index;
-};
-
-static void start_roles(void *ctx)
-{
-    const struct on_loop *on = ctx;
-    struct topics_node *node = on->node;
-    struct loop *loop = node->loops.loops[on->index];
-    struct link *link = link_local_at(node->links, on->index);
-    struct metrics_shard *shard = metrics_shard(node->metrics, on->index);
-    struct message_config config = {.topics = &node->topics.base};
-    struct session_config session_config = rig_config();
-    session_config.incarnation = RIG_INCARNATION;
-    session_config.loops = TOPICS_NODE_LOOPS;
-    session_config.broadcasts = node->broadcasts;
-    if (node->check_interval_s != 0)
-        session_config.check_interval_s = node->check_interval_s;
-    petrel_assert(message_role_new(&node->messages[on->index], loop, link, node->store, &config, shard) == 0);
-    petrel_assert(session_role_new(&node->sessions[on->index], loop, link, &session_config, shard) == 0);
-    petrel_assert(session_role_listen(node->sessions[on->index], &node->ports[on->index]) == 0);
-}
-
-static void publish(void *ctx)
-{
-    struct topics_node *node = ctx;
-    struct peer_app app = {.name = bytes_str("demo"), .keys_count = 1};
-    app.keys[0] = (struct peer_app_key){.kid = bytes_str("k1"), .secret = bytes_of(secret, sizeof secret)};
-    struct buf *records = peer_record_pack_apps(&app, 1);
-    message_role_publish_apps(node->messages[0], 1, records);
-    buf_unref(records);
-}
-
-static void do_nothing(void *ctx)
-{
-    (void)ctx;
-}
 
 static void on_held(struct topics_request *request)
 {
@@ -77,7 +30,14 @@ static int swap_submit(struct topics *topics, struct topics_request *request)
     return inside != NULL ? inside->ops->submit(inside, request) : PETREL_E_CLOSING;
 }
 
-static const struct topics_ops swap_ops = {.name = "swap", .submit = swap_submit};
+static void swap_close(struct topics *topics)
+{
+    struct topics_node_swap *swap = container_of(topics, struct topics_node_swap, base);
+    struct topics *inside = atomic_exchange(&swap->inside, NULL);
+    topics_close(&inside);
+}
+
+static const struct topics_ops swap_ops = {.name = "swap", .submit = swap_submit, .close = swap_close};
 
 void topics_node_topics_open(struct topics_node *node, const char *path, uint32_t cap, bool restored)
 {
@@ -86,41 +46,22 @@ void topics_node_topics_open(struct topics_node *node, const char *path, uint32_
         .path = path, .clock = clock_system(), .limits = topics_limits_default(), .restored = restored};
     config.limits.cap_entries = cap;
     assert_int_equal(topics_sqlite_open(&topics, &config), 0);
-    node->topics.base.ops = &swap_ops;
     atomic_store(&node->topics.inside, topics);
 }
 
 void topics_node_topics_shut(struct topics_node *node)
 {
-    struct topics *topics = atomic_exchange(&node->topics.inside, NULL);
-    topics_close(&topics);
+    swap_close(&node->topics.base);
 }
 
 void topics_node_open_with(struct topics_node *node, uint32_t cap, uint32_t check_interval_s)
 {
-    *node = (struct topics_node){.check_interval_s = check_interval_s};
+    *node = (struct topics_node){.topics.base.ops = &swap_ops};
+    const struct node_rig_config config = {.topics = &node->topics.base, .check_interval_s = check_interval_s};
     assert_true(tmpdir_make(&node->dir));
-    (void)snprintf(node->path, sizeof node->path, "%s/store", node->dir.path);
-    loops_tally_init(&node->closed);
-    node->metrics = metrics_new(TOPICS_NODE_LOOPS);
-    node->key = token_key_new(bytes_str("k1"), bytes_of(secret, sizeof secret));
-    struct store_sqlite_config config = {
-        .path = node->path, .clock = clock_system(), .limits = store_limits_default(), .min_free_bytes = 1};
-    assert_int_equal(store_sqlite_open(&node->store, &config), 0);
     (void)snprintf(node->topics_path, sizeof node->topics_path, "%s/topics", node->dir.path);
     topics_node_topics_open(node, node->topics_path, cap, false);
-    loops_open(&node->loops, TOPICS_NODE_LOOPS);
-    node->links = link_local_new(RIG_NODE, RIG_INCARNATION, node->loops.loops, TOPICS_NODE_LOOPS);
-    node->broadcasts = turnstile_new(1);
-    loops_start(&node->loops);
-    for (size_t i = 0; i < TOPICS_NODE_LOOPS; i++) {
-        struct on_loop on = {node, i};
-        loops_run_on(&node->loops, i, start_roles, &on);
-    }
-    loops_run_on(&node->loops, 0, publish, node);
-    /* The list travels to the other loop by mail: this comes behind it. */
-    loops_run_on(&node->loops, 0, do_nothing, NULL);
-    loops_run_on(&node->loops, 1, do_nothing, NULL);
+    node_rig_open(&node->rig, &config);
 }
 
 void topics_node_open(struct topics_node *node, uint32_t cap)
@@ -128,72 +69,14 @@ void topics_node_open(struct topics_node *node, uint32_t cap)
     topics_node_open_with(node, cap, 0);
 }
 
-static void on_role_closed(void *ctx)
-{
-    struct topics_node *node = ctx;
-    loops_tally_add(&node->closed, 1);
-}
-
-static void close_sessions(void *ctx)
-{
-    const struct on_loop *on = ctx;
-    session_role_close(&on->node->sessions[on->index], on_role_closed, on->node);
-}
-
-static void close_messages(void *ctx)
-{
-    const struct on_loop *on = ctx;
-    message_role_close(&on->node->messages[on->index], on_role_closed, on->node);
-}
-
 void topics_node_close(struct topics_node *node)
 {
-    for (size_t i = 0; i < TOPICS_NODE_LOOPS; i++) {
-        struct on_loop on = {node, i};
-        loops_run_on(&node->loops, i, close_sessions, &on);
-    }
-    assert_true(loops_tally_wait(&node->closed, TOPICS_NODE_LOOPS));
-    for (size_t i = 0; i < TOPICS_NODE_LOOPS; i++) {
-        struct on_loop on = {node, i};
-        loops_run_on(&node->loops, i, close_messages, &on);
-    }
-    assert_true(loops_tally_wait(&node->closed, TOPICS_NODE_LOOPS + TOPICS_NODE_LOOPS));
-    store_close(&node->store);
-    topics_node_topics_shut(node);
-    loops_stop(&node->loops);
-    loops_free(&node->loops);
-    turnstile_free(&node->broadcasts);
-    link_local_free(&node->links);
-    metrics_free(&node->metrics);
-    token_key_free(&node->key);
-    loops_tally_destroy(&node->closed);
+    node_rig_close(&node->rig);
     tmpdir_remove(&node->dir);
 }
 
-/* ---- calls ---- */
+/* ---- backends ---- */
 
-static void on_answer(struct link_call *call)
-{
-    struct topics_node_asked *asked = container_of(call, struct topics_node_asked, call);
-    loops_tally_add(&asked->done, 1);
-}
-
-static void do_ask(void *ctx)
-{
-    struct topics_node_asked *asked = ctx;
-    petrel_assert(link_ask(link_local_at(asked->node->links, 0), &asked->call, on_answer) == 0);
-}
-
-int topics_node_ask(struct topics_node_asked *asked)
-{
-    loops_tally_init(&asked->done);
-    loops_run_on(&asked->node->loops, 0, do_ask, asked);
-    assert_true(loops_tally_wait(&asked->done, 1));
-    loops_tally_destroy(&asked->done);
-    return asked->call.reply.status;
-}
-
-/* condition NULL: for all followers; rate 0: at once. */
 struct position topics_node_publish_text(struct topics_node *node, const char *topic, const char *condition,
                                          uint32_t rate, const char *text)
 {
@@ -208,7 +91,7 @@ struct position topics_node_publish_text(struct topics_node *node, const char *t
     if (condition != NULL)
         assert_int_equal(condition_parse(bytes_str(condition), &meant, &why), 0);
     condition_pack(&meant, &packed);
-    struct topics_node_asked asked = {.node = node, .call.in.type = PEER_TOPIC_SEND};
+    struct node_rig_asked asked = {.node = &node->rig, .call.in.type = PEER_TOPIC_SEND};
     struct buf *encoded = session_encode_message(&message);
     asked.call.in.topic_send = (struct peer_topic_send){.app = bytes_str("demo"),
                                                         .topic = bytes_str(topic),
@@ -216,7 +99,7 @@ struct position topics_node_publish_text(struct topics_node *node, const char *t
                                                         .id = id,
                                                         .message = encoded,
                                                         .expires_ms = message.expires_ms};
-    assert_int_equal(topics_node_ask(&asked), 0);
+    assert_int_equal(node_rig_ask(&asked), 0);
     buf_unref(encoded);
     bytes_reset(&packed);
     return asked.call.reply.sent.position;
@@ -224,10 +107,9 @@ struct position topics_node_publish_text(struct topics_node *node, const char *t
 
 int topics_node_change(struct topics_node *node, enum peer_type type, const char *device, const char *topic)
 {
-    struct topics_node_asked asked = {.node = node, .call.in.type = type};
-    asked.call.in.subscribe = (struct peer_subscribe){
-        .target = {bytes_str("demo"), bytes_str("ada"), bytes_str(device)}, .topic = bytes_str(topic)};
-    return topics_node_ask(&asked);
+    struct node_rig_asked asked = {.node = &node->rig, .call.in.type = type};
+    asked.call.in.subscribe = (struct peer_subscribe){.target = node_rig_target(device), .topic = bytes_str(topic)};
+    return node_rig_ask(&asked);
 }
 
 /* ---- changes of which nobody tells the session: whoever wrote them was gone before the notice ---- */
@@ -247,7 +129,7 @@ static void on_written(struct topics_request *request)
 static void do_write(void *ctx)
 {
     struct written *written = ctx;
-    struct loop *home = written->node->loops.loops[0];
+    struct loop *home = written->node->rig.loops.loops[0];
     petrel_assert(topics_submit(&written->node->topics.base, written->op, &written->request, home, on_written) == 0);
 }
 
@@ -255,11 +137,9 @@ void topics_node_write_untold(struct topics_node *node, enum topics_op op, const
 {
     struct written written = {.node = node, .op = op};
     written.request.in.subscribe =
-        (struct topics_subscription){.device = {bytes_str("demo"), bytes_str("ada"), bytes_str("phone")},
-                                     .topic = bytes_str(topic),
-                                     .position = from};
+        (struct topics_subscription){.device = node_rig_target("phone"), .topic = bytes_str(topic), .position = from};
     loops_tally_init(&written.done);
-    loops_run_on(&node->loops, 0, do_write, &written);
+    loops_run_on(&node->rig.loops, 0, do_write, &written);
     assert_true(loops_tally_wait(&written.done, 1));
     loops_tally_destroy(&written.done);
     assert_int_equal(written.request.status, 0);
@@ -273,17 +153,12 @@ void topics_node_write_frame(struct client *client, struct bytebuf *frame)
     bytes_reset(frame);
 }
 
-/* With these positions; and CONNECTED is taken. */
 void topics_node_connect_at(struct topics_node *node, size_t loop, struct client *client, const char *device,
                             uint64_t attempt, const struct session_topic_position *topics, uint32_t count)
 {
     struct bytebuf token = {0};
     struct bytebuf frame = {0};
-    struct token_claims claims = {.app = "demo", .user = "ada"};
-    claims.issued_s = clock_wall_ms(clock_system()) / 1000;
-    claims.expires_s = claims.issued_s + 3600;
-    (void)snprintf(claims.device, sizeof claims.device, "%s", device);
-    rig_token_with(node->key, &claims, &token);
+    node_rig_token(&node->rig, device, &token);
     const struct session_connect connect = {.version = SESSION_PROTOCOL_VERSION,
                                             .token = bytes_str((const char *)token.ptr),
                                             .attempt = attempt,
@@ -291,7 +166,7 @@ void topics_node_connect_at(struct topics_node *node, size_t loop, struct client
                                             .takes_topics = true,
                                             .topics_count = count,
                                             .topics = topics};
-    client_open(client, node->ports[loop]);
+    client_open(client, node->rig.ports[loop]);
     session_encode_connect(&frame, &connect);
     topics_node_write_frame(client, &frame);
     bytes_reset(&token);
@@ -306,7 +181,6 @@ struct position topics_node_take_subscribed(struct client *client, const char *t
     return told->position;
 }
 
-/* A device that has never been here: it follows `all` from where that is. */
 struct position topics_node_connect_anew(struct topics_node *node, size_t loop, struct client *client,
                                          const char *device)
 {
@@ -358,18 +232,18 @@ static void release_held(void *ctx)
 
 void topics_node_release_held(struct topics_node *node)
 {
-    const size_t home = node->topics.held->home == node->loops.loops[0] ? 0 : 1;
-    loops_run_on(&node->loops, home, release_held, &node->topics);
+    const size_t home = node->topics.held->home == node->rig.loops.loops[0] ? 0 : 1;
+    loops_run_on(&node->rig.loops, home, release_held, &node->topics);
     loops_tally_destroy(&node->topics.held_count);
 }
 
 static void lose_hints(void *ctx)
 {
     struct topics_node *node = ctx;
-    link_lost(link_local_at(node->links, 0));
+    link_lost(link_local_at(node->rig.links, 0));
 }
 
 void topics_node_lose_hints(struct topics_node *node)
 {
-    loops_run_on(&node->loops, 0, lose_hints, node);
+    loops_run_on(&node->rig.loops, 0, lose_hints, node);
 }

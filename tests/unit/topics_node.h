@@ -1,24 +1,11 @@
-/* topics_node.h: session roles, message roles and their stores on two loops, devices that connect to them, and backends. Everything on the
- * test's thread. */
+/* topics_node.h: a node with topics: backends that publish and change subscriptions, devices that follow, and a store of topics in whose
+ * place another can be put. Everything on the test's thread. */
 #ifndef PETREL_TESTS_UNIT_TOPICS_NODE_H
 #define PETREL_TESTS_UNIT_TOPICS_NODE_H
 
-#include "contract/loops.h"
-#include "lib/tmpdir.h"
-#include "loop/turnstile.h"
-#include "store/topics.h"
-#include "unit/session_client.h"
+#include "unit/node_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-
-#include <cmocka.h>
-
-#define TOPICS_NODE_LOOPS 2
-
-struct message_role;
-struct store;
 
 /* A store of topics in whose place another can be put: one that forgot. It can hold an answer back. */
 struct topics_node_swap {
@@ -31,21 +18,10 @@ struct topics_node_swap {
 };
 
 struct topics_node {
-    struct tmpdir dir;
-    char path[TMPDIR_PATH_MAX + 16];
-    struct loops loops;
-    struct link_local *links;
-    struct metrics *metrics;
-    struct store *store;
-    struct topics_node_swap topics;
+    struct node_rig rig;
+    struct tmpdir dir; /* of the topics' files */
     char topics_path[TMPDIR_PATH_MAX + 16];
-    struct session_role *sessions[TOPICS_NODE_LOOPS];
-    struct message_role *messages[TOPICS_NODE_LOOPS];
-    uint16_t ports[TOPICS_NODE_LOOPS];
-    struct token_key *key;
-    struct turnstile *broadcasts; /* one loop at a time */
-    uint32_t check_interval_s;    /* 0: the default, minutes */
-    struct loops_tally closed;
+    struct topics_node_swap topics;
 };
 
 void topics_node_open(struct topics_node *node, uint32_t cap);
@@ -62,14 +38,6 @@ void topics_node_release_held(struct topics_node *node);
 /* The first loop is told that hints may be lost. */
 void topics_node_lose_hints(struct topics_node *node);
 
-/* A call to the first loop's message role, and its answer: the status. */
-struct topics_node_asked {
-    struct topics_node *node;
-    struct link_call call;
-    struct loops_tally done;
-};
-
-int topics_node_ask(struct topics_node_asked *asked);
 /* condition NULL: for all followers; rate 0: at once. */
 struct position topics_node_publish_text(struct topics_node *node, const char *topic, const char *condition,
                                          uint32_t rate, const char *text);
