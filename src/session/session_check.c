@@ -149,11 +149,9 @@ static void on_sweep(struct timer *timer)
     notice_stall(role);
     const uint32_t groups = session_table_end(&role->table) / SESSION_DUE_GROUP + 1, share = groups / SWEEPS + 1;
     const struct session_due now = due_now(role);
-    uint32_t slot;
-    for (uint32_t left = share > GROUPS_MIN ? share : GROUPS_MIN; left > 0; left--) {
-        if (session_due_take(&role->sweep.dues, now, &slot))
-            visit_group(role, slot, now.at_s);
-    }
+    uint32_t slot, left = share > GROUPS_MIN ? share : GROUPS_MIN;
+    for (; left > 0 && session_due_take(&role->sweep.dues, now, &slot); left--)
+        visit_group(role, slot, now.at_s);
     session_role_trim(role);
     if (role->sessions > 0)
         timer_start(role->loop, timer, SWEEP_MS, on_sweep);
