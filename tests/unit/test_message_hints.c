@@ -14,6 +14,7 @@ static void append_is_answered_and_delivered(void **state)
     message_rig_open(&rig, 0);
     struct buf *message = buf_copy(bytes_str("message"));
     struct message_rig_asked asked = message_rig_send(message);
+    asked.call.in.send.priority = PEER_PRIORITY_HIGH;
     message_rig_ask(&rig, &asked);
     assert_int_equal(asked.answers, 0);
     assert_int_equal(rig.store.last->op, STORE_APPEND);
@@ -37,6 +38,7 @@ static void append_is_answered_and_delivered(void **state)
         assert_int_equal(deliver->position.seq, 12);
         assert_int_equal(deliver->prev, 11);
         assert_ptr_equal(deliver->message, i == 0 ? message : NULL);
+        assert_true(deliver->high);
     }
     assert_int_equal(metrics_get(rig.metrics, METRIC_DELIVERS), 2);
     buf_unref(message);
@@ -91,6 +93,7 @@ static void a_dead_route_gets_no_deliver_and_is_unbound(void **state)
     assert_int_equal(asked.call.reply.status, 0);
     assert_int_equal(rig.tells_count, 1);
     assert_int_equal(rig.tells[0].deliver.route.slot, 2);
+    assert_false(rig.tells[0].deliver.high);
     assert_int_equal(metrics_get(rig.metrics, METRIC_DELIVERS_DROPPED), 0);
 
     assert_int_equal(rig.store.last->op, STORE_USER);
