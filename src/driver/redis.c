@@ -292,11 +292,13 @@ int redis_ask(struct redis *redis, struct redis_request *request)
     return 0;
 }
 
-void redis_refresh(struct redis *redis)
+void redis_refresh(struct redis *redis, struct bytes key)
 {
     object_check(redis, REDIS_CLIENT_MAGIC);
-    if (redis->config.cluster && !redis->closing)
-        redis_cluster_refresh(redis, NULL);
+    if (!redis->config.cluster || redis->closing)
+        return;
+    redis->map.refresh_doubted = redis_cluster_node_of(redis, key);
+    redis_cluster_refresh(redis, NULL);
 }
 
 static void free_client(struct redis *redis)

@@ -109,8 +109,10 @@ const struct redis_script *redis_function_add(struct redis *redis, const struct 
  * UNAVAILABLE: the caller repeats it, which is safe under the same id. */
 int redis_ask(struct redis *redis, struct redis_request *request);
 
-/* Look at the cluster anew: an answer was older than what is known elsewhere. Nothing without a cluster. */
-void redis_refresh(struct redis *redis);
+/* Look at the cluster anew, with the eyes of another node than the one that has this key: its answer was older than what is known
+ * elsewhere. That takes at most REDIS_REFRESH_MS where servers answer at once. Nothing without a cluster. */
+#define REDIS_REFRESH_MS 250
+void redis_refresh(struct redis *redis, struct bytes key);
 
 /* The slot of a key: CRC16 of what is between the first { and }, or of all, modulo 16,384. */
 uint32_t redis_slot(struct bytes key);

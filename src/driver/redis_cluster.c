@@ -91,13 +91,14 @@ void redis_cluster_moved(struct redis *redis, uint32_t slot, struct redis_node *
     redis_cluster_refresh(redis, to);
 }
 
-/* Whom to ask: the hint, else the next in turn, of those that are well before those that have failed. */
+/* Whom to ask: the hint, else the next in turn, of those that are well before those that have failed or are doubted. */
 static struct redis_node *choose_source(struct redis *redis)
 {
     struct redis_map *map = &redis->map;
     struct redis_node *hint = map->refresh_hint;
+    const struct redis_node *doubted = map->refresh_doubted;
     struct redis_node *second = NULL;
-    map->refresh_hint = NULL;
+    map->refresh_hint = map->refresh_doubted = NULL;
     if (hint != NULL && may_connect(redis, &hint->lanes[REDIS_LANE_PLAIN]))
         return hint;
     for (size_t i = 0; i < map->nodes_count; i++) {
@@ -105,7 +106,7 @@ static struct redis_node *choose_source(struct redis *redis)
         struct redis_node *node = map->nodes[map->cursor];
         if (node == NULL || !may_connect(redis, &node->lanes[REDIS_LANE_PLAIN]))
             continue;
-        if (node->lanes[REDIS_LANE_PLAIN].failures == 0)
+        if (node->lanes[REDIS_LANE_PLAIN].failures == 0 && node != doubted)
             return node;
         second = second != NULL ? second : node;
     }
@@ -186,6 +187,8 @@ static void forget(struct redis *redis, struct redis_node *node)
     }
     if (map->refresh_hint == node)
         map->refresh_hint = NULL;
+    if (map->refresh_doubted == node)
+        map->refresh_doubted = NULL;
     map->nodes[node->index] = NULL;
     redis_health_forget(redis, node);
     free(node);

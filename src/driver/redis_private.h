@@ -55,7 +55,8 @@ struct redis_map {
     struct redis_node *nodes[REDIS_NODES_MAX];
     uint16_t slots[REDIS_SLOTS]; /* index of the master, or REDIS_NODE_NONE */
     struct timer refresh_timer;
-    struct redis_node *refresh_hint; /* to ask first; may be NULL */
+    struct redis_node *refresh_hint;    /* to ask first; may be NULL */
+    struct redis_node *refresh_doubted; /* to ask last; may be NULL */
     bool refreshing;
     bool refresh_again;
     uint64_t refreshed_ms; /* when the last question was asked */

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #define STORE_MAGIC OBJECT_MAGIC('s', 't', 'r', 'd')
-#define DOUBT_MS 100    /* a look at the cluster takes less */
 #define FULL_MS 2000    /* an append that was refused counts so long */
 #define REPEAT_MS 10000 /* PROMISE §5; well within the 20 s in which an id may be used again */
 
@@ -166,13 +165,13 @@ static void on_doubt(struct timer *timer)
         conclude(call, err, PEER_UNKNOWN);
 }
 
-/* A position ahead of the log may mean that the answer is a deposed master's: asked once more, after a look at the cluster, and
- * believed if it stays so (PROMISE §4). */
+/* A position that is ahead of the log, or has none, may mean that the answer is a deposed master's: asked once more, after a look at
+ * the cluster, and believed if it stays so (PROMISE §4). */
 static bool doubt(struct store_redis_call *call)
 {
     struct store_redis_seat *seat = call->seat;
     if (call->doubted || !seat->store->config.redis.cluster || seat->redis == NULL || call->ask.status != 0 ||
-        !store_redis_reply_is_ahead(call->request, call->ask.reply))
+        !store_redis_reply_is_doubtful(call->request, call->ask.reply))
         return false;
     call->doubted = true;
     /* The bind was carried out: asked again, it finds its own route. */
@@ -181,9 +180,9 @@ static bool doubt(struct store_redis_call *call)
         call->replaced = call->request->out.bound->replaced;
         store_redis_reply_release(call->request);
     }
-    redis_refresh(seat->redis);
+    redis_refresh(seat->redis, call->ask.key);
     list_push_back(&seat->doubtful, &call->node);
-    timer_start(call->request->home, &call->timer, DOUBT_MS, on_doubt);
+    timer_start(call->request->home, &call->timer, REDIS_REFRESH_MS, on_doubt);
     return true;
 }
 

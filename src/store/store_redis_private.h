@@ -78,8 +78,8 @@ bool store_redis_check_release(struct store_redis_checks *checks);
 /* Read the script's answer into request->out: the request's status. Of a CHECK's entry, into *verdict. */
 int store_redis_reply_read(struct store_request *request, const struct redis_value *reply);
 int store_redis_reply_verdict(const struct redis_value *reply, enum peer_verdict *verdict);
-/* Whether the answer says that a position is ahead of the log: of a master that is none any more, perhaps. */
-bool store_redis_reply_is_ahead(const struct store_request *request, const struct redis_value *reply);
+/* Whether the answer says that a position is ahead of the log, or that there is no log: of a master that is none any more, perhaps. */
+bool store_redis_reply_is_doubtful(const struct store_request *request, const struct redis_value *reply);
 /* Free what a request that ended with 0 lends. */
 void store_redis_reply_release(struct store_request *request);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define MESSAGE_MAX (16U * 1024 * 1024) /* what a buf may hold */
+#define PAGE_DOUBTFUL 2                 /* where a page's head says that the position is ahead of the log, or has none */
 
 /* How a message left its log, as lua/log.lua numbers it. */
 static const enum peer_state states[] = {
@@ -150,12 +151,6 @@ static int read_page(struct peer_page *page, const struct redis_value *reply, st
     return err;
 }
 
-bool store_redis_reply_is_ahead(const struct store_request *request, const struct redis_value *reply)
-{
-    return (request->op == STORE_BIND || request->op == STORE_FETCH) && reply->type == REDIS_ARRAY &&
-           reply->count > 0 && reply->items[0].text.len > 2 && reply->items[0].text.ptr[2] != 0;
-}
-
 static int read_bind(struct store_request *request, const struct redis_value *reply)
 {
     struct peer_bound *bound = object_zalloc(sizeof *bound);
@@ -288,6 +283,24 @@ static int status_of(struct bytes name)
             return errs[i];
     }
     return PETREL_E_PROTOCOL;
+}
+
+/* Who has a position was there. What a check says needs no doubt: a bind or a fetch comes after it. */
+static bool is_refusal_doubtful(const struct store_request *request, int status)
+{
+    if (request->op == STORE_FETCH)
+        return status == PETREL_E_UNREGISTERED && !position_is_none(request->in.fetch.position);
+    return request->op == STORE_ACK && !position_is_none(request->in.ack.position) &&
+           (status == PETREL_E_INVALID || status == PETREL_E_UNREGISTERED);
+}
+
+bool store_redis_reply_is_doubtful(const struct store_request *request, const struct redis_value *reply)
+{
+    if (reply->type == REDIS_STATUS)
+        return is_refusal_doubtful(request, status_of(reply->text));
+    return (request->op == STORE_BIND || request->op == STORE_FETCH) && reply->type == REDIS_ARRAY &&
+           reply->count > 0 && reply->items[0].text.len > PAGE_DOUBTFUL &&
+           reply->items[0].text.ptr[PAGE_DOUBTFUL] != 0;
 }
 
 static int read_reply(struct store_request *request, const struct redis_value *reply)

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #define TOPICS_MAGIC OBJECT_MAGIC('t', 'p', 'r', 'd')
-#define DOUBT_MS 100    /* a look at the cluster takes less */
 #define REPEAT_MS 10000 /* PROMISE §5; well within the time for which an id is remembered */
 
 static struct topics_redis *of(struct topics *base)
@@ -129,18 +128,18 @@ static void on_doubt(struct timer *timer)
     finish(request, err);
 }
 
-/* A position ahead of the log may mean that the answer is a deposed master's: asked once more, after a look at the cluster, and
- * believed if it stays so (PROMISE §4). */
+/* A position that is ahead of the log, or has none, may mean that the answer is a deposed master's: asked once more, after a look at
+ * the cluster, and believed if it stays so (PROMISE §4). */
 static bool doubt(struct topics_redis_call *call)
 {
     struct topics_redis_seat *seat = call->seat;
     if (call->doubted || !seat->topics->config.redis.cluster || seat->redis == NULL || call->ask.status != 0 ||
-        !topics_redis_reply_is_ahead(call->request, call->ask.reply))
+        !topics_redis_reply_is_doubtful(call->request, call->ask.reply))
         return false;
     call->doubted = true;
-    redis_refresh(seat->redis);
+    redis_refresh(seat->redis, call->ask.key);
     list_push_back(&seat->doubtful, &call->node);
-    timer_start(call->request->home, &call->timer, DOUBT_MS, on_doubt);
+    timer_start(call->request->home, &call->timer, REDIS_REFRESH_MS, on_doubt);
     return true;
 }
 

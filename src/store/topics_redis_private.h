@@ -70,8 +70,8 @@ void topics_redis_count(const struct topics_redis_seat *seat, const struct topic
 int topics_redis_reply_read(struct topics_request *request, const struct redis_value *reply, uint64_t now_ms);
 /* The version of a set that holds something, from how its value begins; 0: there is none. The same statuses. */
 int topics_redis_reply_version(const struct redis_value *reply, uint64_t *version);
-/* Whether the answer says that a position is ahead of the log: of a master that is none any more, perhaps. */
-bool topics_redis_reply_is_ahead(const struct topics_request *request, const struct redis_value *reply);
+/* Whether the answer says that a position is ahead of the log, or that there is no log: of a master that is none any more, perhaps. */
+bool topics_redis_reply_is_doubtful(const struct topics_request *request, const struct redis_value *reply);
 
 /* Name the functions of all operations to a client. */
 void topics_redis_script_add(struct redis *redis, const struct redis_script *scripts[TOPICS_REDIS_OPS]);

@@ -241,8 +241,18 @@ int topics_redis_reply_version(const struct redis_value *reply, uint64_t *versio
     return 0;
 }
 
-bool topics_redis_reply_is_ahead(const struct topics_request *request, const struct redis_value *reply)
+/* Where a log stood once; TOPICS_BEGIN is of one that there never was. */
+static bool is_in_a_log(struct position at)
 {
-    return request->op == TOPICS_FETCH && reply->type == REDIS_ARRAY && reply->count > 0 &&
-           reply->items[0].text.len > PAGE_AHEAD && reply->items[0].text.ptr[PAGE_AHEAD] != 0;
+    return !position_is_none(at) && at.seq > 0;
+}
+
+bool topics_redis_reply_is_doubtful(const struct topics_request *request, const struct redis_value *reply)
+{
+    if (request->op != TOPICS_FETCH)
+        return false;
+    if (reply->type == REDIS_STATUS)
+        return status_of(reply->text) == PETREL_E_NOT_FOUND && is_in_a_log(request->in.fetch.position);
+    return reply->type == REDIS_ARRAY && reply->count > 0 && reply->items[0].text.len > PAGE_AHEAD &&
+           reply->items[0].text.ptr[PAGE_AHEAD] != 0;
 }

@@ -50,14 +50,6 @@ static void end_load(struct redis_load *load, struct redis_rig *rig)
     redis_rig_close(rig);
 }
 
-static long calls_of(const struct redis_server *server)
-{
-    char reply[REDIS_SERVER_REPLY_MAX];
-    const char *line =
-        redis_server_command(server, reply, "INFO commandstats") ? strstr(reply, "cmdstat_evalsha:") : NULL;
-    return line != NULL ? strtol(line + strlen("cmdstat_evalsha:calls="), NULL, 10) : 0;
-}
-
 /* Each master gets its share at once: nothing is redirected but what came before the map. */
 static void test_spread(void **state)
 {
@@ -68,9 +60,9 @@ static void test_spread(void **state)
     redis_load_start(load);
     assert_true(redis_load_wait(load, 10000));
     for (size_t i = 0; i < MASTERS; i++)
-        assert_true(calls_of(&cluster->nodes[i]) > 1000);
+        assert_true(redis_server_calls(&cluster->nodes[i], "evalsha") > 1000);
     for (size_t i = MASTERS; i < cluster->count; i++)
-        assert_int_equal(calls_of(&cluster->nodes[i]), 0);
+        assert_int_equal(redis_server_calls(&cluster->nodes[i], "evalsha"), 0);
     assert_true(redis_load_stop(load));
     assert_int_equal(load->others, 0);
     end_load(load, &rig);
@@ -97,7 +89,7 @@ static void test_migration(void **state)
     assert_true(redis_server_cluster_move(cluster, slot, to));
     assert_true(redis_load_wait(load, 1000));
     assert_ptr_equal(redis_server_cluster_owner(cluster, slot), to);
-    assert_true(calls_of(to) > 0);
+    assert_true(redis_server_calls(to, "evalsha") > 0);
     assert_true(redis_server_cluster_move(cluster, slot, from)); /* the script is known there, the client is not */
     assert_true(redis_load_wait(load, 1000));
     assert_true(redis_load_stop(load));
@@ -189,7 +181,7 @@ static void test_replacement(void **state)
     assert_true(redis_server_cluster_wait_ok(cluster));
     assert_true(redis_load_wait(load, 5000));
     assert_ptr_equal(redis_server_cluster_owner(cluster, 8000), fresh);
-    assert_true(calls_of(fresh) > 0);
+    assert_true(redis_server_calls(fresh, "evalsha") > 0);
     assert_true(redis_load_stop(load));
     assert_int_equal(load->others, 0);
     end_load(load, &rig);

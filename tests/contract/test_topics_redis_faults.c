@@ -166,6 +166,46 @@ static void a_slot_moves_under_load_and_back(void **state)
     topics_rig_close(&rig);
 }
 
+/* A master was deposed and does not know it: that it has no such log is not believed at once. Of a position before any log it is. */
+static void a_deposed_master_is_not_believed_to_have_no_log(void **state)
+{
+    struct topics_rig rig;
+    struct topics_appended out;
+    struct topics_rig_page page;
+    topics_rig_open(&rig, *state);
+    struct redis_server_cluster *nodes = &topics_rig_redis(&rig)->nodes;
+    struct redis_server *old = topics_rig_redis_owner(&rig);
+    const struct position m1 = topics_rig_put(&rig, TOPIC, "m1");
+    struct topics_append append = topics_rig_message(&rig, TOPIC, "m2");
+    append.durability = PEER_DURABILITY_REPLICATED;
+    assert_int_equal(topics_rig_append(&rig, &append, &out), 0);
+    buf_unref(append.message);
+    assert_true(redis_server_cluster_depose(nodes, old));
+    const long before = redis_server_calls(old, "fcall");
+    assert_int_equal(topics_rig_fetch(&rig, TOPIC, TOPICS_BEGIN, 4, 40, &page), PETREL_E_NOT_FOUND);
+    assert_int_equal(redis_server_calls(old, "fcall"), before + 1);
+    assert_int_equal(topics_rig_fetch(&rig, TOPIC, m1, 4, 40, &page), 0);
+    assert_int_equal(redis_server_calls(old, "fcall"), before + 2);
+    assert_string_equal(page.texts, "m2");
+    assert_int_equal(page.page.verdict, SESSION_RESUMED);
+    assert_true(redis_server_cluster_rejoin(nodes, old));
+    topics_rig_close(&rig);
+}
+
+/* Nobody else knows of such a log: then it is believed. */
+static void what_no_master_has_is_not_there(void **state)
+{
+    struct topics_rig rig;
+    struct topics_rig_page page;
+    topics_rig_open(&rig, *state);
+    const struct redis_server *owner = topics_rig_redis_owner(&rig);
+    assert_int_equal(topics_rig_fetch(&rig, TOPIC, TOPICS_BEGIN, 4, 40, &page), PETREL_E_NOT_FOUND);
+    const long before = redis_server_calls(owner, "fcall");
+    assert_int_equal(topics_rig_fetch(&rig, TOPIC, (struct position){7, 7}, 4, 40, &page), PETREL_E_NOT_FOUND);
+    assert_int_equal(redis_server_calls(owner, "fcall"), before + 2);
+    topics_rig_close(&rig);
+}
+
 /* A master dies under load and comes back as the replica of who took over. What was answered is there; of what was not, some may be. */
 static void a_failover_loses_nothing_that_was_replicated(void **state)
 {
@@ -199,6 +239,8 @@ int main(void)
         cmocka_unit_test(what_a_server_lost_is_told_though_others_took_its_place),
         cmocka_unit_test(a_replicated_append_waits_for_the_replica),
         cmocka_unit_test(a_slot_moves_under_load_and_back),
+        cmocka_unit_test(what_no_master_has_is_not_there),
+        cmocka_unit_test(a_deposed_master_is_not_believed_to_have_no_log),
         cmocka_unit_test(a_failover_loses_nothing_that_was_replicated),
     };
     return topics_rig_main_on("redis", "faults of topics", tests, sizeof tests / sizeof tests[0]) +

@@ -276,6 +276,15 @@ long redis_server_info(const struct redis_server *server, const char *field)
     return at != NULL ? strtol(at + strlen(wanted), NULL, 10) : -1;
 }
 
+long redis_server_calls(const struct redis_server *server, const char *command)
+{
+    char reply[REDIS_SERVER_REPLY_MAX];
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "\ncmdstat_%s:calls=", command);
+    const char *at = redis_server_command(server, reply, "INFO commandstats") ? strstr(reply, wanted) : NULL;
+    return at != NULL ? strtol(at + strlen(wanted), NULL, 10) : 0;
+}
+
 bool redis_server_is_master(const struct redis_server *server)
 {
     char reply[REDIS_SERVER_REPLY_MAX];

@@ -59,6 +59,8 @@ bool redis_server_command(const struct redis_server *server, char *reply, const 
     __attribute__((format(printf, 3, 4)));
 /* The number behind "field:" in INFO; -1: none. */
 long redis_server_info(const struct redis_server *server, const char *field);
+/* How often it has carried a command out. */
+long redis_server_calls(const struct redis_server *server, const char *command);
 bool redis_server_is_master(const struct redis_server *server);
 /* Wait until a replica has its master's data. */
 bool redis_server_wait_synced(const struct redis_server *replica);
@@ -78,6 +80,11 @@ void redis_server_cluster_forget(struct redis_server_cluster *cluster, const str
 bool redis_server_cluster_move(struct redis_server_cluster *cluster, uint32_t slot, struct redis_server *to);
 /* Have a replica take over from its living master. */
 bool redis_server_cluster_take_over(struct redis_server *replica);
+/* Depose a master that does not hear of it: it knows no other node any more, answers for its slots and is empty, while its replica,
+ * which has what was confirmed as replicated, has taken over and all others know. */
+bool redis_server_cluster_depose(struct redis_server_cluster *cluster, struct redis_server *master);
+/* Have it join again, as replica of who took over. */
+bool redis_server_cluster_rejoin(struct redis_server_cluster *cluster, struct redis_server *deposed);
 /* Wait until all running nodes find the cluster whole. */
 bool redis_server_cluster_wait_ok(struct redis_server_cluster *cluster);
 

@@ -159,3 +159,70 @@ bool redis_server_cluster_move(struct redis_server_cluster *cluster, uint32_t sl
     good = good && redis_server_command(to, reply, "CLUSTER SETSLOT %u NODE %s", slot, to->id);
     return good && redis_server_command(from, reply, "CLUSTER SETSLOT %u NODE %s", slot, to->id);
 }
+
+/* The other one of a shard of two. */
+static struct redis_server *partner_of(struct redis_server_cluster *cluster, const struct redis_server *node)
+{
+    const size_t index = (size_t)(node - cluster->nodes);
+    return &cluster->nodes[(index + cluster->count / 2) % cluster->count];
+}
+
+struct succession {
+    const struct redis_server_cluster *cluster;
+    const struct redis_server *deposed;
+    const struct redis_server *heir;
+};
+
+/* "<id> <address> [myself,]master ..." */
+static bool knows_as_master(const struct redis_server *node, const struct redis_server *master)
+{
+    char reply[REDIS_SERVER_REPLY_MAX];
+    char *line = redis_server_command(node, reply, "CLUSTER NODES") ? strstr(reply, master->id) : NULL;
+    while (line != NULL && line != reply && line[-1] != '\n')
+        line = strstr(line + 1, master->id); /* its replica's line names it, too */
+    if (line == NULL)
+        return false;
+    line[strcspn(line, "\n")] = '\0';
+    return strstr(line, "master") != NULL && strchr(strstr(line, "connected"), '-') != NULL;
+}
+
+static bool all_others_know(void *ctx)
+{
+    const struct succession *succession = ctx;
+    for (size_t i = 0; i < succession->cluster->count; i++) {
+        const struct redis_server *node = &succession->cluster->nodes[i];
+        if (node != succession->deposed && node->pid != 0 && !knows_as_master(node, succession->heir))
+            return false;
+    }
+    return true;
+}
+
+bool redis_server_cluster_depose(struct redis_server_cluster *cluster, struct redis_server *master)
+{
+    char reply[REDIS_SERVER_REPLY_MAX];
+    const struct succession succession = {cluster, master, partner_of(cluster, master)};
+    bool good = redis_server_command(master, reply, "CONFIG SET cluster-require-full-coverage no");
+    /* Who knows nobody believes nobody: what others tell it is a stranger's. */
+    for (size_t i = 0; i < cluster->count; i++)
+        good = good && (&cluster->nodes[i] == master ||
+                        redis_server_command(master, reply, "CLUSTER FORGET %s", cluster->nodes[i].id));
+    good = good && redis_server_command(succession.heir, reply, "CLUSTER FAILOVER TAKEOVER");
+    return good && until(all_others_know, (void *)(uintptr_t)&succession, WAIT_MS) &&
+           redis_server_command(master, reply, "FLUSHALL");
+}
+
+static bool is_replica(void *ctx)
+{
+    return !redis_server_is_master(ctx);
+}
+
+bool redis_server_cluster_rejoin(struct redis_server_cluster *cluster, struct redis_server *deposed)
+{
+    char reply[REDIS_SERVER_REPLY_MAX];
+    bool good = true;
+    for (size_t i = 0; i < cluster->count; i++)
+        good = good && (&cluster->nodes[i] == deposed || meet(deposed, &cluster->nodes[i]));
+    return good && until(is_replica, deposed, WAIT_MS) && redis_server_wait_synced(deposed) &&
+           redis_server_command(deposed, reply, "CONFIG SET cluster-require-full-coverage yes") &&
+           redis_server_cluster_wait_ok(cluster);
+}

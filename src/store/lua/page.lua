@@ -87,7 +87,7 @@ end
 -- What a reader is told: a head, then the raw entries.
 local function page_reply(r, at, upto, hole, page, replaced)
     local high, low = epoch_of(r)
-    local reply = { pack('<BBBI4I4I8I8I8I8I8I8', at.verdict, at.reason, at.ahead and 1 or 0, low, high, at.start, upto, r.head,
+    local reply = { pack('<BBBI4I4I8I8I8I8I8I8', at.verdict, at.reason, (at.ahead or at.stranger) and 1 or 0, low, high, at.start, upto, r.head,
         hole, at.floor, at.lost) .. (replaced or '') }
     for i, e in ipairs(page) do
         reply[i + 1] = e.raw
