@@ -68,6 +68,47 @@ static void test_spread(void **state)
     end_load(load, &rig);
 }
 
+struct looking {
+    struct redis_rig *rig;
+    struct bytes key;
+    int64_t looks;
+};
+
+static void look(void *arg)
+{
+    const struct looking *looking = arg;
+    redis_refresh(looking->rig->redis, looking->key);
+}
+
+static bool has_looked(void *ctx)
+{
+    const struct looking *looking = ctx;
+    return metrics_get(looking->rig->metrics, METRIC_REDIS_REFRESHES) >= looking->looks;
+}
+
+/* Whose answer is doubted is not asked who is master, though all the others take their turns. */
+static void test_doubt(void **state)
+{
+    struct redis_server_cluster *cluster = *state;
+    struct redis_rig rig;
+    struct redis_rig_call call;
+    struct looking looking = {.rig = &rig, .key = bytes_str("key")};
+    const struct redis_server *doubted = redis_server_cluster_owner(cluster, redis_slot(looking.key));
+    assert_non_null(doubted);
+    open_rig(&rig, doubted);
+    assert_int_equal(redis_rig_one(&rig, &call, rig.echo, "key", "arg"), 0);
+    const long before = redis_server_calls(doubted, "cluster|shards");
+    for (size_t i = 0; i < 2 * cluster->count; i++) {
+        looking.looks = metrics_get(rig.metrics, METRIC_REDIS_REFRESHES) + 1;
+        loops_run_on(&rig.loops, 0, look, &looking);
+        assert_true(until(has_looked, &looking, 10000));
+    }
+    assert_int_equal(redis_server_calls(doubted, "cluster|shards"), before);
+    for (size_t i = 0; i < cluster->count; i++)
+        assert_true(redis_server_calls(&cluster->nodes[i], "cluster|shards") > 0);
+    redis_rig_close(&rig);
+}
+
 /* Keys, and then the slot, move while they are written: nobody notices. */
 static void test_migration(void **state)
 {
@@ -190,8 +231,8 @@ static void test_replacement(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spread), cmocka_unit_test(test_migration),   cmocka_unit_test(test_failover),
-        cmocka_unit_test(test_hang),   cmocka_unit_test(test_replacement),
+        cmocka_unit_test(test_spread),   cmocka_unit_test(test_doubt), cmocka_unit_test(test_migration),
+        cmocka_unit_test(test_failover), cmocka_unit_test(test_hang),  cmocka_unit_test(test_replacement),
     };
     return cmocka_run_group_tests(tests, start_cluster, free_cluster);
 }

@@ -1,6 +1,10 @@
-/* The Redis store on a cluster where a master was deposed and does not know it: empty, it answers for a while for users who are
- * elsewhere. What it says against a position is not believed before others were asked (PROMISE §4). */
+/* The Redis store on a cluster where a master was deposed and does not know it: empty or behind, it answers for a while for users who
+ * are elsewhere. What it says against a position is not believed before others were asked (PROMISE §4). */
 #include "contract/store_rig_redis.h"
+
+#include "base/hash.h"
+
+#include <stdlib.h>
 
 struct scene {
     struct store_rig rig;
@@ -11,8 +15,27 @@ struct scene {
     long calls; /* functions that the deposed master was asked, before the test's */
 };
 
-/* A user with a device and two messages, of which the device has one; the master is deposed. */
-static void open_scene(struct scene *scene, const void *subject)
+static void order(const struct redis_server *server, const char *command)
+{
+    char *reply = object_alloc(REDIS_SERVER_REPLY_MAX);
+    assert_true(redis_server_command(server, reply, "%s", command));
+    free(reply);
+}
+
+/* COPY of the user's key to one beside it, or back. */
+static void copy(const struct redis_server *server, bool back)
+{
+    const unsigned bucket = hash_bucket(bytes_str("app"), bytes_str("u"));
+    char *reply = object_alloc(REDIS_SERVER_REPLY_MAX);
+    const char *const from = back ? "kept" : "u:app:u", *const to = back ? "u:app:u" : "kept";
+    assert_true(redis_server_command(server, reply, "COPY {b%u}%s {b%u}%s REPLACE", bucket, from, bucket, to));
+    assert_string_equal(reply, "1");
+    free(reply);
+}
+
+/* A user with a device and two messages, of which the device has one. The master is deposed; it has nothing of them, or lags: it has
+ * not the second one. */
+static void open_scene(struct scene *scene, const void *subject, bool lags)
 {
     struct store_append_out out;
     store_rig_open(&scene->rig, subject, NULL);
@@ -20,11 +43,16 @@ static void open_scene(struct scene *scene, const void *subject)
     scene->old = store_rig_redis_owner(&scene->rig, "u");
     const struct peer_bound bound = store_rig_bound(&scene->rig, "u", "d", 1);
     scene->at = (struct position){bound.page.epoch, store_rig_put(&scene->rig, "u", "m1")};
+    copy(scene->old, false);
     struct peer_send send = store_rig_send(&scene->rig, "u", "m2");
     send.durability = PEER_DURABILITY_REPLICATED;
     assert_int_equal(store_rig_append(&scene->rig, &send, &out), 0);
     scene->head = out.sent.position.seq;
     assert_true(redis_server_cluster_depose(scene->nodes, scene->old));
+    if (lags)
+        copy(scene->old, true);
+    else
+        order(scene->old, "FLUSHALL");
     /* A record made now begins ahead of what the device has. */
     store_rig_advance(&scene->rig, 1000);
     scene->calls = redis_server_calls(scene->old, "fcall");
@@ -42,7 +70,7 @@ static void a_fetch_finds_who_took_over(void **state)
 {
     struct scene scene;
     struct peer_page page;
-    open_scene(&scene, *state);
+    open_scene(&scene, *state, false);
     assert_int_equal(store_rig_fetch(&scene.rig, "u", "d", scene.at, 0, &page), 0);
     assert_int_equal(page.gap.reason, SESSION_GAP_NONE);
     store_rig_expect(&page, "m2");
@@ -53,10 +81,33 @@ static void an_ack_finds_who_took_over(void **state)
 {
     struct scene scene;
     struct peer_user user;
-    open_scene(&scene, *state);
+    open_scene(&scene, *state, false);
     assert_int_equal(store_rig_ack(&scene.rig, "u", "d", scene.at), 0);
     assert_int_equal(store_rig_user(&scene.rig, "u", &user), 0);
     assert_int_equal(user.pending, 1);
+    close_scene(&scene);
+}
+
+static void an_ack_ahead_of_the_log_finds_who_took_over(void **state)
+{
+    struct scene scene;
+    struct peer_user user;
+    open_scene(&scene, *state, true);
+    assert_int_equal(store_rig_ack(&scene.rig, "u", "d", (struct position){scene.at.epoch, scene.head}), 0);
+    assert_int_equal(store_rig_user(&scene.rig, "u", &user), 0);
+    assert_int_equal(user.pending, 0);
+    close_scene(&scene);
+}
+
+static void a_fetch_ahead_of_the_log_finds_who_took_over(void **state)
+{
+    struct scene scene;
+    struct peer_page page;
+    open_scene(&scene, *state, true);
+    const struct position at = {scene.at.epoch, scene.head};
+    assert_int_equal(store_rig_fetch(&scene.rig, "u", "d", at, 0, &page), 0);
+    assert_int_equal(page.gap.reason, SESSION_GAP_NONE);
+    assert_int_equal(page.head, scene.head);
     close_scene(&scene);
 }
 
@@ -65,7 +116,7 @@ static void a_bind_finds_who_took_over(void **state)
 {
     struct scene scene;
     struct peer_bound bound;
-    open_scene(&scene, *state);
+    open_scene(&scene, *state, false);
     assert_int_equal(store_rig_bind(&scene.rig, "u", "d", 2, scene.at, &bound), 0);
     assert_int_equal(bound.verdict, SESSION_RESUMED);
     assert_int_equal(bound.page.head, scene.head);
@@ -104,6 +155,8 @@ int main(void)
         cmocka_unit_test(a_fetch_finds_who_took_over),
         cmocka_unit_test(an_ack_finds_who_took_over),
         cmocka_unit_test(a_bind_finds_who_took_over),
+        cmocka_unit_test(an_ack_ahead_of_the_log_finds_who_took_over),
+        cmocka_unit_test(a_fetch_ahead_of_the_log_finds_who_took_over),
     };
     return store_rig_main_on("redis-cluster", "store with a deposed master", tests, sizeof tests / sizeof tests[0]);
 }

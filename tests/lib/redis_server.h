@@ -80,7 +80,7 @@ void redis_server_cluster_forget(struct redis_server_cluster *cluster, const str
 bool redis_server_cluster_move(struct redis_server_cluster *cluster, uint32_t slot, struct redis_server *to);
 /* Have a replica take over from its living master. */
 bool redis_server_cluster_take_over(struct redis_server *replica);
-/* Depose a master that does not hear of it: it knows no other node any more, answers for its slots and is empty, while its replica,
+/* Depose a master that does not hear of it: it knows no other node any more and goes on to answer for its slots, while its replica,
  * which has what was confirmed as replicated, has taken over and all others know. */
 bool redis_server_cluster_depose(struct redis_server_cluster *cluster, struct redis_server *master);
 /* Have it join again, as replica of who took over. */

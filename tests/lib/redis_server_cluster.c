@@ -207,8 +207,7 @@ bool redis_server_cluster_depose(struct redis_server_cluster *cluster, struct re
         good = good && (&cluster->nodes[i] == master ||
                         redis_server_command(master, reply, "CLUSTER FORGET %s", cluster->nodes[i].id));
     good = good && redis_server_command(succession.heir, reply, "CLUSTER FAILOVER TAKEOVER");
-    return good && until(all_others_know, (void *)(uintptr_t)&succession, WAIT_MS) &&
-           redis_server_command(master, reply, "FLUSHALL");
+    return good && until(all_others_know, (void *)(uintptr_t)&succession, WAIT_MS);
 }
 
 static bool is_replica(void *ctx)
