@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define MESSAGE_MAX (16U * 1024 * 1024) /* what a buf may hold */
-#define PAGE_DOUBTFUL 2                 /* where a page's head says that the position is ahead of the log, or has none */
+#define PAGE_DOUBTFUL 2 /* where a page's head says that the position is ahead of the log, or has none */
 
 /* How a message left its log, as lua/log.lua numbers it. */
 static const enum peer_state states[] = {
@@ -299,8 +299,7 @@ bool store_redis_reply_is_doubtful(const struct store_request *request, const st
     if (reply->type == REDIS_STATUS)
         return is_refusal_doubtful(request, status_of(reply->text));
     return (request->op == STORE_BIND || request->op == STORE_FETCH) && reply->type == REDIS_ARRAY &&
-           reply->count > 0 && reply->items[0].text.len > PAGE_DOUBTFUL &&
-           reply->items[0].text.ptr[PAGE_DOUBTFUL] != 0;
+           reply->count > 0 && reply->items[0].text.len > PAGE_DOUBTFUL && reply->items[0].text.ptr[PAGE_DOUBTFUL] != 0;
 }
 
 static int read_reply(struct store_request *request, const struct redis_value *reply)
