@@ -292,13 +292,22 @@ int redis_ask(struct redis *redis, struct redis_request *request)
     return 0;
 }
 
-void redis_refresh(struct redis *redis, struct bytes key)
+uint64_t redis_refresh(struct redis *redis, struct bytes key)
 {
     object_check(redis, REDIS_CLIENT_MAGIC);
+    struct redis_map *map = &redis->map;
     if (!redis->config.cluster || redis->closing)
-        return;
-    redis->map.refresh_doubted = redis_cluster_node_of(redis, key);
+        return map->views;
+    /* One that is under way may be with the eyes of that node. */
+    const uint64_t look = map->views + (map->refreshing ? 2 : 1);
+    map->refresh_doubted = redis_cluster_node_of(redis, key);
     redis_cluster_refresh(redis, NULL);
+    return look;
+}
+
+bool redis_is_refreshed(const struct redis *redis, uint64_t look)
+{
+    return redis->map.views >= look;
 }
 
 static void free_client(struct redis *redis)

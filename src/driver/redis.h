@@ -110,9 +110,9 @@ const struct redis_script *redis_function_add(struct redis *redis, const struct 
 int redis_ask(struct redis *redis, struct redis_request *request);
 
 /* Look at the cluster anew, with the eyes of another node than the one that has this key: its answer was older than what is known
- * elsewhere. That takes at most REDIS_REFRESH_MS where servers answer at once. Nothing without a cluster. */
-#define REDIS_REFRESH_MS 250
-void redis_refresh(struct redis *redis, struct bytes key);
+ * elsewhere. Returns a number for redis_is_refreshed(), which tells whether that look is over. Nothing without a cluster. */
+uint64_t redis_refresh(struct redis *redis, struct bytes key);
+bool redis_is_refreshed(const struct redis *redis, uint64_t look);
 
 /* The slot of a key: CRC16 of what is between the first { and }, or of all, modulo 16,384. */
 uint32_t redis_slot(struct bytes key);

@@ -98,7 +98,7 @@ static struct redis_node *choose_source(struct redis *redis)
     struct redis_node *hint = map->refresh_hint;
     const struct redis_node *doubted = map->refresh_doubted;
     struct redis_node *second = NULL;
-    map->refresh_hint = map->refresh_doubted = NULL;
+    map->refresh_hint = NULL;
     if (hint != NULL && may_connect(redis, &hint->lanes[REDIS_LANE_PLAIN]))
         return hint;
     for (size_t i = 0; i < map->nodes_count; i++) {
@@ -281,6 +281,9 @@ void redis_cluster_view(struct redis *redis, struct redis_node *from, const stru
         refresh_after(redis, REFRESH_MIN_MS);
         return;
     }
+    map->views++;
+    if (!map->refresh_again)
+        map->refresh_doubted = NULL;
     bool deposed = false;
     bool changed = apply(redis, view, &deposed);
     free(view);

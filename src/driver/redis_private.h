@@ -60,6 +60,7 @@ struct redis_map {
     bool refreshing;
     bool refresh_again;
     uint64_t refreshed_ms; /* when the last question was asked */
+    uint64_t views;        /* had so far */
     size_t cursor;         /* whom to ask next */
 };
 

@@ -52,8 +52,9 @@ struct store_redis_call {
     struct store_redis_checks *checks; /* NULL: it is the whole request */
     struct peer_check check;           /* else this entry of it, */
     uint32_t entry;                    /* its number */
-    uint64_t until_ms;                 /* of the loop: an append is repeated no longer */
-    struct list node;                  /* in `doubtful` */
+    uint64_t until_ms; /* of the loop: an append is repeated, a look at the cluster waited for, no longer */
+    uint64_t look;     /* that a doubted one waits for */
+    struct list node;  /* in `doubtful` */
     struct timer timer;
     bool doubted;          /* asked again already */
     struct route replaced; /* by a bind, when it was asked first */

@@ -43,7 +43,8 @@ struct topics_redis_call {
     struct redis_request ask;
     struct topics_redis_seat *seat;
     struct topics_request *request;
-    uint64_t until_ms; /* of the loop: an append is repeated no longer */
+    uint64_t until_ms; /* of the loop: an append is repeated, a look at the cluster waited for, no longer */
+    uint64_t look;     /* that a doubted one waits for */
     struct list node;  /* in `doubtful` */
     struct timer timer;
     bool doubted;           /* asked again already */
