@@ -15,6 +15,8 @@
 #define PARK_LATER_MS 80
 /* Redirections are followed at once, but not in circles. */
 #define REDIRECTS_AT_ONCE 8
+#define DOUBTED_MS                                                                                                     \
+    20000 /* a master that the others have lost sees it itself after cluster-node-timeout, 15 s by default */
 
 static void tell_failed(struct loop_task *task)
 {
@@ -300,7 +302,9 @@ uint64_t redis_refresh(struct redis *redis, struct bytes key)
         return map->views;
     /* One that is under way may be with the eyes of that node. */
     const uint64_t look = map->views + (map->refreshing ? 2 : 1);
-    map->refresh_doubted = redis_cluster_node_of(redis, key);
+    struct redis_node *doubted = redis_cluster_node_of(redis, key);
+    if (doubted != NULL)
+        doubted->doubted_until_ms = loop_now_ms(redis->loop) + DOUBTED_MS;
     redis_cluster_refresh(redis, NULL);
     return look;
 }

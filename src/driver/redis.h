@@ -110,7 +110,8 @@ const struct redis_script *redis_function_add(struct redis *redis, const struct 
 int redis_ask(struct redis *redis, struct redis_request *request);
 
 /* Look at the cluster anew, with the eyes of another node than the one that has this key: its answer was older than what is known
- * elsewhere. Returns a number for redis_is_refreshed(), which tells whether that look is over. Nothing without a cluster. */
+ * elsewhere, and so may be its map, for some time. Returns a number for redis_is_refreshed(), which tells whether that look is over.
+ * Nothing without a cluster. */
 uint64_t redis_refresh(struct redis *redis, struct bytes key);
 bool redis_is_refreshed(const struct redis *redis, uint64_t look);
 

@@ -96,7 +96,7 @@ static struct redis_node *choose_source(struct redis *redis)
 {
     struct redis_map *map = &redis->map;
     struct redis_node *hint = map->refresh_hint;
-    const struct redis_node *doubted = map->refresh_doubted;
+    const uint64_t now_ms = loop_now_ms(redis->loop);
     struct redis_node *second = NULL;
     map->refresh_hint = NULL;
     if (hint != NULL && may_connect(redis, &hint->lanes[REDIS_LANE_PLAIN]))
@@ -106,7 +106,7 @@ static struct redis_node *choose_source(struct redis *redis)
         struct redis_node *node = map->nodes[map->cursor];
         if (node == NULL || !may_connect(redis, &node->lanes[REDIS_LANE_PLAIN]))
             continue;
-        if (node->lanes[REDIS_LANE_PLAIN].failures == 0 && node != doubted)
+        if (node->lanes[REDIS_LANE_PLAIN].failures == 0 && now_ms >= node->doubted_until_ms)
             return node;
         second = second != NULL ? second : node;
     }
@@ -187,8 +187,6 @@ static void forget(struct redis *redis, struct redis_node *node)
     }
     if (map->refresh_hint == node)
         map->refresh_hint = NULL;
-    if (map->refresh_doubted == node)
-        map->refresh_doubted = NULL;
     map->nodes[node->index] = NULL;
     redis_health_forget(redis, node);
     free(node);
@@ -282,8 +280,6 @@ void redis_cluster_view(struct redis *redis, struct redis_node *from, const stru
         return;
     }
     map->views++;
-    if (!map->refresh_again)
-        map->refresh_doubted = NULL;
     bool deposed = false;
     bool changed = apply(redis, view, &deposed);
     free(view);

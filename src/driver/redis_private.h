@@ -30,12 +30,13 @@ struct redis_lane {
 
 struct redis_node {
     struct redis_address address;
-    uint16_t index; /* in nodes */
-    bool seed;      /* configured: kept for ever */
-    bool known;     /* in the last view of the cluster */
-    bool has_slots; /* in that view; a master that was deposed while it was away is shown as one without */
-    bool is_unsafe; /* see redis_health.h */
-    int replicas;   /* that WAIT has to count; -1: not known yet */
+    uint16_t index;            /* in nodes */
+    bool seed;                 /* configured: kept for ever */
+    bool known;                /* in the last view of the cluster */
+    bool has_slots;            /* in that view; a master that was deposed while it was away is shown as one without */
+    bool is_unsafe;            /* see redis_health.h */
+    int replicas;              /* that WAIT has to count; -1: not known yet */
+    uint64_t doubted_until_ms; /* of the loop: not asked for the map before, where others can be */
     struct redis_lane lanes[REDIS_LANES];
 };
 
@@ -55,8 +56,7 @@ struct redis_map {
     struct redis_node *nodes[REDIS_NODES_MAX];
     uint16_t slots[REDIS_SLOTS]; /* index of the master, or REDIS_NODE_NONE */
     struct timer refresh_timer;
-    struct redis_node *refresh_hint;    /* to ask first; may be NULL */
-    struct redis_node *refresh_doubted; /* to ask last; may be NULL */
+    struct redis_node *refresh_hint; /* to ask first; may be NULL */
     bool refreshing;
     bool refresh_again;
     uint64_t refreshed_ms; /* when the last question was asked */

@@ -15,8 +15,9 @@ static bool is_ok(const struct redis_server *server, size_t members)
     if (!redis_server_command(server, reply, "CLUSTER INFO"))
         return false;
     const char *known = strstr(reply, "cluster_known_nodes:");
-    return strstr(reply, "cluster_state:ok") != NULL && known != NULL &&
-           strtoul(known + strlen("cluster_known_nodes:"), NULL, 10) >= members;
+    /* One that has just joined may be well and not know yet who has which slots. */
+    return strstr(reply, "cluster_state:ok") != NULL && strstr(reply, "cluster_slots_assigned:16384") != NULL &&
+           known != NULL && strtoul(known + strlen("cluster_known_nodes:"), NULL, 10) >= members;
 }
 
 static bool all_ok(void *ctx)
