@@ -15,8 +15,8 @@
 #define PARK_LATER_MS 80
 /* Redirections are followed at once, but not in circles. */
 #define REDIRECTS_AT_ONCE 8
-#define DOUBTED_MS                                                                                                     \
-    20000 /* a master that the others have lost sees it itself after cluster-node-timeout, 15 s by default */
+/* A master that the others have lost knows it itself after cluster-node-timeout, 15 s by default. */
+#define DOUBTED_MS 20000
 
 static void tell_failed(struct loop_task *task)
 {
