@@ -126,6 +126,9 @@ static void on_fetched(struct link_call *call)
             retry_later(topic);
         topic->again = false;
         session_topics_log_sent(topic);
+    } else if (status == PETREL_E_NOT_FOUND && !topic->again) {
+        /* There is no log. One that begins is heard of, or found when the lease is renewed. */
+        topic->missed = topic->tail;
     } else {
         retry_later(topic);
     }

@@ -1,6 +1,8 @@
 /* A store of topics that forgot, and sessions that know more than it does. */
 #include "unit/topics_node.h"
 
+#include "lib/until.h"
+
 #include <stdio.h>
 
 static void copy_file(const char *from, const char *to)
@@ -121,12 +123,44 @@ static void nothing_is_there_is_from_where_the_loop_is(void **state)
     topics_node_close(&node);
 }
 
+struct asked {
+    atomic_uint *fetches;
+    unsigned times;
+};
+
+static bool was_asked(void *ctx)
+{
+    const struct asked *asked = ctx;
+    return atomic_load(asked->fetches) >= asked->times;
+}
+
+/* The loop asks for what is not there when there is a reason to, and not for ever. */
+static void nothing_is_there_is_asked_once(void **state)
+{
+    (void)state;
+    struct topics_node node;
+    struct client tablet;
+    struct position of_tablet[2];
+    open_forgotten(&node, &tablet, of_tablet);
+    atomic_store(&node.topics.fetches, 0);
+    topics_node_lose_hints(&node);
+    assert_true(until(was_asked, &(struct asked){&node.topics.fetches, 1}, 10000));
+    assert_false(until(was_asked, &(struct asked){&node.topics.fetches, 2},
+                       1200)); /* other failures are tried again after 500 ms */
+    topics_node_publish_text(&node, "all", NULL, 0, "anew");
+    assert_int_equal(client_take(&tablet, SESSION_GAP)->gap.from, of_tablet[1].seq);
+    (void)topics_node_take_push(&tablet, "all", "anew");
+    topics_node_leave(&tablet);
+    topics_node_close(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_store_that_forgot_is_told_to_who_is_with_the_loop),
         cmocka_unit_test(nothing_is_there_is_of_when_it_was_asked),
         cmocka_unit_test(nothing_is_there_is_from_where_the_loop_is),
+        cmocka_unit_test(nothing_is_there_is_asked_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

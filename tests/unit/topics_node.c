@@ -25,6 +25,7 @@ static int swap_submit(struct topics *topics, struct topics_request *request)
 {
     struct topics_node_swap *swap = container_of(topics, struct topics_node_swap, base);
     struct topics *inside = atomic_load(&swap->inside);
+    atomic_fetch_add(&swap->fetches, request->op == TOPICS_FETCH);
     if (inside != NULL && request->op == TOPICS_FETCH && atomic_exchange(&swap->holds, false))
         return hold(swap, inside, request);
     return inside != NULL ? inside->ops->submit(inside, request) : PETREL_E_CLOSING;

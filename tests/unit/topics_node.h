@@ -11,6 +11,7 @@
 struct topics_node_swap {
     struct topics base;
     _Atomic(struct topics *) inside;
+    atomic_uint fetches;           /* so far */
     atomic_bool holds;             /* the next fetch */
     struct topics_request *held;   /* it, which waits */
     struct topics_request instead; /* what is asked in its place */
