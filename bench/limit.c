@@ -103,9 +103,17 @@ static _Noreturn void die(const char *format, ...)
     exit(1);
 }
 
+/* Of a connection's bytes it is told once, which spares a second look at the socket: each read takes all that is there. */
+static uint32_t interest(const struct conn *conn)
+{
+    if (conn->kind != SESSION && conn->kind != API)
+        return EPOLLIN;
+    return EPOLLIN | EPOLLRDHUP | (conn->watches_room ? (uint32_t)EPOLLOUT : (uint32_t)EPOLLET);
+}
+
 static void watch(struct thread *thread, struct conn *conn)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+    struct epoll_event event = {.events = interest(conn), .data.ptr = conn};
     if (epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) != 0)
         die("epoll_ctl");
 }
@@ -182,10 +190,8 @@ static bool settle(struct thread *thread, struct conn *conn, bool written)
     const bool waits = limit_out_waits(&conn->out);
     if (!written || waits == conn->watches_room)
         return written;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
-    if (waits)
-        event.events |= EPOLLOUT;
     conn->watches_room = waits;
+    struct epoll_event event = {.events = interest(conn), .data.ptr = conn};
     return epoll_ctl(thread->epoll_fd, EPOLL_CTL_MOD, conn->fd, &event) == 0;
 }
 
@@ -242,6 +248,7 @@ static bool take_frame(struct thread *thread, struct conn *conn, const struct fr
 static bool read_session(struct thread *thread, struct conn *conn)
 {
     const struct limit_wire wire = wire_of(conn);
+    bool whole;
     do {
         ssize_t got = limit_wire_recv(wire, thread->data, sizeof thread->data);
         if (got <= 0)
@@ -253,7 +260,8 @@ static bool read_session(struct thread *thread, struct conn *conn)
                 return false;
         if (rest.len > 0)
             return false;
-    } while (limit_wire_pending(wire));
+        whole = (size_t)got < sizeof thread->data;
+    } while (!whole || limit_wire_pending(wire));
     return true;
 }
 
@@ -408,6 +416,7 @@ static void serve(struct thread *thread, const struct epoll_event *event)
             good = settle(thread, conn, limit_out_flush(&conn->out, wire_of(conn)));
         if (good && (event->events & ~(uint32_t)EPOLLOUT) != 0)
             good = conn->kind == SESSION ? read_session(thread, conn) : read_api(thread, conn);
+        good = good && (event->events & EPOLLRDHUP) == 0; /* who has left has said all */
         break;
     }
     if (!good)

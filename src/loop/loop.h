@@ -23,7 +23,7 @@ struct turnstile;
 struct loop_config {
     uint16_t index;             /* 0 is the loop of the main thread */
     const struct clock *clock;  /* NULL: clock_system() */
-    uint32_t read_buffer_bytes; /* the buffer all streams read into; 0: 64 KiB */
+    uint32_t read_buffer_bytes; /* the buffer all streams read into, 4 KiB or more; 0: 64 KiB */
     bool opens_low_ports;       /* its thread keeps what lets it, until capabilities_shed(); else it begins with that */
     bool own_descriptors;       /* its thread gets a table of its own, with the process's limit anew */
     struct turnstile

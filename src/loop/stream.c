@@ -1,14 +1,11 @@
 #include "loop/stream.h"
 
 #include "base/err.h"
-#include "loop/address.h"
 #include "loop/loop_impl.h"
 #include "loop/outbox.h"
 #include "loop/stream_impl.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -79,6 +76,19 @@ void stream_break_off(struct stream *stream, int status)
     stream_tls_told(stream_loop(stream));
 }
 
+/* What it is told of. Once of what there is to read, or each wake-up would cost a second look at the socket, which finds nothing: so
+ * it reads until nothing is left, or asks again. A peer's FIN is told apart, for it may stand behind what was read. Of room to write it
+ * is told for as long as there is some. */
+static uint32_t interest(const struct stream *stream)
+{
+    uint32_t events = stream->watch_gone ? (uint32_t)EPOLLRDHUP : 0;
+    if (stream->watch_out)
+        events |= (uint32_t)EPOLLOUT;
+    if (stream->watch_in)
+        events |= (uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP;
+    return stream->watch_in && !stream->watch_out ? events | (uint32_t)EPOLLET : events;
+}
+
 void stream_watch(struct stream *stream)
 {
     bool in = !stream->ended && !stream->connecting && (stream->flushing || !stream->paused);
@@ -88,11 +98,10 @@ void stream_watch(struct stream *stream)
     if (stream->closing || stream->broken ||
         (in == stream->watch_in && out == stream->watch_out && waits == stream->watch_gone))
         return;
-    pollset_change(stream_loop(stream), part_of(stream), &stream->endpoint,
-                   (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0) | (waits ? (uint32_t)EPOLLRDHUP : 0));
     stream->watch_in = in;
     stream->watch_out = out;
     stream->watch_gone = waits;
+    pollset_change(stream_loop(stream), part_of(stream), &stream->endpoint, interest(stream));
 }
 
 static void on_deadline(struct timer *timer)
@@ -198,7 +207,15 @@ void stream_end_reading(struct stream *stream)
         stream_ops_of(stream)->on_end(stream->owner, PETREL_E_EOF);
 }
 
-static void read_some(struct stream *stream)
+/* Something may be left: to be told again. */
+static void watch_again(struct stream *stream)
+{
+    if (!stream->closing && !stream->broken && stream->watch_in)
+        pollset_change(stream_loop(stream), part_of(stream), &stream->endpoint, interest(stream));
+}
+
+/* all: a FIN is there, too. */
+static void read_some(struct stream *stream, bool all)
 {
     struct loop *loop = stream_loop(stream);
     slab_prefetch(stream->owner); /* which is what many owners lie in; the read takes as long as that */
@@ -224,9 +241,10 @@ static void read_some(struct stream *stream)
             stream_ops_of(stream)->on_data(stream->owner, bytes_of(loop->read_buffer, (size_t)got));
         if (stream->tls == 0)
             stream->stranger = false;
-        if ((size_t)got < room)
+        if ((size_t)got < room && !all)
             return;
     }
+    watch_again(stream);
 }
 
 struct stream *stream_new(struct loop *loop, enum pollset_part part, int fd)
@@ -234,11 +252,11 @@ struct stream *stream_new(struct loop *loop, enum pollset_part part, int fd)
     struct stream *stream = slab_take(&loop->streams);
     stream->endpoint = (struct endpoint){STREAM_MAGIC, fd};
     stream->few = part == POLLSET_OF_FEW;
-    if (pollset_add(loop, part, &stream->endpoint, EPOLLIN) != 0) {
+    stream->watch_in = true; /* what it will want once it is attached, which is before the next poll */
+    if (pollset_add(loop, part, &stream->endpoint, interest(stream)) != 0) {
         slab_give(stream);
         return NULL;
     }
-    stream->watch_in = true; /* what it will want once it is attached, which is before the next poll */
     stream->stranger = true;
     loop->open++;
     return stream;
@@ -249,38 +267,19 @@ bool stream_is_adopted(const struct stream *stream)
     return stream->kind != 0 || stream->flushing || stream->closing;
 }
 
-static void finish_connect(struct stream *stream)
-{
-    int errnum = 0;
-    socklen_t size = sizeof errnum;
-    int rc = getsockopt(stream->endpoint.fd, SOL_SOCKET, SO_ERROR, &errnum, &size);
-    petrel_assert(rc == 0);
-    if (errnum != 0) {
-        stream_break_off(stream, err_from_errno(errnum));
-        return;
-    }
-    stream->connecting = false;
-    stream->blocked = false;
-    if (stream->out != NULL)
-        list_push_back(&stream_loop(stream)->unflushed, &stream->out->node);
-    stream_watch(stream);
-    if (stream_ops_of(stream)->on_open != NULL && !stream->flushing && !stream->unopened)
-        stream_ops_of(stream)->on_open(stream->owner);
-}
-
 void stream_on_events(struct stream *stream, uint32_t events)
 {
     if (stream->closing || stream->broken)
         return; /* closed or broken earlier in the same batch */
     if (stream->connecting) {
-        finish_connect(stream);
+        stream_connected(stream);
         return;
     }
     bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
     if (stream->watch_in && stream_waits(stream))
         stream_watch(stream); /* as it waits for longer than a turn */
     else if (stream->watch_in)
-        read_some(stream);
+        read_some(stream, gone || (events & EPOLLRDHUP) != 0);
     else if (gone || (events & EPOLLRDHUP) != 0) /* of who waits: it has not waited to the end */
         stream_break_off(stream, PETREL_E_IO);
     if (!stream->closing && stream->blocked && (gone || (events & EPOLLOUT) != 0))
@@ -351,34 +350,6 @@ void stream_attach(struct stream *stream, const struct stream_ops *ops, void *ow
     petrel_assert(stream->kind == 0 && !stream->closing && !stream->flushing);
     stream->kind = kind_of(stream_loop(stream), ops);
     stream->owner = owner;
-}
-
-int stream_connect(struct stream **out, struct loop *loop, const char *host, uint16_t port,
-                   const struct stream_ops *ops, void *owner)
-{
-    union address address;
-    socklen_t size;
-    int rc = address_parse(host, port, &address, &size);
-    if (rc != 0)
-        return rc;
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_from_errno(errno);
-    int one = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    rc = connect(fd, &address.any, size) == 0 || errno == EINPROGRESS ? 0 : err_from_errno(errno);
-    struct stream *stream = rc == 0 ? stream_new(loop, POLLSET_OF_FEW, fd) : NULL;
-    if (stream == NULL) {
-        (void)close(fd);
-        return rc != 0 ? rc : PETREL_E_IO;
-    }
-    stream->connecting = true;
-    stream->blocked = true;
-    stream->stranger = false;
-    stream_attach(stream, ops, owner);
-    stream_watch(stream);
-    *out = stream;
-    return 0;
 }
 
 static bool takes_writes(const struct stream *stream)

@@ -1,4 +1,4 @@
-/* stream_impl.h: a stream's inside, for its parts stream.c and stream_tls.c; for tls_loop.c, who is next. Private to this room. */
+/* stream_impl.h: a stream's inside, for its parts stream*.c; for tls_loop.c, who is next. Private to this room. */
 #ifndef PETREL_LOOP_STREAM_IMPL_H
 #define PETREL_LOOP_STREAM_IMPL_H
 
@@ -57,6 +57,11 @@ void stream_break_off(struct stream *stream, int status);
 void stream_end_reading(struct stream *stream);
 /* Have the pollset watch for what is of interest now. */
 void stream_watch(struct stream *stream);
+
+/* ---- stream_connect.c ---- */
+
+/* The socket has something to say about its connect. */
+void stream_connected(struct stream *stream);
 
 /* ---- stream_tls.c: of streams that have a tls_conn ---- */
 

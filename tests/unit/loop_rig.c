@@ -27,9 +27,14 @@ struct call {
 
 void loop_rig_start(struct loop_rig *rig)
 {
+    loop_rig_start_with(rig, &(struct loop_config){.index = 1});
+}
+
+void loop_rig_start_with(struct loop_rig *rig, const struct loop_config *config)
+{
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->changed, NULL);
-    assert_int_equal(loop_new(&rig->loop, &(struct loop_config){.index = 1}), 0);
+    assert_int_equal(loop_new(&rig->loop, config), 0);
     assert_int_equal(loop_start_thread(rig->loop, "test-loop"), 0);
 }
 

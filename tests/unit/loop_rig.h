@@ -15,6 +15,7 @@ struct loop_rig {
 };
 
 void loop_rig_start(struct loop_rig *rig);
+void loop_rig_start_with(struct loop_rig *rig, const struct loop_config *config);
 /* Stop, join and free. Whatever is open is closed first by the test. */
 void loop_rig_stop(struct loop_rig *rig);
 

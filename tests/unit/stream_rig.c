@@ -45,6 +45,8 @@ static void on_data(void *ctx, struct bytes data)
         stream_write_now(owner->stream, data);
     else if (rig->echo)
         stream_write_copy(owner->stream, data);
+    if (rig->pause_in_data)
+        stream_pause(owner->stream);
     if (rig->close_in == CLOSE_IN_DATA)
         close_now(owner);
     loop_rig_bump(&rig->loop, &rig->data);
@@ -145,10 +147,10 @@ static void open_listener(void *arg)
         rig->port = listener_port(rig->listener);
 }
 
-bool stream_rig_start(struct stream_rig *rig, bool ipv6)
+static bool start(struct stream_rig *rig, bool ipv6, uint32_t read_bytes)
 {
     *rig = (struct stream_rig){.port = 0};
-    loop_rig_start(&rig->loop);
+    loop_rig_start_with(&rig->loop, &(struct loop_config){.index = 1, .read_buffer_bytes = read_bytes});
     struct opening opening = {.rig = rig, .host = ipv6 ? "::1" : "127.0.0.1"};
     loop_rig_call(&rig->loop, open_listener, &opening);
     if (opening.rc != 0 && ipv6) {
@@ -157,6 +159,16 @@ bool stream_rig_start(struct stream_rig *rig, bool ipv6)
     }
     assert_int_equal(opening.rc, 0);
     return true;
+}
+
+bool stream_rig_start(struct stream_rig *rig, bool ipv6)
+{
+    return start(rig, ipv6, 0);
+}
+
+void stream_rig_start_reading(struct stream_rig *rig, uint32_t bytes)
+{
+    assert_true(start(rig, false, bytes));
 }
 
 static void close_all(void *arg)

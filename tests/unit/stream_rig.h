@@ -17,6 +17,7 @@ struct stream_rig {
     bool echo;              /* send what arrives back */
     bool at_once;           /* by stream_write_now() */
     bool pause;             /* from the start */
+    bool pause_in_data;     /* with each piece */
     bool keep_after_end;    /* on_end does not close */
     struct tls_server *tls; /* NULL: they do not speak TLS */
     bool peek;              /* they begin to when the first byte has come */
@@ -30,6 +31,8 @@ struct stream_rig {
 
 /* ipv6: listen on ::1. Returns false where the machine has none. */
 bool stream_rig_start(struct stream_rig *rig, bool ipv6);
+/* A loop that reads no more at a time, and no less: 4096 bytes or more. */
+void stream_rig_start_reading(struct stream_rig *rig, uint32_t bytes);
 /* Close the listener and the last stream, stop, and fail if any stream was not told of its end exactly once. */
 void stream_rig_stop(struct stream_rig *rig);
 
