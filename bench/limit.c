@@ -4,6 +4,7 @@
  * which everything else has its turn. No token is checked, nothing is stored, no ack is read but for the reading. What a socket does not
  * take is written later. Threads, listeners (SO_REUSEPORT) and tables of descriptors are as in petreld. With a certificate, sessions
  * speak TLS, which is OpenSSL's alone; who asks by GET is told of its handshakes. */
+#include "limit_letters.h"
 #include "limit_listen.h"
 #include "limit_out.h"
 
@@ -48,20 +49,6 @@ struct conn {
     struct limit_out out;
 };
 
-/* A push on its way to a session of a thread, or to all of them. */
-struct letter {
-    struct letter *next;
-    int fd; /* -1: to all */
-    uint32_t user;
-    uint32_t cursor; /* to all: the descriptors before it are done */
-    struct limit_push *push;
-};
-
-struct letters {
-    struct letter *first;
-    struct letter **end;
-};
-
 struct thread {
     struct limit *limit;
     uint32_t index;
@@ -71,9 +58,9 @@ struct thread {
     struct conn api_listener;
     struct conn **sessions; /* by descriptor */
     uint32_t sessions_room;
-    struct letters broadcasts; /* the first is being written */
+    struct limit_letters broadcasts; /* the first is being written */
     pthread_mutex_t lock;
-    struct letters inbox; /* from all threads, under the lock */
+    struct limit_letters inbox; /* from all threads, under the lock */
     pthread_t id;
     uint8_t data[65536];
 };
@@ -125,23 +112,6 @@ static void open_listener(struct thread *thread, struct conn *conn, enum kind ki
     if (conn->fd < 0)
         die("a listener can't be opened");
     watch(thread, conn);
-}
-
-/* ---- letters ---- */
-
-static void letters_add(struct letters *letters, struct letter *letter)
-{
-    letter->next = NULL;
-    if (letters->first == NULL)
-        letters->end = &letters->first;
-    *letters->end = letter;
-    letters->end = &letter->next;
-}
-
-static void letter_free(struct letter *letter)
-{
-    limit_push_unref(letter->push);
-    free(letter);
 }
 
 /* ---- connections ---- */
@@ -269,14 +239,10 @@ static bool read_session(struct thread *thread, struct conn *conn)
 
 static void post(struct thread *to, int fd, uint32_t user, struct limit_push *push)
 {
-    struct letter *letter = object_zalloc(sizeof *letter);
-    limit_push_ref(push);
-    letter->fd = fd;
-    letter->user = user;
-    letter->push = push;
+    struct limit_letter *letter = limit_letter_new(fd, user, push);
     pthread_mutex_lock(&to->lock);
     const bool wake = to->inbox.first == NULL;
-    letters_add(&to->inbox, letter);
+    limit_letters_add(&to->inbox, letter);
     pthread_mutex_unlock(&to->lock);
     const uint64_t one = 1;
     if (wake && write(to->wake.fd, &one, sizeof one) != sizeof one)
@@ -301,16 +267,16 @@ static void take_letters(struct thread *thread)
     if (read(thread->wake.fd, &count, sizeof count) < 0 && errno != EAGAIN)
         die("read");
     pthread_mutex_lock(&thread->lock);
-    struct letter *letter = thread->inbox.first;
+    struct limit_letter *letter = thread->inbox.first;
     thread->inbox.first = NULL;
     pthread_mutex_unlock(&thread->lock);
     while (letter != NULL) {
-        struct letter *next = letter->next;
+        struct limit_letter *next = letter->next;
         if (letter->fd < 0) {
-            letters_add(&thread->broadcasts, letter);
+            limit_letters_add(&thread->broadcasts, letter);
         } else {
             push_here(thread, letter->fd, letter->user, letter->push);
-            letter_free(letter);
+            limit_letter_free(letter);
         }
         letter = next;
     }
@@ -318,7 +284,7 @@ static void take_letters(struct thread *thread)
 
 static void write_slice(struct thread *thread)
 {
-    struct letter *letter = thread->broadcasts.first;
+    struct limit_letter *letter = thread->broadcasts.first;
     uint32_t written = 0;
     for (; letter->cursor < thread->sessions_room && written < SLICE; letter->cursor++) {
         struct conn *conn = thread->sessions[letter->cursor];
@@ -330,7 +296,7 @@ static void write_slice(struct thread *thread)
     if (letter->cursor < thread->sessions_room)
         return;
     thread->broadcasts.first = letter->next;
-    letter_free(letter);
+    limit_letter_free(letter);
 }
 
 static void push_to_user(struct thread *thread, uint32_t user, struct limit_push *push)

@@ -272,7 +272,7 @@ void stream_on_events(struct stream *stream, uint32_t events)
     if (stream->closing || stream->broken)
         return; /* closed or broken earlier in the same batch */
     if (stream->connecting) {
-        stream_connected(stream);
+        stream_connect_finish(stream);
         return;
     }
     bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;

@@ -37,7 +37,7 @@ int stream_connect(struct stream **out, struct loop *loop, const char *host, uin
     return 0;
 }
 
-void stream_connected(struct stream *stream)
+void stream_connect_finish(struct stream *stream)
 {
     int errnum = 0;
     socklen_t size = sizeof errnum;

@@ -61,7 +61,7 @@ void stream_watch(struct stream *stream);
 /* ---- stream_connect.c ---- */
 
 /* The socket has something to say about its connect. */
-void stream_connected(struct stream *stream);
+void stream_connect_finish(struct stream *stream);
 
 /* ---- stream_tls.c: of streams that have a tls_conn ---- */
 
