@@ -3,6 +3,7 @@
 #include "base/err.h"
 
 #define ASK_AGAIN_MS 8000 /* links find out within less that a peer is gone */
+#define ANSWER_BYTES 192  /* more than nearly all answers have */
 
 static const char *field_of(const struct api_send *send, int status)
 {
@@ -88,6 +89,7 @@ void api_send_render(const struct api_send *send, struct bytebuf *out)
         return;
     }
     const bool duplicate = send->topic.is ? send->topic.duplicate : send->call.reply.sent.duplicate;
+    (void)bytes_reserve(out, ANSWER_BYTES);
     bytes_append_str(out, "{\"id\":\"");
     api_address_put_message(out, send->topic.is ? &send->topic.id : &send->call.in.send.id, &send->target);
     bytes_append_str(out, duplicate ? "\",\"duplicate\":true}" : "\"}");

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "driver/sqlite_private.h"
+#include "driver/sqlite_wal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -203,7 +204,9 @@ int sqlite_open(struct sqlite **out, const char *path, const struct sqlite_schem
     snprintf(db->wal_path, size, "%s-wal", path);
     list_init(&db->stmts);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    int rc = sqlite3_open_v2(path, &db->handle, flags, NULL);
+    db->wal = sqlite_wal_new();
+    petrel_assert(db->wal != NULL);
+    int rc = sqlite3_open_v2(path, &db->handle, flags, sqlite_wal_name(db->wal));
     petrel_assert(db->handle != NULL);
     err = rc == SQLITE_OK ? set_up(db, schema) : sqlite_report(db, rc, "open");
     if (err != 0) {
@@ -229,6 +232,7 @@ void sqlite_close(struct sqlite **out)
     }
     int rc = sqlite3_close(db->handle);
     petrel_assert(rc == SQLITE_OK);
+    sqlite_wal_free(&db->wal);
     db->magic = 0;
     free(db->wal_path);
     free(db->path);

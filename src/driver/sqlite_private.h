@@ -15,6 +15,7 @@ struct sqlite {
     sqlite3 *handle;
     char *path;
     char *wal_path;
+    struct sqlite_wal *wal; /* how it is written */
     struct list stmts;
     struct sqlite_stmt *begin;
     struct sqlite_stmt *commit;
