@@ -143,6 +143,50 @@ void bench_progress(const char *format, ...)
     va_end(args);
 }
 
+static bool has_word(const char *words, const char *word)
+{
+    const size_t len = strlen(word);
+    for (const char *at = strstr(words, word); at != NULL; at = strstr(at + 1, word))
+        if ((at == words || at[-1] == ' ') && (at[len] == '\0' || at[len] == ' '))
+            return true;
+    return false;
+}
+
+/* Whether the run has a use for it: an option that does nothing is a mistake. */
+static bool is_taken(const struct option *option, const struct run *run, bool compared)
+{
+    if (option->runs == NULL)
+        return true;
+    if (strcmp(option->runs, ALONE) == 0)
+        return !compared;
+    if (option->runs[0] == '\0')
+        return !run->many && !compared;
+    return has_word(option->runs, run->name) || (compared && has_word(option->runs, "compare"));
+}
+
+static void print_option(FILE *out, const struct option *option)
+{
+    fprintf(out, "  %-15s %-10s %s", option->flag, option->value != NULL ? option->value : "", option->text);
+    if (option->initial > 0)
+        fprintf(out, " (%" PRIu32 ")", option->initial);
+}
+
+static int usage_of(const struct run *run, bool compared)
+{
+    printf("petrel-bench %s%s: %s\n\nusage: petrel-bench %s%s [options]\n\noptions:\n", compared ? "compare " : "",
+           run->name, run->text, compared ? "compare " : "", run->name);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (!is_taken(&options[i], run, compared))
+            continue;
+        print_option(stdout, &options[i]);
+        putchar('\n');
+    }
+    if (is_taken(&(struct option){.runs = OWN}, run, compared))
+        puts("\nWithout --server, --data-dir or --cluster a petreld of its own is started, and stopped at the end.");
+    puts("\nMore: petrel-bench --help");
+    return 0;
+}
+
 static int usage(FILE *out, int status)
 {
     fputs("petrel-bench: load for a petreld or a cluster, and what it costs\n\n"
@@ -158,9 +202,7 @@ static int usage(FILE *out, int status)
           out);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         const struct option *option = &options[i];
-        fprintf(out, "  %-15s %-10s %s", option->flag, option->value != NULL ? option->value : "", option->text);
-        if (option->initial > 0)
-            fprintf(out, " (%" PRIu32 ")", option->initial);
+        print_option(out, option);
         if (option->runs != NULL && option->runs[0] != '\0' && strcmp(option->runs, ALONE) != 0)
             fprintf(out, " [%s]", option->runs);
         fputc('\n', out);
@@ -190,27 +232,6 @@ static int parse_number(uint32_t *out, const struct option *option, const char *
     return 0;
 }
 
-static bool has_word(const char *words, const char *word)
-{
-    const size_t len = strlen(word);
-    for (const char *at = strstr(words, word); at != NULL; at = strstr(at + 1, word))
-        if ((at == words || at[-1] == ' ') && (at[len] == '\0' || at[len] == ' '))
-            return true;
-    return false;
-}
-
-/* Whether the run has a use for it: an option that does nothing is a mistake. */
-static bool is_taken(const struct option *option, const struct run *run, bool compared)
-{
-    if (option->runs == NULL)
-        return true;
-    if (strcmp(option->runs, ALONE) == 0)
-        return !compared;
-    if (option->runs[0] == '\0')
-        return !run->many && !compared;
-    return has_word(option->runs, run->name) || (compared && has_word(option->runs, "compare"));
-}
-
 /* How many arguments it was; -1: wrong usage. */
 static int parse_option(struct bench_options *to, const struct run *run, bool compared, char **args)
 {
@@ -235,7 +256,8 @@ static int parse_option(struct bench_options *to, const struct run *run, bool co
             *(const char **)field = args[1];
         return option->high > 0 && parse_number(field, option, args[1]) != 0 ? -1 : 2;
     }
-    fprintf(stderr, "petrel-bench: no such option: %s; see petrel-bench --help\n", args[0]);
+    fprintf(stderr, "petrel-bench: no such option: %s; see petrel-bench %s%s --help\n", args[0],
+            compared ? "compare " : "", run->name);
     return -1;
 }
 
@@ -293,19 +315,28 @@ static int measure(struct bench *bench, const struct run *run, bool compared)
     return status;
 }
 
+static bool asks_for_help(const char *word)
+{
+    return word != NULL && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+    if (asks_for_help(argc >= 2 ? argv[1] : NULL))
         return usage(stdout, 0);
     static struct bench bench;
     const bool compared = argc >= 2 && strcmp(argv[1], "compare") == 0;
     const char *name = argc >= 2 ? argv[compared ? 2 : 1] : NULL;
     const struct run *run = find_run(name);
+    if (asks_for_help(name))
+        return usage(stdout, 0);
     if (run == NULL || (compared && (run->many || run->run == bench_soak))) {
         if (name != NULL)
             fprintf(stderr, "petrel-bench: no such run: %s%s\n", compared ? "compare " : "", name);
         return usage(stderr, 2);
     }
+    if (asks_for_help(argv[argc - 1]))
+        return usage_of(run, compared);
     if (parse_options(&bench.options, run, compared, argv + (compared ? 3 : 2)) != 0)
         return 2;
     char self[PATH_MAX], petreld[PATH_MAX + 16], limit[PATH_MAX + 16];
