@@ -89,17 +89,16 @@ static void one_swallowed_message_is_one_lost(void **state)
 }
 
 /* Of a cluster, too: its session node dies, nothing else is lost, and the devices of that node were elsewhere in time. */
-static void one_swallowed_message_of_a_cluster_is_one_lost(void **state)
+static void expect_one_lost_of_a_cluster(const char *more)
 {
-    (void)state;
     json_t *last;
     struct tmpdir dir;
     char args[TMPDIR_PATH_MAX + 200];
     assert_true(tmpdir_make(&dir));
     snprintf(args, sizeof args,
-             "--cluster --drop-one --faults kill-session --seconds 10 --devices 60 --rate 60 --senders 8 --seed 13 "
+             "--cluster %s --drop-one --faults kill-session --seconds 10 --devices 60 --rate 60 --senders 8 --seed 13 "
              "--dir %s/cluster",
-             dir.path);
+             more, dir.path);
     int code = run(args, &last);
     assert_int_equal(number(last, "lost"), 1);
     assert_int_equal(number(last, "out_of_order") + number(last, "duplicates") + number(last, "refused"), 0);
@@ -109,6 +108,18 @@ static void one_swallowed_message_of_a_cluster_is_one_lost(void **state)
     assert_int_equal(code, 1);
     json_decref(last);
     tmpdir_remove(&dir);
+}
+
+static void one_swallowed_message_of_a_cluster_is_one_lost(void **state)
+{
+    (void)state;
+    expect_one_lost_of_a_cluster("");
+}
+
+static void one_swallowed_message_of_a_cluster_is_one_lost_over_tls(void **state)
+{
+    (void)state;
+    expect_one_lost_of_a_cluster("--tls");
 }
 
 static void wrong_usage_is_told(void **state)
@@ -136,6 +147,7 @@ int main(void)
         cmocka_unit_test(a_kept_promise_is_zeros_over_websocket),
         cmocka_unit_test(one_swallowed_message_is_one_lost),
         cmocka_unit_test(one_swallowed_message_of_a_cluster_is_one_lost),
+        cmocka_unit_test(one_swallowed_message_of_a_cluster_is_one_lost_over_tls),
         cmocka_unit_test(wrong_usage_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

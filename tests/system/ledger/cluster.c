@@ -70,47 +70,6 @@ static bool read_admin_token(const struct cluster *cluster, char *out, size_t si
 
 /* ---- up ---- */
 
-/* Devices connect to both: they ask the send API's nodes for the others. */
-static const char *const tls_nodes[] = {"session-1", "session-2", "session-3", "message-1", "message-2"};
-#define TLS_NODES (sizeof tls_nodes / sizeof tls_nodes[0])
-_Static_assert(TLS_NODES == CLUSTER_SESSIONS + CLUSTER_MESSAGES, "all nodes");
-
-static bool write_tls_flags(const struct cluster *cluster, const char *name)
-{
-    char path[TMPDIR_PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/%s", cluster->dir, name);
-    (void)mkdir(path, 0700); /* it may be there from a run before */
-    snprintf(path, sizeof path, "%s/%s/flags", cluster->dir, name);
-    FILE *file = fopen(path, "w");
-    bool good =
-        file != NULL && fprintf(file, "--tls-cert\n%s\n--tls-key\n%s\n", cluster->pair.cert, cluster->pair.key) > 0;
-    return file != NULL && fclose(file) == 0 && good;
-}
-
-/* One certificate for all; what tickets are sealed with they have in common anyway (peer.secret). */
-static bool set_up_tls(struct cluster *cluster)
-{
-    tls_files_make(&cluster->tls);
-    tls_files_issue(&cluster->tls, "nodes", "IP:127.0.0.1", false, &cluster->pair);
-    snprintf(cluster->ledger->ca, sizeof cluster->ledger->ca, "%s", cluster->tls.ca);
-    bool good = true;
-    for (size_t i = 0; i < TLS_NODES; i++)
-        good = write_tls_flags(cluster, tls_nodes[i]) && good;
-    return good;
-}
-
-static void reset_tls(struct cluster *cluster)
-{
-    if (cluster->tls.ca_key == NULL)
-        return;
-    for (size_t i = 0; i < TLS_NODES; i++) {
-        char path[TMPDIR_PATH_MAX + 32];
-        snprintf(path, sizeof path, "%s/%s/flags", cluster->dir, tls_nodes[i]);
-        (void)unlink(path);
-    }
-    tls_files_remove(&cluster->tls);
-}
-
 static bool choose_dir(struct cluster *cluster)
 {
     const char *dir = cluster->ledger->options.dir;
@@ -176,12 +135,8 @@ bool cluster_set_up(struct cluster *cluster, struct ledger *ledger, char **token
         return false;
     }
     operate_init(&cluster->operate, &ledger->loop, cluster->dir, ledger->options.bin);
-    if (ledger->options.tls && !set_up_tls(cluster)) {
-        ledger_fail(ledger, "the session nodes can't be told of their certificate");
-        return false;
-    }
     printf("deploy/cluster up in %s\n", cluster->dir);
-    snprintf(ledger->ca, sizeof ledger->ca, "%s/tls/ca.crt", cluster->dir);
+    snprintf(ledger->ca, sizeof ledger->ca, "%s/tls/ca.crt", cluster->dir); /* the authority that --tls made */
     cluster->up = true;
     if (!run(cluster, true, up) || !add_cuts(cluster) || !read_admin_token(cluster, token, sizeof token)) {
         ledger_fail(ledger, "the cluster did not come up");
@@ -275,14 +230,11 @@ static bool logs_are_clean(const struct cluster *cluster)
 bool cluster_take_down(struct cluster *cluster)
 {
     static const char *const down[] = {"down", NULL};
-    if (!cluster->up) {
-        reset_tls(cluster);
+    if (!cluster->up)
         return true;
-    }
     bool ended = run(cluster, false, down);
     cluster->up = false;
     cut_reset(&cluster->cuts, cluster->dir);
-    reset_tls(cluster);
     if (!ended)
         printf("the cluster did not end\n");
     return logs_are_clean(cluster) && ended;

@@ -6,7 +6,6 @@
 #include "system/ledger/cut.h"
 #include "system/ledger/ledger.h"
 #include "system/ledger/operate.h"
-#include "unit/tls_files.h"
 
 #define CLUSTER_SESSIONS 3
 #define CLUSTER_MESSAGES 2
@@ -16,9 +15,7 @@ struct cluster {
     struct ledger *ledger;
     struct operate operate;
     struct cuts cuts;
-    struct tmpdir tmp;    /* unless a directory was named */
-    struct tls_files tls; /* with options.tls, this and the next */
-    struct tls_pair pair;
+    struct tmpdir tmp; /* unless a directory was named */
     char dir[TMPDIR_PATH_MAX];
     bool up;   /* there is something to take down */
     bool good; /* the last command of cluster_run() */
