@@ -114,6 +114,8 @@ int redis_ask(struct redis *redis, struct redis_request *request);
  * Nothing without a cluster. */
 uint64_t redis_refresh(struct redis *redis, struct bytes key);
 bool redis_is_refreshed(const struct redis *redis, uint64_t look);
+#define REDIS_LOOK_MS 50       /* from asking that to asking it again */
+#define REDIS_LOOK_MAX_MS 2000 /* who waits for a look waits no longer */
 
 /* The slot of a key: CRC16 of what is between the first { and }, or of all, modulo 16,384. */
 uint32_t redis_slot(struct bytes key);

@@ -10,10 +10,8 @@
 #include <stdlib.h>
 
 #define STORE_MAGIC OBJECT_MAGIC('s', 't', 'r', 'd')
-#define FULL_MS 2000      /* an append that was refused counts so long */
-#define DOUBT_MS 50       /* between two questions whether the look at the cluster is over */
-#define DOUBT_MAX_MS 2000 /* then it is asked again without */
-#define REPEAT_MS 10000   /* PROMISE §5; well within the 20 s in which an id may be used again */
+#define FULL_MS 2000    /* an append that was refused counts so long */
+#define REPEAT_MS 10000 /* PROMISE §5; well within the 20 s in which an id may be used again */
 
 static struct store_redis *of(struct store *base)
 {
@@ -163,7 +161,7 @@ static void on_doubt(struct timer *timer)
     struct store_redis_call *call = container_of(timer, struct store_redis_call, timer);
     struct loop *home = call->request->home;
     if (!redis_is_refreshed(call->seat->redis, call->look) && loop_now_ms(home) < call->until_ms) {
-        timer_start(home, &call->timer, DOUBT_MS, on_doubt);
+        timer_start(home, &call->timer, REDIS_LOOK_MS, on_doubt);
         return;
     }
     list_remove(&call->node);
@@ -187,10 +185,10 @@ static bool doubt(struct store_redis_call *call)
         call->replaced = call->request->out.bound->replaced;
         store_redis_reply_release(call->request);
     }
-    call->until_ms = loop_now_ms(call->request->home) + DOUBT_MAX_MS;
+    call->until_ms = loop_now_ms(call->request->home) + REDIS_LOOK_MAX_MS;
     call->look = redis_refresh(seat->redis, call->ask.key);
     list_push_back(&seat->doubtful, &call->node);
-    timer_start(call->request->home, &call->timer, DOUBT_MS, on_doubt);
+    timer_start(call->request->home, &call->timer, REDIS_LOOK_MS, on_doubt);
     return true;
 }
 

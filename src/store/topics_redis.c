@@ -8,9 +8,7 @@
 #include <stdlib.h>
 
 #define TOPICS_MAGIC OBJECT_MAGIC('t', 'p', 'r', 'd')
-#define DOUBT_MS 50       /* between two questions whether the look at the cluster is over */
-#define DOUBT_MAX_MS 2000 /* then it is asked again without */
-#define REPEAT_MS 10000   /* PROMISE §5; well within the time for which an id is remembered */
+#define REPEAT_MS 10000 /* PROMISE §5; well within the time for which an id is remembered */
 
 static struct topics_redis *of(struct topics *base)
 {
@@ -123,7 +121,7 @@ static void on_doubt(struct timer *timer)
     struct topics_redis_call *call = container_of(timer, struct topics_redis_call, timer);
     struct loop *home = call->request->home;
     if (!redis_is_refreshed(call->seat->redis, call->look) && loop_now_ms(home) < call->until_ms) {
-        timer_start(home, &call->timer, DOUBT_MS, on_doubt);
+        timer_start(home, &call->timer, REDIS_LOOK_MS, on_doubt);
         return;
     }
     list_remove(&call->node);
@@ -144,10 +142,10 @@ static bool doubt(struct topics_redis_call *call)
         !topics_redis_reply_is_doubtful(call->request, call->ask.reply))
         return false;
     call->doubted = true;
-    call->until_ms = loop_now_ms(call->request->home) + DOUBT_MAX_MS;
+    call->until_ms = loop_now_ms(call->request->home) + REDIS_LOOK_MAX_MS;
     call->look = redis_refresh(seat->redis, call->ask.key);
     list_push_back(&seat->doubtful, &call->node);
-    timer_start(call->request->home, &call->timer, DOUBT_MS, on_doubt);
+    timer_start(call->request->home, &call->timer, REDIS_LOOK_MS, on_doubt);
     return true;
 }
 
