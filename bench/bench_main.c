@@ -317,26 +317,25 @@ static int measure(struct bench *bench, const struct run *run, bool compared)
 
 static bool asks_for_help(const char *word)
 {
-    return word != NULL && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (asks_for_help(argc >= 2 ? argv[1] : NULL))
-        return usage(stdout, 0);
     static struct bench bench;
     const bool compared = argc >= 2 && strcmp(argv[1], "compare") == 0;
     const char *name = argc >= 2 ? argv[compared ? 2 : 1] : NULL;
     const struct run *run = find_run(name);
-    if (asks_for_help(name))
+    if (name != NULL && asks_for_help(name))
         return usage(stdout, 0);
     if (run == NULL || (compared && (run->many || run->run == bench_soak))) {
         if (name != NULL)
             fprintf(stderr, "petrel-bench: no such run: %s%s\n", compared ? "compare " : "", name);
         return usage(stderr, 2);
     }
-    if (asks_for_help(argv[argc - 1]))
-        return usage_of(run, compared);
+    for (int i = compared ? 3 : 2; i < argc; i++)
+        if (asks_for_help(argv[i]))
+            return usage_of(run, compared);
     if (parse_options(&bench.options, run, compared, argv + (compared ? 3 : 2)) != 0)
         return 2;
     char self[PATH_MAX], petreld[PATH_MAX + 16], limit[PATH_MAX + 16];
